@@ -1,0 +1,102 @@
+//! The definition compiler: text in GNU AutoFSM's syntax becomes a checked, proven table.
+//!
+//! Stricter than AutoFSM, never different: a definition that [`compile`] accepts gives under
+//! GNU `autogen` the same next state and the same transition type in every cell.
+//!
+//! This module knows nothing of SMTP, nor of the rest of this crate: the build script includes
+//! it by path, so that what the build checks and what the command line checks is one piece of
+//! code, and an import of anything else would not compile. The caller hands in what it can
+//! act upon, as a [`Vocabulary`].
+
+/// What a server can do: the actions that a definition to be served may name.
+#[derive(Clone, Copy, Debug)]
+pub struct Vocabulary {
+    /// The actions, each with what the compiler must prove of it.
+    pub actions: &'static [ActionSpec],
+    /// The event that stands for a piece of content, `READ`.
+    pub content: &'static str,
+    /// The event that stands for the end of content, `END`.
+    pub end: &'static str,
+}
+
+/// One action: its name, and what it needs, gives and drops of the conversation's resources.
+#[derive(Clone, Copy, Debug)]
+pub struct ActionSpec {
+    /// The word in the definition, `add_recipient`.
+    pub name: &'static str,
+    /// The same as a Rust variant, `AddRecipient`, for the generated table.
+    pub variant: &'static str,
+    /// What must be at hand on every path that leads here, each as a phrase: `a sender`.
+    pub needs: &'static [&'static str],
+    /// What is at hand afterwards.
+    pub gives: &'static [&'static str],
+    /// What is no longer at hand afterwards. What it also `gives` it has.
+    pub drops: &'static [&'static str],
+}
+
+/// A compiled definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Definition {
+    /// The `prefix` attribute, `smtp`.
+    pub prefix: Option<String>,
+    /// The states in the order of the table: `init`, those declared, `done`. (`invalid` is no
+    /// state of ours: it is the absence of a cell.)
+    pub states: Vec<State>,
+    /// The events in the order of their declaration.
+    pub events: Vec<Event>,
+    /// The values of `keyword`.
+    pub keywords: Vec<String>,
+    /// One entry a state and event, at `state * events.len() + event`.
+    pub cells: Vec<Option<Cell>>,
+}
+
+/// A state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The name as it was declared.
+    pub name: String,
+    /// The comment that stands beside or above its declaration, or "".
+    pub doc: String,
+}
+
+/// An event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The name as it was declared.
+    pub name: String,
+    /// The display name (`NOOP = "NOOP [text]";`): for a command, its syntax.
+    pub display: Option<String>,
+    /// The comment that stands beside or above its declaration, or "".
+    pub doc: String,
+}
+
+/// What happens to an event in a state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cell {
+    /// The index of the next state.
+    pub next: usize,
+    /// The transition type; none where the definition says `noop`.
+    pub action: Option<String>,
+    /// The answer, where the definition gives one.
+    pub reply: Option<Reply>,
+    /// The row that decided this cell: its place in the source.
+    pub row: Span,
+}
+
+/// The `reply` attribute: `reply = 250;` or `reply = '250 2.0.0 text';`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Three digits, 200 to 599.
+    pub code: u16,
+    /// What stands behind the code, where there is something.
+    pub text: Option<String>,
+}
+
+/// A piece of the source, in octets from its begin.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// The first octet.
+    pub start: usize,
+    /// One past the last.
+    pub end: usize,
+}

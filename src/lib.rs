@@ -1,0 +1,3 @@
+//! Postman: an SMTP receiver whose protocol is one file.
+
+pub mod autofsm;

@@ -1,0 +1,67 @@
+//! The actions that a definition may name, and what each needs, gives and drops.
+//!
+//! An action's name in the definition (`ttype = add_recipient`), its variant here and the
+//! session's method are one word. The build script includes this file too, so that the
+//! compiler proves an edit against the very vocabulary that the server acts by.
+
+use crate::autofsm::{ActionSpec, Vocabulary};
+
+/// Somebody to send reports to: what MAIL names.
+const SENDER: &str = "a sender";
+/// Somebody to deliver to: what RCPT names.
+const RECIPIENT: &str = "a recipient";
+/// A message whose content is coming in.
+const MESSAGE: &str = "an open message";
+
+macro_rules! actions {
+    ($( $(#[$doc:meta])* $variant:ident $name:literal needs $needs:tt gives $gives:tt drops $drops:tt; )*) => {
+        /// What the server does when a command was accepted. RFC 5321 4.1.1.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Action { $( $(#[$doc])* $variant, )* }
+
+        impl Action {
+            /// Every action, in the order of the vocabulary.
+            pub const ALL: &'static [Action] = &[$( Action::$variant, )*];
+
+            /// The word by which a definition names the action.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $( Action::$variant => $name, )* }
+            }
+        }
+
+        /// What the compiler must know to prove that a definition can be served.
+        pub const VOCABULARY: Vocabulary = Vocabulary {
+            actions: &[$( ActionSpec {
+                name: $name, variant: stringify!($variant), needs: &$needs, gives: &$gives, drops: &$drops,
+            }, )*],
+            content: "READ",
+            end: "END",
+        };
+    };
+}
+
+actions! {
+    /// Learns the client's name; a transaction in progress is dropped. RFC 5321 4.1.1.1.
+    Greet "greet" needs [] gives [] drops [SENDER, RECIPIENT, MESSAGE];
+    /// The same, and lists the service extensions. RFC 5321 4.1.1.1.
+    GreetExtended "greet_extended" needs [] gives [] drops [SENDER, RECIPIENT, MESSAGE];
+    /// Begins a transaction. RFC 5321 4.1.1.2.
+    SetSender "set_sender" needs [] gives [SENDER] drops [RECIPIENT, MESSAGE];
+    /// Adds one recipient to the transaction. RFC 5321 4.1.1.3.
+    AddRecipient "add_recipient" needs [SENDER] gives [RECIPIENT] drops [];
+    /// Opens a message for the content that follows. RFC 5321 4.1.1.4.
+    OpenMessage "open_message" needs [SENDER, RECIPIENT] gives [MESSAGE] drops [];
+    /// Takes a piece of content. RFC 5321 4.1.1.4.
+    Append "append" needs [MESSAGE] gives [] drops [];
+    /// Makes the message safe for every recipient; the transaction is over. RFC 5321 4.1.1.4.
+    Deliver "deliver" needs [MESSAGE] gives [] drops [SENDER, RECIPIENT, MESSAGE];
+    /// Drops the transaction and keeps the greeting. RFC 5321 4.1.1.5.
+    Reset "reset" needs [] gives [] drops [SENDER, RECIPIENT, MESSAGE];
+    /// Says whether a mailbox exists. RFC 5321 4.1.1.6.
+    Verify "verify" needs [] gives [] drops [];
+    /// Lists the commands, or one command's syntax. RFC 5321 4.1.1.8.
+    Explain "explain" needs [] gives [] drops [];
+    /// Gives the row's reply and does nothing else. RFC 5321 4.1.1.7, 4.1.1.9, 4.1.1.10.
+    Answer "answer" needs [] gives [] drops [];
+}
