@@ -1,0 +1,40 @@
+//! The envelope: who sends a message to whom, and how it came. RFC 5321 2.3.1.
+
+use std::net::IpAddr;
+
+use super::path::{Mailbox, ReversePath};
+
+/// Where a recipient's mail goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// A mailbox of this server.
+    Local,
+    /// The queue for another server.
+    Remote,
+}
+
+/// One accepted recipient.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Recipient {
+    /// The address as the client wrote it.
+    pub mailbox: Mailbox,
+    /// Where the mail goes.
+    pub place: Place,
+}
+
+/// All that is known of a message before its content comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Envelope {
+    /// The message's id: letters, digits and dashes.
+    pub id: String,
+    /// Where reports go.
+    pub sender: ReversePath,
+    /// Who gets it; no two are the same mailbox.
+    pub recipients: Vec<Recipient>,
+    /// What the client called itself: printable ASCII without blanks.
+    pub helo: String,
+    /// The client's address.
+    pub client: IpAddr,
+    /// The protocol by which it came: `SMTP` or `ESMTP`. RFC 5321 4.4.
+    pub with: &'static str,
+}

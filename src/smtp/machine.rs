@@ -1,0 +1,220 @@
+//! The protocol's table, and the one way to move in it.
+//!
+//! A [`Machine`] is a plain value: the build writes one as a `static` ([`BUILT`]), the loader
+//! makes the same value from a file ([`Machine::load`]), and nothing else in the server can tell
+//! which it got. `rust_fsm` drives it: to look is [`Protocol::transition`](StateMachineImpl),
+//! which moves nothing; to step is `StateMachine::consume`. No code outside the generated table
+//! names a state.
+
+use rust_fsm::StateMachineImpl;
+
+use super::vocabulary::{Action, VOCABULARY};
+use crate::autofsm;
+
+/// A state: what may be said now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// The name in the definition.
+    pub name: &'static str,
+    /// The definition's comment on it, or "".
+    pub doc: &'static str,
+}
+
+/// An event: a command, or a piece of content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The name in the definition: for a command, its verb.
+    pub name: &'static str,
+    /// The command's syntax, where the definition tells it.
+    pub syntax: Option<&'static str>,
+    /// The definition's comment on it, or "".
+    pub doc: &'static str,
+}
+
+/// A valid cell of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// Where it leads.
+    pub next: StateId,
+    /// What the server does.
+    pub action: Action,
+    /// What it answers, where the definition tells it.
+    pub reply: Option<ReplySpec>,
+}
+
+/// A reply as the definition gives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReplySpec {
+    /// Three digits.
+    pub code: u16,
+    /// The words behind it, if the definition has any.
+    pub text: Option<&'static str>,
+}
+
+/// The number of a state in its machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct StateId(pub u16);
+
+/// The number of an event in its machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct EventId(pub u16);
+
+/// A whole protocol.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Machine {
+    /// The file it was made from.
+    pub source: &'static str,
+    /// The states; the first is the initial one, the last the final one.
+    pub states: &'static [State],
+    /// The events.
+    pub events: &'static [Event],
+    /// What EHLO offers.
+    pub keywords: &'static [&'static str],
+    /// One cell a state and event, at `state * events.len() + event`.
+    pub cells: &'static [Option<Transition>],
+}
+
+/// The table that the build made of `smtp-states.def`.
+pub mod built {
+    use super::{Action, Event, Machine, ReplySpec, State, StateId, Transition};
+    include!(concat!(env!("OUT_DIR"), "/smtp_states.rs"));
+}
+pub use built::MACHINE as BUILT;
+
+impl Machine {
+    /// Makes the machine of a definition that was compiled with [`VOCABULARY`]. It lives as
+    /// long as the process, as the built one does.
+    ///
+    /// Returns nothing where the definition names an action that is none of ours.
+    #[must_use]
+    pub fn load(source: &str, definition: &autofsm::Definition) -> Option<&'static Self> {
+        let keep = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
+        let cell = |cell: &autofsm::Cell| {
+            let word = cell.action.as_deref()?;
+            Some(Transition {
+                next: StateId(u16::try_from(cell.next).ok()?),
+                action: *Action::ALL.iter().find(|action| action.name() == word)?,
+                reply: cell
+                    .reply
+                    .as_ref()
+                    .map(|reply| ReplySpec { code: reply.code, text: reply.text.as_deref().map(keep) }),
+            })
+        };
+        let mut cells = Vec::with_capacity(definition.cells.len());
+        for place in &definition.cells {
+            cells.push(match place {
+                Some(found) => Some(cell(found)?),
+                None => None,
+            });
+        }
+        let states = definition.states.iter().map(|state| State { name: keep(&state.name), doc: keep(&state.doc) });
+        let events = definition.events.iter().map(|event| Event {
+            name: keep(&event.name),
+            syntax: event.display.as_deref().map(keep),
+            doc: keep(&event.doc),
+        });
+        Some(Box::leak(Box::new(Self {
+            source: keep(source),
+            states: states.collect::<Vec<_>>().leak(),
+            events: events.collect::<Vec<_>>().leak(),
+            keywords: definition.keywords.iter().map(|word| keep(word)).collect::<Vec<_>>().leak(),
+            cells: cells.leak(),
+        })))
+    }
+
+    /// The event of this name, in any case.
+    #[must_use]
+    pub fn event(&self, name: &str) -> Option<EventId> {
+        let index = self.events.iter().position(|event| event.name.eq_ignore_ascii_case(name))?;
+        u16::try_from(index).ok().map(EventId)
+    }
+
+    /// The event that a verb means: the framer's own two are no commands.
+    #[must_use]
+    pub fn command(&self, verb: &str) -> Option<EventId> {
+        let is_framers = [VOCABULARY.content, VOCABULARY.end].iter().any(|name| verb.eq_ignore_ascii_case(name));
+        if is_framers { None } else { self.event(verb) }
+    }
+
+    /// The commands, in the order of their declaration.
+    pub fn commands(&self) -> impl Iterator<Item = &'static Event> {
+        self.events.iter().filter(|event| self.command(event.name).is_some())
+    }
+
+    /// Whether EHLO offers this keyword.
+    #[must_use]
+    pub fn offers(&self, keyword: &str) -> bool {
+        self.keywords.iter().any(|word| word.eq_ignore_ascii_case(keyword))
+    }
+}
+
+/// Where a session stands: a state, and the machine that it is a state of.
+#[derive(Clone, Copy, Debug)]
+pub struct Position {
+    machine: &'static Machine,
+    state: StateId,
+}
+
+impl Position {
+    /// The begin of a conversation.
+    #[must_use]
+    pub const fn initial(machine: &'static Machine) -> Self {
+        Self { machine, state: StateId(0) }
+    }
+
+    /// The machine.
+    #[must_use]
+    pub fn machine(&self) -> &'static Machine {
+        self.machine
+    }
+
+    /// The state's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.machine.states.get(usize::from(self.state.0)).map_or("", |state| state.name)
+    }
+
+    /// The cell for an event. Looking moves nothing.
+    #[must_use]
+    pub fn look(&self, event: EventId) -> Option<&'static Transition> {
+        let width = self.machine.events.len();
+        let column = usize::from(event.0);
+        if column >= width {
+            return None;
+        }
+        self.machine.cells.get(usize::from(self.state.0) * width + column)?.as_ref()
+    }
+
+    /// The commands that have a cell here.
+    pub fn accepted(&self) -> impl Iterator<Item = &'static Event> {
+        let position = *self;
+        self.machine.commands().filter(move |event| {
+            position.machine.event(event.name).is_some_and(|event| position.look(event).is_some())
+        })
+    }
+
+    /// Whether this is the last state: the server closes.
+    #[must_use]
+    pub fn is_final(&self) -> bool {
+        usize::from(self.state.0) + 1 == self.machine.states.len()
+    }
+}
+
+/// The protocol as `rust_fsm` sees it.
+#[derive(Debug)]
+pub struct Protocol;
+
+impl StateMachineImpl for Protocol {
+    type Input = EventId;
+    type State = Position;
+    type Output = &'static Transition;
+    const INITIAL_STATE: Position = Position::initial(&BUILT);
+
+    fn transition(position: &Position, event: &EventId) -> Option<Position> {
+        position.look(*event).map(|cell| Position { state: cell.next, ..*position })
+    }
+
+    fn output(position: &Position, event: &EventId) -> Option<&'static Transition> {
+        position.look(*event)
+    }
+}

@@ -1,0 +1,348 @@
+//! Addresses: what stands between `<` and `>`.
+//!
+//! Turns text into [`ReversePath`] and [`ForwardPath`] and knows nothing else. What was parsed
+//! here is the only form of an address that the rest of the server uses. RFC 5321 4.1.2, 4.1.3.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// The bounds of RFC 5321 4.5.3.1, in octets.
+pub const LOCAL_PART_BYTES_MAX: usize = 64;
+/// The longest domain, in octets. RFC 5321 4.5.3.1.2.
+pub const DOMAIN_BYTES_MAX: usize = 255;
+/// The longest path with its angle brackets, in octets. RFC 5321 4.5.3.1.3.
+pub const PATH_BYTES_MAX: usize = 256;
+
+/// Why a path is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathError {
+    /// It does not follow the grammar.
+    Syntax,
+    /// The local part is longer than [`LOCAL_PART_BYTES_MAX`].
+    LocalPartTooLong,
+    /// The domain is longer than [`DOMAIN_BYTES_MAX`].
+    DomainTooLong,
+    /// The path is longer than [`PATH_BYTES_MAX`].
+    PathTooLong,
+}
+
+/// The part before the `@`, without quotes: printable ASCII, blanks included.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct LocalPart(String);
+
+impl LocalPart {
+    /// `postmaster`, which every server takes. RFC 5321 4.5.1.
+    #[must_use]
+    pub fn postmaster() -> Self {
+        Self("postmaster".to_owned())
+    }
+
+    /// The octets, unquoted.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The form in which local parts of the own domain compare: lower case.
+    #[must_use]
+    pub fn folded(&self) -> String {
+        self.0.to_ascii_lowercase()
+    }
+}
+
+impl fmt::Display for LocalPart {
+    /// As RFC 5321 writes it: quoted where it is no dot-string.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if DOT_STRING.is_match(&self.0) {
+            return f.write_str(&self.0);
+        }
+        f.write_str("\"")?;
+        for sign in self.0.chars() {
+            if matches!(sign, '"' | '\\') {
+                f.write_str("\\")?;
+            }
+            write!(f, "{sign}")?;
+        }
+        f.write_str("\"")
+    }
+}
+
+/// The part behind the `@`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Domain {
+    /// A host name, as it was written.
+    Name(String),
+    /// An address literal, `[192.0.2.1]` or `[IPv6:2001:db8::1]`.
+    Literal(IpAddr),
+    /// A general address literal, `[tag:content]`.
+    General {
+        /// The registered tag.
+        tag: String,
+        /// What stands behind the colon.
+        content: String,
+    },
+}
+
+impl Domain {
+    /// Reads a domain or an address literal.
+    ///
+    /// # Errors
+    /// [`PathError::Syntax`] and [`PathError::DomainTooLong`].
+    pub fn parse(text: &str) -> Result<Self, PathError> {
+        if text.len() > DOMAIN_BYTES_MAX {
+            return Err(PathError::DomainTooLong);
+        }
+        if let Some(inside) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            return address_literal(inside).ok_or(PathError::Syntax);
+        }
+        if DOMAIN.is_match(text) {
+            Ok(Self::Name(text.to_owned()))
+        } else {
+            Err(PathError::Syntax)
+        }
+    }
+
+    /// The form in which domains compare: lower case. RFC 5321 2.4.
+    #[must_use]
+    pub fn folded(&self) -> String {
+        self.to_string().to_ascii_lowercase()
+    }
+}
+
+impl fmt::Display for Domain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => f.write_str(name),
+            Self::Literal(IpAddr::V4(address)) => write!(f, "[{address}]"),
+            Self::Literal(IpAddr::V6(address)) => write!(f, "[IPv6:{address}]"),
+            Self::General { tag, content } => write!(f, "[{tag}:{content}]"),
+        }
+    }
+}
+
+/// `local-part@domain`. RFC 5321 4.1.2, production `Mailbox`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Mailbox {
+    /// Who.
+    pub local: LocalPart,
+    /// Where.
+    pub domain: Domain,
+}
+
+impl fmt::Display for Mailbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}", self.local, self.domain)
+    }
+}
+
+/// Where reports go: a mailbox, or nowhere (`<>`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ReversePath(pub Option<Mailbox>);
+
+impl fmt::Display for ReversePath {
+    /// The address alone; nothing for the null path.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |mailbox| mailbox.fmt(f))
+    }
+}
+
+/// Where mail goes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ForwardPath {
+    /// `<Postmaster>`: the own domain's postmaster. RFC 5321 4.1.1.3.
+    Postmaster,
+    /// Any other.
+    Mailbox(Mailbox),
+}
+
+// Dot-string = Atom *("." Atom)              Atom = 1*atext              RFC 5321 4.1.2
+static DOT_STRING: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*$")
+});
+
+// Domain     = sub-domain *("." sub-domain)                              RFC 5321 4.1.2
+// sub-domain = Let-dig [Ldh-str]
+static DOMAIN: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*$")
+});
+
+// Path          = "<" [ A-d-l ":" ] Mailbox ">"                          RFC 5321 4.1.2
+// A-d-l         = At-domain *( "," At-domain )        At-domain = "@" Domain
+// Mailbox       = Local-part "@" ( Domain / address-literal )
+// Quoted-string = DQUOTE *QcontentSMTP DQUOTE
+// QcontentSMTP  = qtextSMTP / quoted-pairSMTP
+// quoted-pairSMTP = %d92 %d32-126          qtextSMTP = %d32-33 / %d35-91 / %d93-126
+static PATH: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(concat!(
+        r"^(?:(?P<route>@[A-Za-z0-9.-]+(?:,@[A-Za-z0-9.-]+)*):)?",
+        r#"(?:(?P<dot>[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+)|"(?P<quoted>(?:[ !#-\[\]-~]|\\[ -~])*)")"#,
+        r"@(?P<domain>[A-Za-z0-9.-]+|\[[!-Z^-~]+\])$"
+    ))
+});
+
+// General-address-literal = Standardized-tag ":" 1*dcontent              RFC 5321 4.1.3
+// Standardized-tag        = Ldh-str         dcontent = %d33-90 / %d94-126
+static GENERAL: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^(?P<tag>[A-Za-z0-9-]*[A-Za-z0-9]):(?P<content>[!-Z^-~]+)$"));
+
+/// A pattern of this file. An error in one is a mistake of ours, which every test would meet.
+#[expect(clippy::expect_used, reason = "the patterns are constants, compiled by every test")]
+pub(super) fn pattern(text: &str) -> Regex {
+    Regex::new(text).expect("the pattern is a constant")
+}
+
+// IPv4-address-literal / IPv6-address-literal / General-address-literal  RFC 5321 4.1.3
+fn address_literal(inside: &str) -> Option<Domain> {
+    if let Ok(address) = inside.parse::<Ipv4Addr>() {
+        return Some(Domain::Literal(IpAddr::V4(address)));
+    }
+    if let Some((tag, address)) = inside.split_once(':')
+        && tag.eq_ignore_ascii_case("IPv6")
+    {
+        return address.parse::<Ipv6Addr>().ok().map(|address| Domain::Literal(IpAddr::V6(address)));
+    }
+    let parts = GENERAL.captures(inside)?;
+    Some(Domain::General { tag: parts["tag"].to_owned(), content: parts["content"].to_owned() })
+}
+
+fn unquote(quoted: &str) -> String {
+    let mut plain = String::with_capacity(quoted.len());
+    let mut signs = quoted.chars();
+    while let Some(sign) = signs.next() {
+        plain.extend(if sign == '\\' { signs.next() } else { Some(sign) });
+    }
+    plain
+}
+
+/// Reads what stands between the angle brackets, other than nothing.
+fn mailbox(text: &str) -> Result<Mailbox, PathError> {
+    if text.len() + 2 > PATH_BYTES_MAX {
+        return Err(PathError::PathTooLong);
+    }
+    let parts = PATH.captures(text).ok_or(PathError::Syntax)?;
+    if let Some(route) = parts.name("route") {
+        // A source route is checked and then ignored. RFC 5321 3.6.1, appendix C.
+        for at_domain in route.as_str().split(',') {
+            if !DOMAIN.is_match(at_domain.trim_start_matches('@')) {
+                return Err(PathError::Syntax);
+            }
+        }
+    }
+    let (local, written) = match (parts.name("dot"), parts.name("quoted")) {
+        (Some(dot), _) if DOT_STRING.is_match(dot.as_str()) => (dot.as_str().to_owned(), dot.len()),
+        (None, Some(quoted)) => (unquote(quoted.as_str()), quoted.len() + 2),
+        _ => return Err(PathError::Syntax),
+    };
+    if written > LOCAL_PART_BYTES_MAX {
+        return Err(PathError::LocalPartTooLong);
+    }
+    // `""@domain` is in the grammar, but names nobody.
+    if local.is_empty() {
+        return Err(PathError::Syntax);
+    }
+    Ok(Mailbox { local: LocalPart(local), domain: Domain::parse(&parts["domain"])? })
+}
+
+fn inside(path: &str) -> Result<&str, PathError> {
+    path.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).ok_or(PathError::Syntax)
+}
+
+impl ReversePath {
+    /// Reads `<a@x.org>` or `<>`.
+    ///
+    /// # Errors
+    /// As [`PathError`] says.
+    pub fn parse(path: &str) -> Result<Self, PathError> {
+        match inside(path)? {
+            "" => Ok(Self(None)),
+            text => mailbox(text).map(|mailbox| Self(Some(mailbox))),
+        }
+    }
+}
+
+impl ForwardPath {
+    /// Reads `<b@x.org>` or `<Postmaster>`.
+    ///
+    /// # Errors
+    /// As [`PathError`] says.
+    pub fn parse(path: &str) -> Result<Self, PathError> {
+        match inside(path)? {
+            text if text.eq_ignore_ascii_case("postmaster") => Ok(Self::Postmaster),
+            text => mailbox(text).map(Self::Mailbox),
+        }
+    }
+}
+
+/// How many octets of `text` its path takes, the angle brackets included: a `>` inside a
+/// quoted string ends nothing.
+pub(super) fn path_length(text: &str) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    for (place, octet) in text.bytes().enumerate() {
+        match octet {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            b'>' if !quoted => return Some(place + 1),
+            _ => {}
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_a_path_is_read() {
+        for (path, shown) in [
+            ("<a@x.org>", "a@x.org"),
+            ("<@hop.one,@hop.two:joe@example.com>", "joe@example.com"),
+            ("<\"a b\"@x.org>", "\"a b\"@x.org"),
+            ("<\"joe\"@x.org>", "joe@x.org"),
+            ("<\"a\\\"b\"@x.org>", "\"a\\\"b\"@x.org"),
+            ("<\"a>b\"@x.org>", "\"a>b\"@x.org"),
+            ("<a@[192.0.2.1]>", "a@[192.0.2.1]"),
+            ("<a@[IPv6:2001:db8::1]>", "a@[IPv6:2001:db8::1]"),
+            ("<a@[IPv6:2001:DB8:0:0:0:0:0:1]>", "a@[IPv6:2001:db8::1]"),
+            ("<a@[IPv6:::ffff:192.0.2.1]>", "a@[IPv6:::ffff:192.0.2.1]"),
+            ("<a@[x400:here]>", "a@[x400:here]"),
+        ] {
+            let read = ReversePath::parse(path).map(|path| path.to_string());
+            assert_eq!(read.as_deref(), Ok(shown), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_path_is_refused() {
+        for path in [
+            "", "a@x.org", "<a@x.org", "<a>", "<@x.org>", "<a@>", "<a..b@x.org>", "<.a@x.org>",
+            "<a.@x.org>", "<a@-x.org>", "<a@x-.org>", "<a@x..org>", "<a@x.org.>", "<a b@x.org>",
+            "<a@[300.1.1.1]>", "<a@[IPv6:1::2::3]>", "<a@b@c>", "<\"\"@x.org>", "<@-:a@x.org>",
+            "<a@[01.2.3.4]>", "<a@[]>",
+        ] {
+            assert_eq!(ForwardPath::parse(path), Err(PathError::Syntax), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_limits_hold_exactly() {
+        let path = |local: usize, domain: usize| {
+            let label = "d".repeat(domain);
+            ForwardPath::parse(&format!("<{}@{label}>", "a".repeat(local)))
+        };
+        assert!(path(LOCAL_PART_BYTES_MAX, 10).is_ok());
+        assert_eq!(path(LOCAL_PART_BYTES_MAX + 1, 10), Err(PathError::LocalPartTooLong));
+        assert!(path(10, PATH_BYTES_MAX - 13).is_ok());
+        assert_eq!(path(10, PATH_BYTES_MAX - 12), Err(PathError::PathTooLong));
+        assert_eq!(Domain::parse(&"d".repeat(256)), Err(PathError::DomainTooLong));
+    }
+
+    #[test]
+    fn postmaster_needs_no_domain() {
+        assert_eq!(ForwardPath::parse("<PostMaster>"), Ok(ForwardPath::Postmaster));
+    }
+}
