@@ -1,1 +1,54 @@
-fn main() {}
+//! Compiles `smtp-states.def` into the table that the server includes.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::{env, fs};
+
+#[allow(
+    dead_code,
+    unreachable_pub,
+    unused_imports,
+    reason = "the command line uses more of the compiler than the build does"
+)]
+#[path = "src/autofsm/mod.rs"]
+mod autofsm;
+#[allow(
+    dead_code,
+    unreachable_pub,
+    reason = "the build needs the vocabulary, not the enum"
+)]
+#[path = "src/smtp/vocabulary.rs"]
+mod vocabulary;
+
+const SOURCE: &str = "smtp-states.def";
+
+fn main() -> ExitCode {
+    for watched in [SOURCE, "src/autofsm", "src/smtp/vocabulary.rs", "build.rs"] {
+        println!("cargo::rerun-if-changed={watched}");
+    }
+    let source = match fs::read_to_string(SOURCE) {
+        Ok(source) => source,
+        Err(error) => {
+            println!("cargo::error=cannot read {SOURCE}: {error}");
+            return ExitCode::SUCCESS;
+        }
+    };
+    let compiled = autofsm::compile(&source, Some(&vocabulary::VOCABULARY));
+    let kind = if compiled.definition.is_some() {
+        "warning"
+    } else {
+        "error"
+    };
+    for line in autofsm::render(&compiled.diagnostics, SOURCE, &source).lines() {
+        println!("cargo::{kind}={line}");
+    }
+    let Some(definition) = compiled.definition else {
+        return ExitCode::SUCCESS;
+    };
+    let text = autofsm::rust(&definition, &vocabulary::VOCABULARY, SOURCE);
+    let folder = env::var_os("OUT_DIR").unwrap_or_default();
+    if let Err(error) = fs::write(Path::new(&folder).join("smtp_states.rs"), text) {
+        println!("cargo::error=cannot write the table: {error}");
+    }
+    ExitCode::SUCCESS
+}

@@ -1,3 +1,4 @@
 //! Postman: an SMTP receiver whose protocol is one file.
 
 pub mod autofsm;
+pub mod smtp;

@@ -8,6 +8,75 @@
 //! code, and an import of anything else would not compile. The caller hands in what it can
 //! act upon, as a [`Vocabulary`].
 
+mod diagnostic;
+mod lexer;
+mod parser;
+mod resolve;
+mod rust;
+mod served;
+mod show;
+
+pub use diagnostic::{Diagnostic, Severity, place, render};
+pub use rust::rust;
+pub use show::{dot, json, table};
+
+/// What [`compile`] made of a text.
+#[derive(Clone, Debug)]
+pub struct Compilation {
+    /// The definition; none where there is an error.
+    pub definition: Option<Definition>,
+    /// The findings, sorted by place.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Compiles a definition. With a vocabulary it is checked as one to be served.
+#[must_use]
+pub fn compile(source: &str, rules: Option<&Vocabulary>) -> Compilation {
+    let mut diagnostics = Vec::new();
+    let definition = match parser::parse(source) {
+        Ok((attributes, comments)) => Some(resolve::resolve(
+            source,
+            &attributes,
+            &comments,
+            &mut diagnostics,
+        )),
+        Err(diagnostic) => {
+            diagnostics.push(diagnostic);
+            None
+        }
+    };
+    let is_error = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
+    if let (Some(definition), Some(rules), false) =
+        (&definition, rules, diagnostics.iter().any(is_error))
+    {
+        served::check(definition, rules, &mut diagnostics);
+    }
+    diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+    let definition = definition.filter(|_| !diagnostics.iter().any(is_error));
+    Compilation {
+        definition,
+        diagnostics,
+    }
+}
+
+/// Whether two names are one: case and the signs `-`, `_` and `^` do not count.
+#[must_use]
+pub fn same_name(one: &str, other: &str) -> bool {
+    normal(one) == normal(other)
+}
+
+fn normal(name: &str) -> String {
+    name.chars()
+        .map(|sign| {
+            if matches!(sign, '-' | '^') {
+                '_'
+            } else {
+                sign.to_ascii_lowercase()
+            }
+        })
+        .collect()
+}
+
 /// What a server can do: the actions that a definition to be served may name.
 #[derive(Clone, Copy, Debug)]
 pub struct Vocabulary {
@@ -48,6 +117,32 @@ pub struct Definition {
     pub keywords: Vec<String>,
     /// One entry a state and event, at `state * events.len() + event`.
     pub cells: Vec<Option<Cell>>,
+    /// What was written of `never` and `always`.
+    pub properties: Vec<Property>,
+}
+
+impl Definition {
+    /// The cell of a state and an event, by their numbers.
+    #[must_use]
+    pub fn cell(&self, state: usize, event: usize) -> Option<&Cell> {
+        if event >= self.events.len() {
+            return None;
+        }
+        self.cells.get(state * self.events.len() + event)?.as_ref()
+    }
+}
+
+/// A `never` or `always` block.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Property {
+    /// What it says in words.
+    pub says: String,
+    /// The expression over events: `path` of a `never`, `after` of an `always`.
+    pub path: String,
+    /// The events of an `always`; none for a `never`.
+    pub accepts: Option<Vec<usize>>,
+    /// Where it stands.
+    pub span: Span,
 }
 
 /// A state.
@@ -55,8 +150,10 @@ pub struct Definition {
 pub struct State {
     /// The name as it was declared.
     pub name: String,
-    /// The comment that stands beside or above its declaration, or "".
+    /// The comment that stands beside its declaration, or "".
     pub doc: String,
+    /// Where it is declared.
+    pub span: Span,
 }
 
 /// An event.
@@ -66,8 +163,10 @@ pub struct Event {
     pub name: String,
     /// The display name (`NOOP = "NOOP [text]";`): for a command, its syntax.
     pub display: Option<String>,
-    /// The comment that stands beside or above its declaration, or "".
+    /// The comment that stands beside its declaration, or "".
     pub doc: String,
+    /// Where it is declared.
+    pub span: Span,
 }
 
 /// What happens to an event in a state.

@@ -1,7 +1,10 @@
 //! The protocol. No socket, no file, no clock, no log.
 
+pub mod command;
 pub mod envelope;
 pub mod framer;
 pub mod machine;
 pub mod path;
+pub mod reply;
+pub mod session;
 pub mod vocabulary;

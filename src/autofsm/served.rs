@@ -1,0 +1,234 @@
+//! What a definition must keep to be served: so that no edit can make the server deliver
+//! nothing to nobody, or lose what it was sent.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::resolve::{reached, suggest};
+use super::{ActionSpec, Cell, Definition, Diagnostic, Vocabulary, same_name};
+
+type Resources = BTreeSet<&'static str>;
+
+pub(super) fn check(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
+    let before = found.len();
+    check_actions(definition, rules, found);
+    check_content(definition, rules, found);
+    check_end(definition, found);
+    if found.len() == before {
+        prove_needs(definition, rules, found);
+    }
+}
+
+fn event(definition: &Definition, name: &str) -> Option<usize> {
+    definition
+        .events
+        .iter()
+        .position(|event| same_name(&event.name, name))
+}
+
+fn action<'r>(rules: &'r Vocabulary, cell: &Cell) -> Option<&'r ActionSpec> {
+    let name = cell.action.as_deref()?;
+    rules.actions.iter().find(|action| action.name == name)
+}
+
+fn cells(definition: &Definition) -> impl Iterator<Item = (usize, usize, &Cell)> {
+    let events = definition.events.len().max(1);
+    definition
+        .cells
+        .iter()
+        .enumerate()
+        .filter_map(move |(index, cell)| Some((index / events, index % events, cell.as_ref()?)))
+}
+
+fn check_actions(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
+    let mut said = BTreeSet::new();
+    let content = event(definition, rules.content);
+    for (state, index, cell) in cells(definition) {
+        if action(rules, cell).is_none() && said.insert(cell.row) {
+            let name = cell.action.as_deref().unwrap_or("noop");
+            let help = suggest(name, rules.actions.iter().map(|action| action.name));
+            let names: Vec<_> = rules.actions.iter().map(|action| action.name).collect();
+            let help = help.or_else(|| Some(format!("the actions are {}", names.join(", "))));
+            found.push(
+                Diagnostic::error(
+                    cell.row,
+                    format!("no action is called `{}`", name.escape_debug()),
+                )
+                .help(help),
+            );
+        }
+        if Some(index) != content && cell.reply.is_none() && said.insert(cell.row) {
+            let message = format!(
+                "`{}` in `{}` has no reply",
+                definition.events[index].name, definition.states[state].name
+            );
+            found.push(Diagnostic::error(cell.row, message).help(Some(
+                "add `reply = 250;`, or what the client shall see".to_owned(),
+            )));
+        }
+    }
+}
+
+/// READ and END are the framer's: it yields nothing else where READ has a cell.
+fn check_content(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
+    let (content, end) = (
+        event(definition, rules.content),
+        event(definition, rules.end),
+    );
+    let name = |index: usize| &definition.events[index].name;
+    for state in 0..definition.states.len() {
+        let has = |event: Option<usize>| event.and_then(|event| definition.cell(state, event));
+        let shown = &definition.states[state].name;
+        match (has(content), has(end)) {
+            (Some(cell), None) => found.push(
+                Diagnostic::error(
+                    cell.row,
+                    format!("`{shown}` reads content that nothing ends"),
+                )
+                .help(Some(format!("add a row for {}", rules.end))),
+            ),
+            (None, Some(cell)) => found.push(Diagnostic::error(
+                cell.row,
+                format!("`{shown}` has {} without {}", rules.end, rules.content),
+            )),
+            (Some(_), Some(_)) => {
+                for index in 0..definition.events.len() {
+                    if let Some(cell) = definition.cell(state, index)
+                        && Some(index) != content
+                        && Some(index) != end
+                    {
+                        let message = format!(
+                            "`{}` is never heard in `{shown}`: all that comes there is content",
+                            name(index)
+                        );
+                        found.push(Diagnostic::error(cell.row, message));
+                    }
+                }
+            }
+            (None, None) => {}
+        }
+    }
+    for (_, index, cell) in cells(definition) {
+        let word = cell.action.as_deref().unwrap_or_default();
+        let framers = match word {
+            "append" => content,
+            "deliver" => end,
+            _ if Some(index) == content || Some(index) == end => None,
+            _ => continue,
+        };
+        if framers != Some(index) {
+            let message = format!("`{word}` is not what `{}` can do", name(index));
+            let help = format!(
+                "{} appends, {} delivers, and nothing else does",
+                rules.content, rules.end
+            );
+            found.push(Diagnostic::error(cell.row, message).help(Some(help)));
+        }
+    }
+}
+
+fn check_end(definition: &Definition, found: &mut Vec<Diagnostic>) {
+    let last = definition.states.len() - 1;
+    let mut ends = vec![false; definition.states.len()];
+    ends[last] = true;
+    let mut changed = true;
+    while std::mem::take(&mut changed) {
+        for (state, _, cell) in cells(definition) {
+            if ends[cell.next] && !ends[state] {
+                ends[state] = true;
+                changed = true;
+            }
+        }
+    }
+    for (state, is_reached) in reached(definition).into_iter().enumerate() {
+        if is_reached && !ends[state] {
+            let state = &definition.states[state];
+            let help = "add a row that leads there, as QUIT does".to_owned();
+            found.push(
+                Diagnostic::error(
+                    state.span,
+                    format!("no way leads from `{}` to `done`", state.name),
+                )
+                .help(Some(help)),
+            );
+        }
+    }
+}
+
+/// Walks every path, by the shortest first, with what is at hand on it.
+fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
+    let content = event(definition, rules.content);
+    // Each place that was reached, with the number of the place before it and the event.
+    let mut places: Vec<(usize, Resources, Option<(usize, usize)>)> =
+        vec![(0, Resources::new(), None)];
+    let mut known: BTreeSet<(usize, Resources)> = BTreeSet::from([(0, Resources::new())]);
+    let mut said = BTreeSet::new();
+    let mut open = VecDeque::from([0]);
+    while let Some(number) = open.pop_front() {
+        let (state, at_hand, _) = places[number].clone();
+        for index in 0..definition.events.len() {
+            let Some(cell) = definition.cell(state, index) else {
+                continue;
+            };
+            let Some(spec) = action(rules, cell) else {
+                continue;
+            };
+            let dialogue = || {
+                let mut notes = vec![line(definition, state, index, cell)];
+                let mut at = number;
+                while let Some((before, event)) = places[at].2 {
+                    let from = places[before].0;
+                    notes.extend(
+                        definition
+                            .cell(from, event)
+                            .map(|cell| line(definition, from, event, cell)),
+                    );
+                    at = before;
+                }
+                notes.reverse();
+                notes
+            };
+            if let Some(missing) = spec.needs.iter().find(|need| !at_hand.contains(*need)) {
+                if said.insert((cell.row, *missing)) {
+                    let message = format!(
+                        "`{}` needs {missing}, and there is a way here without",
+                        spec.name
+                    );
+                    found.push(Diagnostic::error(cell.row, message).notes(dialogue()));
+                }
+                continue;
+            }
+            let mut then: Resources = at_hand
+                .iter()
+                .copied()
+                .filter(|thing| !spec.drops.contains(thing))
+                .collect();
+            then.extend(spec.gives);
+            let reads =
+                content.is_some_and(|content| definition.cell(cell.next, content).is_some());
+            if then.contains("an open message") && !reads {
+                if said.insert((cell.row, "open")) {
+                    let message = format!(
+                        "`{}` leaves a message open in `{}`, which reads no content",
+                        spec.name, definition.states[cell.next].name
+                    );
+                    found.push(Diagnostic::error(cell.row, message).notes(dialogue()));
+                }
+                continue;
+            }
+            if known.insert((cell.next, then.clone())) {
+                places.push((cell.next, then, Some((number, index))));
+                open.push_back(places.len() - 1);
+            }
+        }
+    }
+}
+
+fn line(definition: &Definition, state: usize, event: usize, cell: &Cell) -> String {
+    let name = |state: usize| &definition.states[state].name;
+    format!(
+        "C: {:<7} {} -> {}",
+        definition.events[event].name,
+        name(state),
+        name(cell.next)
+    )
+}

@@ -1,0 +1,155 @@
+//! The definition as text: a table, JSON, a graph for Graphviz.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use super::Definition;
+
+/// The table, a row an event and a column a state; a cell shows the state that follows, `=`
+/// where it is the same, and nothing where the event is not accepted.
+#[must_use]
+pub fn table(definition: &Definition) -> String {
+    // Nothing happens after the last state, so it needs no column.
+    let states = definition
+        .states
+        .split_last()
+        .map_or(&[][..], |(_, before)| before);
+    let cell = |event: usize, state: usize| match definition.cell(state, event) {
+        None => "",
+        Some(cell) if cell.next == state => "=",
+        Some(cell) => definition
+            .states
+            .get(cell.next)
+            .map_or("", |state| state.name.as_str()),
+    };
+    let first = definition
+        .events
+        .iter()
+        .map(|event| event.name.len())
+        .max()
+        .unwrap_or(0);
+    let widths: Vec<_> = states
+        .iter()
+        .enumerate()
+        .map(|(index, state)| {
+            (0..definition.events.len())
+                .map(|event| cell(event, index).len())
+                .max()
+                .unwrap_or(0)
+                .max(state.name.len())
+        })
+        .collect();
+    let line = |name: &str, cells: Vec<&str>| {
+        let mut text = format!("{name:<first$}");
+        for (shown, width) in cells.iter().zip(&widths) {
+            let _ = write!(text, "  {shown:<width$}");
+        }
+        text.truncate(text.trim_end().len());
+        text + "\n"
+    };
+    let mut text = line("", states.iter().map(|state| state.name.as_str()).collect());
+    for (index, event) in definition.events.iter().enumerate() {
+        text += &line(
+            &event.name,
+            (0..states.len()).map(|state| cell(index, state)).collect(),
+        );
+    }
+    text
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for sign in text.chars() {
+        match sign {
+            '"' | '\\' => out.extend(['\\', sign]),
+            '\0'..='\u{1f}' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(sign));
+            }
+            _ => out.push(sign),
+        }
+    }
+    out + "\""
+}
+
+/// `{"states": [...], "events": [...], "cells": [{"state", "event", "next", "action", "reply"}]}`;
+/// invalid cells are left out, and what a cell has not is `null`.
+#[must_use]
+pub fn json(definition: &Definition) -> String {
+    let list = |names: Vec<&str>| names.into_iter().map(quoted).collect::<Vec<_>>().join(", ");
+    let states = list(
+        definition
+            .states
+            .iter()
+            .map(|state| state.name.as_str())
+            .collect(),
+    );
+    let events = list(
+        definition
+            .events
+            .iter()
+            .map(|event| event.name.as_str())
+            .collect(),
+    );
+    let mut cells = Vec::new();
+    for (state_index, state) in definition.states.iter().enumerate() {
+        for (event_index, event) in definition.events.iter().enumerate() {
+            let Some(cell) = definition.cell(state_index, event_index) else {
+                continue;
+            };
+            let next = definition
+                .states
+                .get(cell.next)
+                .map_or("", |state| state.name.as_str());
+            let reply = cell.reply.as_ref().map(|reply| match &reply.text {
+                None => quoted(&reply.code.to_string()),
+                Some(text) => quoted(&format!("{} {text}", reply.code)),
+            });
+            cells.push(format!(
+                "    {{\"state\": {}, \"event\": {}, \"next\": {}, \"action\": {}, \"reply\": {}}}",
+                quoted(&state.name),
+                quoted(&event.name),
+                quoted(next),
+                cell.action.as_deref().map_or("null".to_owned(), quoted),
+                reply.unwrap_or("null".to_owned()),
+            ));
+        }
+    }
+    format!(
+        "{{\n  \"states\": [{states}],\n  \"events\": [{events}],\n  \"cells\": [\n{}\n  ]\n}}\n",
+        cells.join(",\n")
+    )
+}
+
+/// A graph: an edge for each pair of states, with all the events that lead along it.
+#[must_use]
+pub fn dot(definition: &Definition) -> String {
+    let mut edges: BTreeMap<(usize, usize), Vec<&str>> = BTreeMap::new();
+    for state in 0..definition.states.len() {
+        for (index, event) in definition.events.iter().enumerate() {
+            if let Some(cell) = definition.cell(state, index) {
+                edges
+                    .entry((state, cell.next))
+                    .or_default()
+                    .push(&event.name);
+            }
+        }
+    }
+    let mut text =
+        String::from("digraph fsm {\n  rankdir = LR;\n  node [shape = box, style = rounded];\n");
+    let name = |state: usize| {
+        definition
+            .states
+            .get(state)
+            .map_or("", |state| state.name.as_str())
+    };
+    for ((from, to), events) in edges {
+        let _ = writeln!(
+            text,
+            "  {} -> {} [label = {}];",
+            quoted(name(from)),
+            quoted(name(to)),
+            quoted(&events.join("\n")).replace("\\u000a", "\\n")
+        );
+    }
+    text + "}\n"
+}

@@ -1,0 +1,159 @@
+//! Every reply that is not written in the definition, on one screen. RFC 5321 4.2, RFC 3463.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// The longest reply line, CR LF included, in octets. RFC 5321 4.5.3.1.5.
+const LINE_BYTES_MAX: usize = 512;
+
+/// An answer to the client.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// Three digits.
+    pub code: u16,
+    /// The enhanced status code, or "". RFC 2034 has none on a greeting, HELO, EHLO and 3xx.
+    pub enhanced: &'static str,
+    /// The words, one entry a line; never empty.
+    pub lines: Vec<Cow<'static, str>>,
+}
+
+impl Reply {
+    /// A reply of one line.
+    #[must_use]
+    pub fn new(code: u16, enhanced: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            code,
+            enhanced,
+            lines: vec![text.into()],
+        }
+    }
+
+    /// Writes it as it goes to the client; `enhanced` says whether to show the enhanced code.
+    pub fn write(&self, out: &mut Vec<u8>, enhanced: bool) {
+        for (place, line) in self.lines.iter().enumerate() {
+            let mut text = String::new();
+            let sign = if place + 1 == self.lines.len() {
+                ' '
+            } else {
+                '-'
+            };
+            let shown = if enhanced && !self.enhanced.is_empty() {
+                self.enhanced
+            } else {
+                ""
+            };
+            let gap = if shown.is_empty() || line.is_empty() {
+                ""
+            } else {
+                " "
+            };
+            let _ = write!(text, "{}{sign}{shown}{gap}{line}", self.code);
+            // Words that come from a client are parsed and bounded; this holds for any others.
+            text.retain(|sign| matches!(sign, ' '..='~'));
+            text.truncate(LINE_BYTES_MAX - 2);
+            out.extend_from_slice(text.as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+}
+
+macro_rules! replies {
+    ($( $(#[$doc:meta])* $name:ident = $code:literal $enhanced:literal $text:literal; )*) => {
+        $( $(#[$doc])* #[must_use] pub fn $name() -> Reply { Reply::new($code, $enhanced, $text) } )*
+    };
+}
+
+replies! {
+    /// The server is full.
+    too_many_connections = 421 "4.3.2" "Too many connections, try again later";
+    /// The server stops.
+    stopping = 421 "4.3.2" "Service closing, try again later";
+    /// The client was silent for too long.
+    silent = 421 "4.4.2" "Silent for too long, closing";
+    /// The client made too many errors in a row.
+    too_many_errors = 421 "4.7.0" "Too many errors, closing";
+    /// A web client.
+    not_http = 421 "4.7.0" "This is SMTP, closing";
+    /// Below the reserve of free space, or over quota.
+    store_full = 452 "4.3.1" "Out of space, try again later";
+    /// Too many messages wait for the disk.
+    store_busy = 452 "4.3.2" "Busy, try again later";
+    /// The disk failed.
+    store_broken = 451 "4.3.0" "The message was not stored, try again later";
+    /// More recipients than the limit.
+    too_many_recipients = 452 "4.5.3" "Too many recipients, send these and come again";
+    /// No such verb.
+    unknown_command = 500 "5.5.1" "Command unknown, try HELP";
+    /// Octets that no command has.
+    not_text = 500 "5.5.2" "Commands are printable ASCII";
+    /// The line ended in a bare LF.
+    bare_lf = 500 "5.5.2" "Lines end in CR LF (nc -C sends them)";
+    /// The line was over the limit.
+    line_too_long = 500 "5.5.2" "Line too long";
+    /// An address against the grammar.
+    bad_sender = 501 "5.1.7" "Bad sender address, expected <user@domain> or <>";
+    /// An address against the grammar.
+    bad_recipient = 501 "5.1.3" "Bad recipient address, expected <user@domain>";
+    /// A host name against the grammar.
+    bad_domain = 501 "5.5.4" "Expected a domain or an address literal";
+    /// A parameter whose value is wrong, or given twice.
+    bad_parameter = 501 "5.5.4" "Bad or repeated parameter";
+    /// A parameter that was not offered.
+    unknown_parameter = 555 "5.5.4" "Parameter not supported";
+    /// Over the size limit, announced or sent.
+    too_big = 552 "5.3.4" "Message too big";
+    /// Nobody of this name.
+    no_such_user = 550 "5.1.1" "No such user here";
+    /// Mail for other servers, from a client that may not relay.
+    no_relaying = 550 "5.7.1" "Relaying denied";
+    /// A CR or an LF alone in the content.
+    bare_newline = 550 "5.6.0" "Bare CR or LF in the message, lines end in CR LF";
+    /// Too many Received: fields.
+    mail_loop = 554 "5.4.6" "Too many Received: fields, this is a loop";
+}
+
+/// The default words for a code that the definition gives without any.
+#[must_use]
+pub fn by_code(code: u16) -> Reply {
+    match code {
+        214 => Reply::new(214, "2.0.0", "Help"),
+        221 => Reply::new(221, "2.0.0", "Bye"),
+        252 => Reply::new(252, "2.5.0", "Cannot verify, but send and see"),
+        354 => Reply::new(
+            354,
+            "",
+            "Send the message, end it with a dot on a line of its own",
+        ),
+        200..=299 => Reply::new(code, "2.0.0", "OK"),
+        300..=399 => Reply::new(code, "", "Go on"),
+        400..=499 => Reply::new(code, "4.0.0", "Not now"),
+        502 => Reply::new(502, "5.5.1", "Command not implemented"),
+        _ => Reply::new(code, "5.0.0", "Refused"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_line_is_never_longer_than_the_rfc_allows_nor_broken() {
+        let mut out = Vec::new();
+        Reply::new(250, "2.0.0", format!("a\r\n250 b{}", "x".repeat(600))).write(&mut out, true);
+        assert_eq!(out.len(), LINE_BYTES_MAX);
+        assert_eq!(out.iter().filter(|octet| **octet == b'\n').count(), 1);
+    }
+
+    #[test]
+    fn the_enhanced_code_stands_on_every_line_when_offered() {
+        let reply = Reply {
+            code: 214,
+            enhanced: "2.0.0",
+            lines: vec!["a".into(), "b".into()],
+        };
+        let mut out = Vec::new();
+        reply.write(&mut out, true);
+        reply.write(&mut out, false);
+        assert_eq!(out, b"214-2.0.0 a\r\n214 2.0.0 b\r\n214-a\r\n214 b\r\n");
+    }
+}

@@ -1,0 +1,504 @@
+//! One client's conversation.
+//!
+//! **Give the session one input, then take outputs until there are none.** Inputs are octets,
+//! the verdict on something it asked, silence, hang-up; outputs are replies, questions, content
+//! and the record of each step. It holds no socket, no file and no clock.
+//!
+//! The life of a command: the framer yields a line; it is parsed, looked up in the table,
+//! judged, and only then the machine steps, in one place ([`Session::step`]), and the server
+//! acts. A refused command leaves the state alone, and no action can choose a state: every
+//! session is a path in the graph that the build has proven things about.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use rust_fsm::StateMachine;
+
+use super::command;
+use super::command::ArgumentError;
+use super::envelope::{Envelope, Recipient};
+use super::framer::{Content, Line, Lines, Run};
+use super::machine::{EventId, Machine, Position, Protocol, Transition};
+use super::path::{Domain, LocalPart, Mailbox, ReversePath};
+use super::reply::{self, Reply};
+use super::vocabulary::{Action, VOCABULARY};
+
+mod act;
+mod judge;
+mod trace;
+
+use trace::HeaderScan;
+pub use trace::Step;
+
+/// What all sessions of a server share.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The protocol.
+    pub machine: &'static Machine,
+    /// The server's own domain.
+    pub domain: Domain,
+    /// Whether HELO and EHLO must name a domain or an address literal.
+    pub strict_helo: bool,
+    /// Whether a message with a bare CR or LF is refused.
+    pub refuse_bare_newline: bool,
+    /// Whether VRFY tells who exists.
+    pub verify_honestly: bool,
+    /// The longest command line with its CR LF, in octets.
+    pub line_bytes_max: usize,
+    /// The longest message, in octets.
+    pub message_bytes_max: u64,
+    /// The most recipients of one message.
+    pub recipients_max: usize,
+    /// So many refused commands in a row end the session.
+    pub errors_max: usize,
+    /// More Received: fields than these are a loop.
+    pub received_max: usize,
+}
+
+/// Who is on the other end.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The session's id: letters and digits.
+    pub id: String,
+    /// The client's address.
+    pub address: IpAddr,
+    /// The connection's own end: its address literal is a name of the own domain.
+    pub local: IpAddr,
+    /// Whether mail for other domains is taken.
+    pub may_relay: bool,
+}
+
+/// What can happen to a session.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// The connection stands: greet.
+    Connect,
+    /// Octets came.
+    Octets(&'a [u8]),
+    /// The answer to the question that was asked.
+    Verdict(Verdict),
+    /// The client was silent for too long.
+    Silence,
+    /// The server stops.
+    Stop,
+    /// The client is gone.
+    HangUp,
+}
+
+/// The answer to a [`Question`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Yes; for [`Question::Store`]: the message is on stable storage for every recipient.
+    Yes,
+    /// No such user.
+    Unknown,
+    /// There is no space.
+    Full,
+    /// Too many messages wait for the disk.
+    Busy,
+    /// The disk failed.
+    Broken,
+}
+
+/// What the session cannot know by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Question {
+    /// May a message of so many octets (0: unknown) begin?
+    Room(u64),
+    /// Is there a mailbox of this name in the own domain?
+    Recipient(LocalPart),
+    /// Make the message that was opened safe. `Yes` is a promise.
+    Store,
+}
+
+/// What a session wants.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output<'a> {
+    /// Send this.
+    Reply(Reply),
+    /// Answer this with [`Input::Verdict`]; nothing else happens until then.
+    Ask(Question),
+    /// A message begins.
+    Open(Box<Envelope>),
+    /// Content of the message that was opened.
+    Content(&'a [u8]),
+    /// Forget the message that was opened.
+    Discard,
+    /// The machine moved.
+    Step(Step),
+    /// A line was refused with this code; the line is as the client sent it.
+    Refused(String, u16),
+    /// Send what is to be sent, and close.
+    Close,
+}
+
+/// A question that was asked, with what follows from its answer.
+#[derive(Debug)]
+enum Waiting {
+    Sender(EventId, ReversePath, String),
+    Recipient(EventId, Recipient, String),
+    Verify(EventId, LocalPart, String),
+    Store(Step, Reply),
+}
+
+/// A conversation.
+#[derive(Debug)]
+pub struct Session {
+    settings: Arc<Settings>,
+    client: Client,
+    machine: StateMachine<Protocol>,
+    queue: VecDeque<Output<'static>>,
+    waiting: Option<Waiting>,
+    unread: Vec<u8>,
+    lines: Lines,
+    helo: Option<(String, &'static str)>,
+    sender: Option<ReversePath>,
+    recipients: Vec<Recipient>,
+    message: Option<Message>,
+    messages: u32,
+    errors: usize,
+    stopping: bool,
+    closed: bool,
+}
+
+/// A message whose content is coming in.
+#[derive(Debug)]
+struct Message {
+    content: Content,
+    headers: HeaderScan,
+    octets: u64,
+    stepped: bool,
+    refused: Option<Reply>,
+}
+
+impl Session {
+    /// A session before its greeting.
+    #[must_use]
+    pub fn new(settings: Arc<Settings>, client: Client) -> Self {
+        let machine = StateMachine::from_state(Position::initial(settings.machine));
+        Self {
+            settings,
+            client,
+            machine,
+            queue: VecDeque::new(),
+            waiting: None,
+            unread: Vec::new(),
+            lines: Lines::new(),
+            helo: None,
+            sender: None,
+            recipients: Vec::new(),
+            message: None,
+            messages: 0,
+            errors: 0,
+            stopping: false,
+            closed: false,
+        }
+    }
+
+    /// Where the session stands.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        *self.machine.state()
+    }
+
+    /// Whether content is expected, so that it is worth reading in large pieces.
+    #[must_use]
+    pub fn reads_content(&self) -> bool {
+        self.content_event().is_some()
+    }
+
+    /// Whether enhanced status codes go to the client.
+    #[must_use]
+    pub fn shows_enhanced(&self) -> bool {
+        self.settings.machine.offers("ENHANCEDSTATUSCODES")
+    }
+
+    /// Takes one input. Take the outputs until there are none before the next; octets that
+    /// were not yet looked at when a question is asked are kept for later.
+    pub fn handle<'a>(&'a mut self, input: Input<'a>) -> Outputs<'a> {
+        let mut given: &[u8] = &[];
+        match input {
+            Input::Connect => {
+                let greeting = format!("{} ESMTP Postman", self.settings.domain);
+                self.say(Reply::new(220, "", greeting));
+            }
+            Input::Octets(octets) => given = octets,
+            Input::Verdict(verdict) => self.judged(verdict),
+            Input::Silence => self.end(reply::silent()),
+            Input::Stop => {
+                self.stopping = true;
+                if !matches!(self.waiting, Some(Waiting::Store(..))) {
+                    self.end(reply::stopping());
+                }
+            }
+            Input::HangUp => {
+                self.drop_message();
+                self.closed = true;
+            }
+        }
+        let mut held = std::mem::take(&mut self.unread);
+        if !held.is_empty() {
+            held.extend_from_slice(given);
+        }
+        Outputs {
+            session: self,
+            held,
+            given,
+            place: 0,
+        }
+    }
+
+    fn say(&mut self, reply: Reply) {
+        self.queue.push_back(Output::Reply(reply));
+    }
+
+    fn end(&mut self, last: Reply) {
+        self.waiting = None;
+        self.drop_message();
+        self.say(last);
+        self.queue.push_back(Output::Close);
+        self.closed = true;
+    }
+
+    fn drop_message(&mut self) {
+        if self
+            .message
+            .take()
+            .is_some_and(|message| message.refused.is_none())
+        {
+            self.queue.push_back(Output::Discard);
+        }
+    }
+
+    /// Answers a line that changes nothing. Many of them in a row end the session.
+    fn refuse(&mut self, line: &str, reply: Reply) {
+        let (code, mut shown) = (reply.code, line.to_owned());
+        shown.truncate(shown.floor_char_boundary(256));
+        self.queue.push_back(Output::Refused(shown, code));
+        self.say(reply);
+        if code >= 500 {
+            self.errors += 1;
+            if self.errors >= self.settings.errors_max {
+                self.end(reply::too_many_errors());
+            }
+        }
+    }
+
+    /// **The one place where the state changes**: along a cell of the table, or not at all.
+    fn step(&mut self, event: EventId) -> Option<(Step, &'static Transition)> {
+        let from = self.position();
+        let cell = self.machine.consume(&event).ok().flatten()?;
+        self.errors = 0;
+        let name = from
+            .machine()
+            .events
+            .get(usize::from(event.0))
+            .map_or("", |event| event.name);
+        let step = Step {
+            from: from.name(),
+            event: name,
+            action: cell.action.name(),
+            code: 0,
+            to: self.position().name(),
+        };
+        Some((step, cell))
+    }
+
+    /// The event of content, where the state has a cell for it.
+    fn content_event(&self) -> Option<EventId> {
+        let event = self.settings.machine.event(VOCABULARY.content)?;
+        self.position().look(event).map(|_| event)
+    }
+
+    /// One line outside content.
+    fn line(&mut self, line: Line) {
+        match line {
+            Line::BareLf => self.refuse("(bare LF)", reply::bare_lf()),
+            Line::TooLong => self.refuse("(too long)", reply::line_too_long()),
+            Line::Whole(octets) => match std::str::from_utf8(&octets) {
+                Ok(text)
+                    if text
+                        .bytes()
+                        .all(|octet| matches!(octet, b'\t' | b' '..=b'~')) =>
+                {
+                    self.judge(text)
+                }
+                _ => self.refuse(&String::from_utf8_lossy(&octets), reply::not_text()),
+            },
+        }
+    }
+
+    /// What becomes of a run of content: where it stands in the octets, if it is to be kept.
+    fn run(&mut self, event: EventId, octets: &[u8]) -> (usize, Option<Run>) {
+        let Some(message) = self.message.as_mut() else {
+            return (octets.len(), None);
+        };
+        let (taken, run) = message.content.take(octets);
+        let piece = match &run {
+            Run::End => {
+                self.finish();
+                return (taken, None);
+            }
+            Run::HeldCr => &b"\r"[..],
+            Run::Octets(range) => octets.get(range.clone()).unwrap_or_default(),
+        };
+        message.octets += piece.len() as u64;
+        let received = message.headers.scan(piece);
+        let verdict = if message.octets > self.settings.message_bytes_max {
+            Some(reply::too_big())
+        } else if received > self.settings.received_max {
+            Some(reply::mail_loop())
+        } else if self.settings.refuse_bare_newline && message.content.has_bare() {
+            Some(reply::bare_newline())
+        } else {
+            None
+        };
+        let (first, keep) = (
+            !std::mem::replace(&mut message.stepped, true),
+            message.refused.is_none(),
+        );
+        if keep && verdict.is_some() {
+            message.refused = verdict;
+            self.queue.push_back(Output::Discard);
+        }
+        let keep = keep
+            && self
+                .message
+                .as_ref()
+                .is_some_and(|message| message.refused.is_none());
+        if let Some((step, _)) = self.step(event)
+            && (first || step.from != step.to)
+        {
+            self.queue.push_back(Output::Step(step));
+        }
+        (taken, (keep && !piece.is_empty()).then_some(run))
+    }
+
+    /// The end of content. It is never refused: the transaction is over either way.
+    fn finish(&mut self) {
+        let bare = self.settings.refuse_bare_newline;
+        let refused = self.message.take().and_then(|message| {
+            let late = (bare && message.content.has_bare()).then(reply::bare_newline);
+            if message.refused.is_none() && late.is_some() {
+                self.queue.push_back(Output::Discard);
+            }
+            message.refused.or(late)
+        });
+        let stepped = self
+            .settings
+            .machine
+            .event(VOCABULARY.end)
+            .and_then(|event| self.step(event));
+        let Some((mut step, cell)) = stepped else {
+            // The compiler proves that this cannot be: where READ has a cell, END has one.
+            self.end(reply::store_broken());
+            return;
+        };
+        self.drop_transaction();
+        if let Some(reply) = refused {
+            step.code = reply.code;
+            self.queue.push_back(Output::Step(step));
+            self.say(reply);
+        } else if cell.action == Action::Deliver {
+            let accepted = self.row_reply(cell);
+            self.queue.push_back(Output::Ask(Question::Store));
+            self.waiting = Some(Waiting::Store(step, accepted));
+        } else {
+            self.queue.push_back(Output::Discard);
+            let reply = self.row_reply(cell);
+            self.finish_step(step, reply);
+        }
+    }
+
+    fn finish_step(&mut self, mut step: Step, reply: Reply) {
+        step.code = reply.code;
+        self.queue.push_back(Output::Step(step));
+        if self.position().is_final() {
+            self.end(reply);
+        } else {
+            self.say(reply);
+        }
+    }
+
+    fn drop_transaction(&mut self) {
+        self.drop_message();
+        self.sender = None;
+        self.recipients = Vec::new();
+    }
+}
+
+/// The outputs that one input brings about.
+#[derive(Debug)]
+pub struct Outputs<'a> {
+    session: &'a mut Session,
+    /// Octets that were kept from earlier inputs, with the given ones behind them.
+    held: Vec<u8>,
+    given: &'a [u8],
+    place: usize,
+}
+
+impl Outputs<'_> {
+    fn octets(&self) -> &[u8] {
+        if self.held.is_empty() {
+            self.given
+        } else {
+            &self.held
+        }
+    }
+
+    /// The next output; none when the session wants the next input.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an output borrows from the octets, which Iterator cannot say"
+    )]
+    pub fn next(&mut self) -> Option<Output<'_>> {
+        loop {
+            if let Some(output) = self.session.queue.pop_front() {
+                return Some(output);
+            }
+            let octets = if self.held.is_empty() {
+                self.given
+            } else {
+                &self.held
+            };
+            let rest = octets.get(self.place..).unwrap_or_default();
+            if rest.is_empty() || self.session.closed || self.session.waiting.is_some() {
+                return None;
+            }
+            if let Some(event) = self.session.content_event() {
+                let (taken, run) = self.session.run(event, rest);
+                let start = self.place;
+                self.place += taken;
+                match run {
+                    None => {}
+                    Some(Run::HeldCr) => return Some(Output::Content(b"\r")),
+                    Some(Run::Octets(range)) => {
+                        let range = start + range.start..start + range.end;
+                        return self.octets().get(range).map(Output::Content);
+                    }
+                    Some(Run::End) => {}
+                }
+            } else {
+                let (taken, line) = self
+                    .session
+                    .lines
+                    .take(rest, self.session.settings.line_bytes_max);
+                self.place += taken;
+                if let Some(line) = line {
+                    self.session.line(line);
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Outputs<'_> {
+    fn drop(&mut self) {
+        let rest = self.octets().get(self.place..).unwrap_or_default();
+        if !rest.is_empty() && !self.session.closed {
+            self.session.unread = rest.to_vec();
+        }
+    }
+}
