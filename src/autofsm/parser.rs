@@ -103,7 +103,7 @@ impl Parser {
                 }) if depth > 0 => return Ok(attributes),
                 Some(Token {
                     kind: Kind::Word(name),
-                    span,
+                    ..
                 }) => {
                     let mut values = Vec::new();
                     if matches!(

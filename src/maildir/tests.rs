@@ -1,0 +1,302 @@
+//! The store under failures: the N-th operation fails, for each N.
+
+use std::fs;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::channel;
+
+use rustix::io::Errno;
+
+use super::*;
+use crate::smtp::envelope::{Place, Recipient};
+use crate::smtp::path::{ForwardPath, ReversePath};
+
+/// Fails the operation at which its count comes to zero.
+struct FailingDisk {
+    left: Arc<AtomicI64>,
+    error: Errno,
+}
+
+impl FailingDisk {
+    fn pass(&self) -> io::Result<()> {
+        if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
+            Err(self.error.into())
+        } else {
+            Ok(())
+        }
+    }
+}
+
+impl Disk for FailingDisk {
+    fn open_folder(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
+        self.pass().and_then(|()| RealDisk.open_folder(at, name))
+    }
+    fn make_folder(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+        self.pass().and_then(|()| RealDisk.make_folder(at, name))
+    }
+    fn create(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
+        self.pass().and_then(|()| RealDisk.create(at, name))
+    }
+    fn write(&self, file: BorrowedFd<'_>, octets: &[u8]) -> io::Result<usize> {
+        // Short writes, always: they must go on.
+        self.pass()
+            .and_then(|()| RealDisk.write(file, &octets[..octets.len().min(700)]))
+    }
+    fn read(&self, file: BorrowedFd<'_>, octets: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.pass()
+            .and_then(|()| RealDisk.read(file, octets, offset))
+    }
+    fn sync(&self, handle: BorrowedFd<'_>) -> io::Result<()> {
+        self.pass().and_then(|()| RealDisk.sync(handle))
+    }
+    fn rename(
+        &self,
+        from: BorrowedFd<'_>,
+        name: &str,
+        to: BorrowedFd<'_>,
+        new: &str,
+    ) -> io::Result<()> {
+        self.pass()
+            .and_then(|()| RealDisk.rename(from, name, to, new))
+    }
+    fn remove(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+        RealDisk.remove(at, name)
+    }
+}
+
+fn options(root: &Path) -> Options {
+    Options {
+        root: root.to_owned(),
+        format: Format::Message,
+        host: "postman.local".to_owned(),
+        threads_max: 8,
+        memory_bytes_max: 1000,
+        waiting_max: 100,
+        free_bytes_min: 0,
+    }
+}
+
+fn envelope(recipients: &[&str]) -> Envelope {
+    let recipient = |address: &&str| {
+        let Ok(ForwardPath::Mailbox(mailbox)) = ForwardPath::parse(&format!("<{address}>")) else {
+            panic!("{address}")
+        };
+        let local = mailbox.domain.folded() == "postman.local";
+        Recipient {
+            mailbox,
+            place: if local { Place::Local } else { Place::Remote },
+        }
+    };
+    Envelope {
+        id: "1-1".to_owned(),
+        sender: ReversePath::parse("<a@x.org>").unwrap(),
+        recipients: recipients.iter().map(recipient).collect(),
+        helo: "client.example".to_owned(),
+        client: [127, 0, 0, 1].into(),
+        with: "ESMTP",
+    }
+}
+
+fn deliver(store: &Store, recipients: &[&str], content: &[u8]) -> Result<(), Failure> {
+    let mut draft = store.begin(envelope(recipients), 1_608_416_175);
+    for piece in content.chunks(300) {
+        if draft.push(piece) == Fill::Full {
+            let (back, spilled) = channel();
+            store.spill(draft, move |draft| drop(back.send(draft)));
+            draft = spilled.recv().unwrap();
+        }
+    }
+    let (back, done) = channel();
+    store.commit(draft, move |result| drop(back.send(result)));
+    done.recv().unwrap()
+}
+
+/// All files below a folder but the owners' locks, with their content.
+fn files(root: &Path) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut open = vec![root.to_owned()];
+    while let Some(folder) = open.pop() {
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            let path = entry.path();
+            if entry.file_type().unwrap().is_dir() && entry.file_name() != OWNERS {
+                open.push(path);
+            } else if path.is_file() {
+                let name = path
+                    .strip_prefix(root)
+                    .unwrap()
+                    .parent()
+                    .unwrap()
+                    .display()
+                    .to_string();
+                found.push((name, String::from_utf8(fs::read(path).unwrap()).unwrap()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+const ALL: &[&str] = &[
+    "user@postman.local",
+    "Joe@postman.local",
+    "a@other.server",
+    "b@other.server",
+];
+
+#[test]
+fn each_mailbox_and_each_domain_gets_one_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(options(folder.path())).unwrap();
+    deliver(&store, ALL, b"Subject: x\r\n\r\nbody\r\n").unwrap();
+    let found = files(folder.path());
+    let places: Vec<_> = found.iter().map(|(place, _)| place.as_str()).collect();
+    assert_eq!(
+        places,
+        [".OTHER_SERVERS/other.server", "joe/new", "user/new"]
+    );
+    assert_eq!(
+        found[0].1,
+        "X-Postman-From: a@x.org\r\nX-Postman-Date: 1608416175\r\nX-Postman-To: a@other.server,b@other.server\r\n\
+         X-Postman-Id: 1-1\r\nX-Postman-Helo: client.example\r\nX-Postman-Client: 127.0.0.1\r\nX-Postman-With: ESMTP\r\n\
+         \r\nSubject: x\r\n\r\nbody\r\n"
+    );
+    assert_eq!(
+        found[2].1,
+        "Return-Path: <a@x.org>\nReceived: from client.example ([127.0.0.1])\n\tby postman.local (Postman) with ESMTP id 1-1\n\
+         \tfor <user@postman.local>;\n\tSat, 19 Dec 2020 22:16:15 +0000\nX-Postman-From: a@x.org\n\
+         X-Postman-Date: 1608416175\nX-Postman-To: user@postman.local\nSubject: x\n\nbody\n"
+    );
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let new = folder.path().join("user/new");
+    let file = fs::read_dir(&new).unwrap().next().unwrap().unwrap().path();
+    assert_eq!((mode(&new), mode(&file)), (0o700, 0o600));
+    store.close();
+}
+
+#[test]
+fn when_any_operation_fails_nothing_of_the_message_is_left_and_the_next_is_taken() {
+    let content = format!("Subject: x\r\n\r\n{}", "0123456789\r\n".repeat(300));
+    for error in [
+        Errno::NOSPC,
+        Errno::IO,
+        Errno::MFILE,
+        Errno::DQUOT,
+        Errno::ROFS,
+        Errno::ACCESS,
+    ] {
+        for number in 1.. {
+            let folder = tempfile::tempdir().unwrap();
+            let left = Arc::new(AtomicI64::new(0));
+            let disk = FailingDisk {
+                left: Arc::clone(&left),
+                error,
+            };
+            let store = Store::with_disk(options(folder.path()), Box::new(disk)).unwrap();
+            left.store(number, Ordering::SeqCst);
+            let result = deliver(&store, ALL, content.as_bytes());
+            let succeeded = left.load(Ordering::SeqCst) > 0;
+            left.store(0, Ordering::SeqCst);
+            if succeeded {
+                assert_eq!(result, Ok(()));
+                assert!(number > 30, "a commit has more operations than {number}");
+                break;
+            }
+            let full = matches!(error, Errno::NOSPC | Errno::DQUOT);
+            match result {
+                Err(Failure::Full(_)) => assert!(full, "operation {number}, {error}"),
+                Err(Failure::Broken(_)) => assert!(!full, "operation {number}, {error}"),
+                other => panic!("operation {number}, {error}: {other:?}"),
+            }
+            assert_eq!(files(folder.path()), [], "operation {number}, {error}");
+            assert_eq!(
+                deliver(&store, ALL, content.as_bytes()),
+                Ok(()),
+                "operation {number}, {error}"
+            );
+            assert_eq!(files(folder.path()).len(), 3);
+            store.close();
+        }
+    }
+}
+
+#[test]
+fn a_spooled_message_is_whole_in_both_forms() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(options(folder.path())).unwrap();
+    let body = "0123456789abcdef\r\n".repeat(50_000);
+    let content = format!("Subject: x\r\n\r\n{body}");
+    deliver(&store, ALL, content.as_bytes()).unwrap();
+    for (place, text) in files(folder.path()) {
+        let expected = if place.starts_with('.') {
+            content.clone()
+        } else {
+            content.replace("\r\n", "\n")
+        };
+        assert!(text.ends_with(&expected), "{place}");
+    }
+    store.close();
+}
+
+#[test]
+fn many_threads_into_one_mailbox_lose_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(options(folder.path())).unwrap();
+    thread::scope(|scope| {
+        for number in 0..8 {
+            let store = &store;
+            scope.spawn(move || {
+                for count in 0..10 {
+                    deliver(
+                        store,
+                        &["user@postman.local"],
+                        format!("no header {number} {count}").as_bytes(),
+                    )
+                    .unwrap();
+                }
+            });
+        }
+    });
+    let mut bodies: Vec<_> = files(folder.path())
+        .into_iter()
+        .map(|(_, text)| text.lines().last().unwrap().to_owned())
+        .collect();
+    bodies.sort();
+    bodies.dedup();
+    assert_eq!(bodies.len(), 80);
+    store.close();
+}
+
+#[test]
+fn a_dead_servers_tmp_is_swept_and_a_living_ones_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let living = Store::open(options(folder.path())).unwrap();
+    deliver(&living, &["user@postman.local"], b"x").unwrap();
+    let tmp = folder.path().join("user/tmp");
+    let of_living = tmp.join(living.0.tmp_name());
+    let (of_dead, of_stranger) = (tmp.join("00000000000000aa.1"), tmp.join("someone.else"));
+    for path in [&of_living, &of_dead, &of_stranger] {
+        fs::write(path, "half").unwrap();
+    }
+    fs::write(folder.path().join(OWNERS).join("00000000000000aa"), "").unwrap();
+    let second = Store::open(options(folder.path())).unwrap();
+    second.close();
+    assert!(of_living.exists() && of_stranger.exists() && !of_dead.exists());
+    living.close();
+}
+
+#[test]
+fn a_planted_link_leads_nowhere() {
+    let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = Store::open(options(folder.path())).unwrap();
+    symlink(elsewhere.path(), folder.path().join("user")).unwrap();
+    assert!(matches!(
+        deliver(&store, &["user@postman.local"], b"x"),
+        Err(Failure::Broken(_))
+    ));
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    store.close();
+}
