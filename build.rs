@@ -12,11 +12,7 @@ use std::{env, fs};
 )]
 #[path = "src/autofsm/mod.rs"]
 mod autofsm;
-#[allow(
-    dead_code,
-    unreachable_pub,
-    reason = "the build needs the vocabulary, not the enum"
-)]
+#[allow(dead_code, unreachable_pub, reason = "the build needs the vocabulary, not the enum")]
 #[path = "src/smtp/vocabulary.rs"]
 mod vocabulary;
 
@@ -34,11 +30,7 @@ fn main() -> ExitCode {
         }
     };
     let compiled = autofsm::compile(&source, Some(&vocabulary::VOCABULARY));
-    let kind = if compiled.definition.is_some() {
-        "warning"
-    } else {
-        "error"
-    };
+    let kind = if compiled.definition.is_some() { "warning" } else { "error" };
     for line in autofsm::render(&compiled.diagnostics, SOURCE, &source).lines() {
         println!("cargo::{kind}={line}");
     }

@@ -1,5 +1,19 @@
 //! Postman: an SMTP receiver whose protocol is one file.
+//!
+//! The way of the data:
+//!
+//! ```text
+//! smtp-states.def --autofsm, at build time--> the table
+//!                                               |
+//! octets --framer--> lines --command--> session looks, judges, steps, acts --> replies
+//!                      |                        |
+//!                      '------- content ------> maildir: mailboxes and queue, safe on disk
+//! ```
 
 pub mod autofsm;
+pub mod cli;
+pub mod config;
+pub mod logging;
 pub mod maildir;
+pub mod server;
 pub mod smtp;

@@ -1,2 +1,7 @@
-//! The exit code, and nothing else: see the library's `cli`.
-fn main() {}
+//! The exit code, and nothing else: see `postman::cli`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    postman::cli::run(std::env::args_os())
+}

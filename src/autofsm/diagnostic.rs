@@ -30,20 +30,11 @@ pub struct Diagnostic {
 
 impl Diagnostic {
     pub(super) fn error(span: Span, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Error,
-            span,
-            message: message.into(),
-            help: None,
-            notes: Vec::new(),
-        }
+        Self { severity: Severity::Error, span, message: message.into(), help: None, notes: Vec::new() }
     }
 
     pub(super) fn warning(span: Span, message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Warning,
-            ..Self::error(span, message)
-        }
+        Self { severity: Severity::Warning, ..Self::error(span, message) }
     }
 
     pub(super) fn help(mut self, help: Option<String>) -> Self {
@@ -60,12 +51,8 @@ impl Diagnostic {
 /// Line and column of an octet, both from 1; the column counts characters.
 #[must_use]
 pub fn place(source: &str, octet: usize) -> (usize, usize) {
-    let before = source
-        .get(..source.floor_char_boundary(octet))
-        .unwrap_or(source);
-    let line = before
-        .rfind('\n')
-        .map_or(before, |end| before.get(end + 1..).unwrap_or_default());
+    let before = source.get(..source.floor_char_boundary(octet)).unwrap_or(source);
+    let line = before.rfind('\n').map_or(before, |end| before.get(end + 1..).unwrap_or_default());
     (before.matches('\n').count() + 1, line.chars().count() + 1)
 }
 
@@ -86,17 +73,14 @@ pub fn render(diagnostics: &[Diagnostic], file: &str, source: &str) -> String {
         let start = source.floor_char_boundary(diagnostic.span.start.min(source.len()));
         let end = source.ceil_char_boundary(diagnostic.span.end.clamp(start, source.len()));
         // One line of source is enough, and a long span would hide the message.
-        let end = source
-            .get(start..end)
-            .and_then(|part| part.find('\n'))
-            .map_or(end, |length| start + length);
+        let end = source.get(start..end).and_then(|part| part.find('\n')).map_or(end, |length| start + length);
         let snippet = Snippet::source(source).annotation(AnnotationKind::Primary.span(start..end));
         let group = level.no_name().primary_title("").element(snippet);
         let shown = Renderer::plain().render(&[group]);
         // The first lines would say again what stands above.
-        for line in shown.lines().filter(|line| {
-            line.starts_with(|sign: char| sign.is_ascii_digit()) || line.contains('^')
-        }) {
+        for line in
+            shown.lines().filter(|line| line.starts_with(|sign: char| sign.is_ascii_digit()) || line.contains('^'))
+        {
             text += &format!("  {}\n", line.trim_end());
         }
         for note in &diagnostic.notes {
@@ -106,11 +90,7 @@ pub fn render(diagnostics: &[Diagnostic], file: &str, source: &str) -> String {
             text += &format!("  help: {help}\n");
         }
     }
-    if let Some(more) = diagnostics
-        .len()
-        .checked_sub(SHOWN_MAX)
-        .filter(|more| *more > 0)
-    {
+    if let Some(more) = diagnostics.len().checked_sub(SHOWN_MAX).filter(|more| *more > 0) {
         text += &format!("{file}: and {more} more\n");
     }
     text

@@ -34,22 +34,14 @@ struct Lexer<'a> {
 }
 
 pub(super) fn lex(source: &str) -> Result<(Vec<Token>, Vec<Comment>), Diagnostic> {
-    let mut lexer = Lexer {
-        source,
-        place: 0,
-        tokens: Vec::new(),
-        comments: Vec::new(),
-    };
+    let mut lexer = Lexer { source, place: 0, tokens: Vec::new(), comments: Vec::new() };
     while lexer.token()? {}
     Ok((lexer.tokens, lexer.comments))
 }
 
 fn is_word(sign: char) -> bool {
     sign.is_ascii_alphanumeric()
-        || matches!(
-            sign,
-            '-' | '_' | '^' | '.' | '+' | '?' | '/' | '$' | '%' | ':' | '@' | '!'
-        )
+        || matches!(sign, '-' | '_' | '^' | '.' | '+' | '?' | '/' | '$' | '%' | ':' | '@' | '!')
 }
 
 impl Lexer<'_> {
@@ -58,17 +50,11 @@ impl Lexer<'_> {
     }
 
     fn span(&self, start: usize) -> Span {
-        Span {
-            start,
-            end: self.place,
-        }
+        Span { start, end: self.place }
     }
 
     fn push(&mut self, start: usize, kind: Kind) {
-        self.tokens.push(Token {
-            kind,
-            span: self.span(start),
-        });
+        self.tokens.push(Token { kind, span: self.span(start) });
     }
 
     fn token(&mut self) -> Result<bool, Diagnostic> {
@@ -78,30 +64,15 @@ impl Lexer<'_> {
         let Some(sign) = self.rest().chars().next() else {
             return Ok(false);
         };
-        let unread = |what: &str| {
-            Err(Diagnostic::error(
-                Span {
-                    start,
-                    end: start + 1,
-                },
-                format!("{what} not read here"),
-            ))
-        };
+        let unread =
+            |what: &str| Err(Diagnostic::error(Span { start, end: start + 1 }, format!("{what} not read here")));
         match sign {
             _ if self.rest().starts_with("/*") => self.block_comment(start)?,
             _ if self.rest().starts_with("//") => {
                 let length = self.rest().find('\n').unwrap_or(self.rest().len());
-                let text = self
-                    .rest()
-                    .get(2..length)
-                    .unwrap_or_default()
-                    .trim()
-                    .to_owned();
+                let text = self.rest().get(2..length).unwrap_or_default().trim().to_owned();
                 self.place += length;
-                self.comments.push(Comment {
-                    text,
-                    span: self.span(start),
-                });
+                self.comments.push(Comment { text, span: self.span(start) });
             }
             '{' | '}' | '=' | ',' | ';' | '*' | '[' | ']' => {
                 self.place += 1;
@@ -115,18 +86,11 @@ impl Lexer<'_> {
                 return unread("AutoGen's here-strings (<<) are");
             }
             _ if is_word(sign) => {
-                let length = self
-                    .rest()
-                    .find(|sign| !is_word(sign))
-                    .unwrap_or(self.rest().len());
+                let length = self.rest().find(|sign| !is_word(sign)).unwrap_or(self.rest().len());
                 // A comment may follow a word at once.
                 let word = self.rest().get(..length).unwrap_or_default();
                 let length = word.find("//").unwrap_or(length);
-                let length = if self
-                    .rest()
-                    .get(length - 1..)
-                    .is_some_and(|rest| length > 1 && rest.starts_with("/*"))
-                {
+                let length = if self.rest().get(length - 1..).is_some_and(|rest| length > 1 && rest.starts_with("/*")) {
                     length - 1
                 } else {
                     length
@@ -138,10 +102,7 @@ impl Lexer<'_> {
             _ => {
                 let shown = sign.escape_default();
                 return Err(Diagnostic::error(
-                    Span {
-                        start,
-                        end: start + sign.len_utf8(),
-                    },
+                    Span { start, end: start + sign.len_utf8() },
                     format!("a `{shown}` has no meaning here"),
                 ));
             }
@@ -151,28 +112,14 @@ impl Lexer<'_> {
 
     fn block_comment(&mut self, start: usize) -> Result<(), Diagnostic> {
         let Some(length) = self.rest().get(2..).and_then(|rest| rest.find("*/")) else {
-            return Err(Diagnostic::error(
-                Span {
-                    start,
-                    end: start + 2,
-                },
-                "this comment has no end",
-            )
-            .help(Some("close it with `*/`".to_owned())));
+            return Err(Diagnostic::error(Span { start, end: start + 2 }, "this comment has no end")
+                .help(Some("close it with `*/`".to_owned())));
         };
         let inside = self.rest().get(2..length + 2).unwrap_or_default();
-        let lines = inside
-            .lines()
-            .map(|line| line.trim().trim_start_matches('*').trim());
-        let text = lines
-            .filter(|line| !line.is_empty())
-            .collect::<Vec<_>>()
-            .join(" ");
+        let lines = inside.lines().map(|line| line.trim().trim_start_matches('*').trim());
+        let text = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
         self.place += length + 4;
-        self.comments.push(Comment {
-            text,
-            span: self.span(start),
-        });
+        self.comments.push(Comment { text, span: self.span(start) });
         Ok(())
     }
 
@@ -181,14 +128,8 @@ impl Lexer<'_> {
         let mut signs = self.rest().char_indices().skip(1);
         let end = loop {
             let Some((place, sign)) = signs.next() else {
-                return Err(Diagnostic::error(
-                    Span {
-                        start,
-                        end: start + 1,
-                    },
-                    "this string has no end",
-                )
-                .help(Some(format!("close it with `{quote}`"))));
+                return Err(Diagnostic::error(Span { start, end: start + 1 }, "this string has no end")
+                    .help(Some(format!("close it with `{quote}`"))));
             };
             if sign == quote {
                 break place + 1;
@@ -203,14 +144,8 @@ impl Lexer<'_> {
                 Some('r') if escapes => text.push('\r'),
                 Some('t') if escapes => text.push('\t'),
                 Some(sign) if sign.is_ascii_alphanumeric() && escapes => {
-                    let span = Span {
-                        start,
-                        end: start + 1,
-                    };
-                    return Err(Diagnostic::error(
-                        span,
-                        format!("the escape `\\{sign}` is not read here"),
-                    ));
+                    let span = Span { start, end: start + 1 };
+                    return Err(Diagnostic::error(span, format!("the escape `\\{sign}` is not read here")));
                 }
                 Some('\n') => {}
                 Some(sign) if escapes || matches!(sign, '\'' | '\\' | '#') => text.push(sign),
@@ -221,10 +156,7 @@ impl Lexer<'_> {
         self.place += end;
         // Adjacent C strings are one.
         if quote == '"'
-            && let Some(Token {
-                kind: Kind::Text(before),
-                span,
-            }) = self.tokens.last_mut()
+            && let Some(Token { kind: Kind::Text(before), span }) = self.tokens.last_mut()
             && self.source.as_bytes().get(span.start) == Some(&b'"')
         {
             before.push_str(&text);

@@ -34,29 +34,19 @@ pub struct Compilation {
 pub fn compile(source: &str, rules: Option<&Vocabulary>) -> Compilation {
     let mut diagnostics = Vec::new();
     let definition = match parser::parse(source) {
-        Ok((attributes, comments)) => Some(resolve::resolve(
-            source,
-            &attributes,
-            &comments,
-            &mut diagnostics,
-        )),
+        Ok((attributes, comments)) => Some(resolve::resolve(source, &attributes, &comments, &mut diagnostics)),
         Err(diagnostic) => {
             diagnostics.push(diagnostic);
             None
         }
     };
     let is_error = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
-    if let (Some(definition), Some(rules), false) =
-        (&definition, rules, diagnostics.iter().any(is_error))
-    {
+    if let (Some(definition), Some(rules), false) = (&definition, rules, diagnostics.iter().any(is_error)) {
         served::check(definition, rules, &mut diagnostics);
     }
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     let definition = definition.filter(|_| !diagnostics.iter().any(is_error));
-    Compilation {
-        definition,
-        diagnostics,
-    }
+    Compilation { definition, diagnostics }
 }
 
 /// Whether two names are one: case and the signs `-`, `_` and `^` do not count.
@@ -66,15 +56,7 @@ pub fn same_name(one: &str, other: &str) -> bool {
 }
 
 fn normal(name: &str) -> String {
-    name.chars()
-        .map(|sign| {
-            if matches!(sign, '-' | '^') {
-                '_'
-            } else {
-                sign.to_ascii_lowercase()
-            }
-        })
-        .collect()
+    name.chars().map(|sign| if matches!(sign, '-' | '^') { '_' } else { sign.to_ascii_lowercase() }).collect()
 }
 
 /// What a server can do: the actions that a definition to be served may name.

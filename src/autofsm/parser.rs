@@ -25,10 +25,7 @@ impl Value {
     pub(super) fn text(&self) -> Result<&str, Diagnostic> {
         match &self.content {
             Content::Text(text) => Ok(text),
-            Content::Block(_) => Err(Diagnostic::error(
-                self.span,
-                "a name must stand here, not a block",
-            )),
+            Content::Block(_) => Err(Diagnostic::error(self.span, "a name must stand here, not a block")),
         }
     }
 }
@@ -44,24 +41,15 @@ struct Parser {
 /// A parsed file: its attributes, and its comments for the docs.
 pub(super) fn parse(source: &str) -> Result<(Vec<Attribute>, Vec<Comment>), Diagnostic> {
     let (tokens, comments) = lex(source)?;
-    let end = Span {
-        start: source.len(),
-        end: source.len(),
-    };
-    let mut parser = Parser {
-        tokens: tokens.into_iter(),
-        end,
-    };
+    let end = Span { start: source.len(), end: source.len() };
+    let mut parser = Parser { tokens: tokens.into_iter(), end };
     for word in ["autogen", "definitions", "fsm"] {
         let found = parser.tokens.next();
         let matches = matches!(&found, Some(Token { kind: Kind::Word(text), .. }) if text.eq_ignore_ascii_case(word)
             || (word == "fsm" && text.eq_ignore_ascii_case("fsm.tpl")));
         if !matches {
             let span = found.map_or(end, |token| token.span);
-            return Err(Diagnostic::error(
-                span,
-                "an AutoFSM definition begins with `AutoGen Definitions fsm;`",
-            ));
+            return Err(Diagnostic::error(span, "an AutoFSM definition begins with `AutoGen Definitions fsm;`"));
         }
     }
     parser.sign(';')?;
@@ -76,14 +64,8 @@ impl Parser {
 
     fn sign(&mut self, sign: char) -> Result<(), Diagnostic> {
         match self.tokens.next() {
-            Some(Token {
-                kind: Kind::Sign(found),
-                ..
-            }) if found == sign => Ok(()),
-            other => Err(Diagnostic::error(
-                other.map_or(self.end, |token| token.span),
-                format!("expected `{sign}`"),
-            )),
+            Some(Token { kind: Kind::Sign(found), .. }) if found == sign => Ok(()),
+            other => Err(Diagnostic::error(other.map_or(self.end, |token| token.span), format!("expected `{sign}`"))),
         }
     }
 
@@ -94,33 +76,19 @@ impl Parser {
             match self.tokens.next() {
                 None if depth == 0 => return Ok(attributes),
                 None => {
-                    return Err(Diagnostic::error(self.end, "a block has no end")
-                        .help(Some("close it with `}`".to_owned())));
+                    return Err(
+                        Diagnostic::error(self.end, "a block has no end").help(Some("close it with `}`".to_owned()))
+                    );
                 }
-                Some(Token {
-                    kind: Kind::Sign('}'),
-                    ..
-                }) if depth > 0 => return Ok(attributes),
-                Some(Token {
-                    kind: Kind::Word(name),
-                    ..
-                }) => {
+                Some(Token { kind: Kind::Sign('}'), .. }) if depth > 0 => return Ok(attributes),
+                Some(Token { kind: Kind::Word(name), .. }) => {
                     let mut values = Vec::new();
-                    if matches!(
-                        self.peek(),
-                        Some(Token {
-                            kind: Kind::Sign('='),
-                            ..
-                        })
-                    ) {
+                    if matches!(self.peek(), Some(Token { kind: Kind::Sign('='), .. })) {
                         self.tokens.next();
                         loop {
                             values.push(self.value(depth)?);
                             match self.peek() {
-                                Some(Token {
-                                    kind: Kind::Sign(','),
-                                    ..
-                                }) => drop(self.tokens.next()),
+                                Some(Token { kind: Kind::Sign(','), .. }) => drop(self.tokens.next()),
                                 _ => break,
                             }
                         }
@@ -129,10 +97,7 @@ impl Parser {
                     attributes.push(Attribute { name, values });
                 }
                 Some(other) => {
-                    return Err(Diagnostic::error(
-                        other.span,
-                        "expected the name of an attribute",
-                    ));
+                    return Err(Diagnostic::error(other.span, "expected the name of an attribute"));
                 }
             }
         }
@@ -146,20 +111,15 @@ impl Parser {
             Kind::Word(text) | Kind::Text(text) => Content::Text(text),
             Kind::Sign('{') if depth < DEPTH_MAX => Content::Block(self.attributes(depth + 1)?),
             Kind::Sign('{') => {
-                return Err(Diagnostic::error(
-                    token.span,
-                    "blocks this deep are not read",
-                ));
+                return Err(Diagnostic::error(token.span, "blocks this deep are not read"));
             }
             Kind::Sign('*') => {
-                return Err(Diagnostic::error(token.span, "a bare `*` is no value")
-                    .help(Some("write `\"*\"`".to_owned())));
+                return Err(
+                    Diagnostic::error(token.span, "a bare `*` is no value").help(Some("write `\"*\"`".to_owned()))
+                );
             }
             Kind::Sign(_) => return Err(Diagnostic::error(token.span, "expected a value")),
         };
-        Ok(Value {
-            content,
-            span: token.span,
-        })
+        Ok(Value { content, span: token.span })
     }
 }

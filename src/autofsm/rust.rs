@@ -8,23 +8,16 @@ use super::{Cell, Definition, Vocabulary, normal};
 /// `Event`, `Transition`, `ReplySpec` and `Action` are in scope.
 #[must_use]
 pub fn rust(definition: &Definition, rules: &Vocabulary, source: &str) -> String {
-    let mut text = format!(
-        "// The protocol of {source}, as build.rs compiled it. Edits here are lost: edit {source}.\n\n"
-    );
+    let mut text =
+        format!("// The protocol of {source}, as build.rs compiled it. Edits here are lost: edit {source}.\n\n");
     for (index, state) in definition.states.iter().enumerate() {
         let doc = match (state.doc.as_str(), index) {
             ("", 0) => "just connected".to_owned(),
-            ("", _) if index + 1 == definition.states.len() => {
-                "the end: the server closes".to_owned()
-            }
+            ("", _) if index + 1 == definition.states.len() => "the end: the server closes".to_owned(),
             ("", _) => format!("`{}`", state.name),
             (doc, _) => doc.to_owned(),
         };
-        let _ = writeln!(
-            text,
-            "/// {doc}\npub const {}: StateId = StateId({index});",
-            constant(&state.name)
-        );
+        let _ = writeln!(text, "/// {doc}\npub const {}: StateId = StateId({index});", constant(&state.name));
     }
     text += "\n/// A cell: do this, go there, answer that.\n\
              const fn to(next: StateId, action: Action, reply: Option<ReplySpec>) -> Option<Transition> {\n    \
@@ -39,11 +32,7 @@ pub fn rust(definition: &Definition, rules: &Vocabulary, source: &str) -> String
         "/// The whole protocol.\npub static MACHINE: Machine = Machine {{\n    source: {source:?},\n    states: &[\n"
     );
     for state in &definition.states {
-        let _ = writeln!(
-            text,
-            "        State {{ name: {:?}, doc: {:?} }},",
-            state.name, state.doc
-        );
+        let _ = writeln!(text, "        State {{ name: {:?}, doc: {:?} }},", state.name, state.doc);
     }
     text += "    ],\n    events: &[\n";
     for event in &definition.events {
@@ -53,27 +42,12 @@ pub fn rust(definition: &Definition, rules: &Vocabulary, source: &str) -> String
             event.name, event.display, event.doc
         );
     }
-    let _ = write!(
-        text,
-        "    ],\n    keywords: &{:?},\n    cells: &[\n",
-        definition.keywords
-    );
-    let width = definition
-        .events
-        .iter()
-        .map(|event| event.name.len())
-        .max()
-        .unwrap_or(0);
-    for (state, row) in definition
-        .states
-        .iter()
-        .zip(definition.cells.chunks(definition.events.len().max(1)))
-    {
+    let _ = write!(text, "    ],\n    keywords: &{:?},\n    cells: &[\n", definition.keywords);
+    let width = definition.events.iter().map(|event| event.name.len()).max().unwrap_or(0);
+    for (state, row) in definition.states.iter().zip(definition.cells.chunks(definition.events.len().max(1))) {
         let _ = writeln!(text, "        // {}", state.name);
         for (event, cell) in definition.events.iter().zip(row) {
-            let cell = cell.as_ref().map_or("None".to_owned(), |cell| {
-                transition(definition, rules, cell)
-            });
+            let cell = cell.as_ref().map_or("None".to_owned(), |cell| transition(definition, rules, cell));
             let _ = writeln!(text, "        /* {:<width$} */ {cell},", event.name);
         }
     }
@@ -87,11 +61,7 @@ fn constant(name: &str) -> String {
 
 fn transition(definition: &Definition, rules: &Vocabulary, cell: &Cell) -> String {
     let named = |action: &&super::ActionSpec| Some(action.name) == cell.action.as_deref();
-    let variant = rules
-        .actions
-        .iter()
-        .find(named)
-        .map_or("", |action| action.variant);
+    let variant = rules.actions.iter().find(named).map_or("", |action| action.variant);
     let reply = match &cell.reply {
         None => "None".to_owned(),
         Some(reply) => match &reply.text {
@@ -99,9 +69,6 @@ fn transition(definition: &Definition, rules: &Vocabulary, cell: &Cell) -> Strin
             Some(words) => format!("says({}, {words:?})", reply.code),
         },
     };
-    let next = definition
-        .states
-        .get(cell.next)
-        .map_or(String::new(), |state| constant(&state.name));
+    let next = definition.states.get(cell.next).map_or(String::new(), |state| constant(&state.name));
     format!("to({next}, Action::{variant}, {reply})")
 }

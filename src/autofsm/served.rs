@@ -19,10 +19,7 @@ pub(super) fn check(definition: &Definition, rules: &Vocabulary, found: &mut Vec
 }
 
 fn event(definition: &Definition, name: &str) -> Option<usize> {
-    definition
-        .events
-        .iter()
-        .position(|event| same_name(&event.name, name))
+    definition.events.iter().position(|event| same_name(&event.name, name))
 }
 
 fn action<'r>(rules: &'r Vocabulary, cell: &Cell) -> Option<&'r ActionSpec> {
@@ -48,58 +45,42 @@ fn check_actions(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Di
             let help = suggest(name, rules.actions.iter().map(|action| action.name));
             let names: Vec<_> = rules.actions.iter().map(|action| action.name).collect();
             let help = help.or_else(|| Some(format!("the actions are {}", names.join(", "))));
-            found.push(
-                Diagnostic::error(
-                    cell.row,
-                    format!("no action is called `{}`", name.escape_debug()),
-                )
-                .help(help),
-            );
+            found
+                .push(Diagnostic::error(cell.row, format!("no action is called `{}`", name.escape_debug())).help(help));
         }
         if Some(index) != content && cell.reply.is_none() && said.insert(cell.row) {
-            let message = format!(
-                "`{}` in `{}` has no reply",
-                definition.events[index].name, definition.states[state].name
+            let message =
+                format!("`{}` in `{}` has no reply", definition.events[index].name, definition.states[state].name);
+            found.push(
+                Diagnostic::error(cell.row, message)
+                    .help(Some("add `reply = 250;`, or what the client shall see".to_owned())),
             );
-            found.push(Diagnostic::error(cell.row, message).help(Some(
-                "add `reply = 250;`, or what the client shall see".to_owned(),
-            )));
         }
     }
 }
 
 /// READ and END are the framer's: it yields nothing else where READ has a cell.
 fn check_content(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
-    let (content, end) = (
-        event(definition, rules.content),
-        event(definition, rules.end),
-    );
+    let (content, end) = (event(definition, rules.content), event(definition, rules.end));
     let name = |index: usize| &definition.events[index].name;
     for state in 0..definition.states.len() {
         let has = |event: Option<usize>| event.and_then(|event| definition.cell(state, event));
         let shown = &definition.states[state].name;
         match (has(content), has(end)) {
             (Some(cell), None) => found.push(
-                Diagnostic::error(
-                    cell.row,
-                    format!("`{shown}` reads content that nothing ends"),
-                )
-                .help(Some(format!("add a row for {}", rules.end))),
+                Diagnostic::error(cell.row, format!("`{shown}` reads content that nothing ends"))
+                    .help(Some(format!("add a row for {}", rules.end))),
             ),
-            (None, Some(cell)) => found.push(Diagnostic::error(
-                cell.row,
-                format!("`{shown}` has {} without {}", rules.end, rules.content),
-            )),
+            (None, Some(cell)) => found
+                .push(Diagnostic::error(cell.row, format!("`{shown}` has {} without {}", rules.end, rules.content))),
             (Some(_), Some(_)) => {
                 for index in 0..definition.events.len() {
                     if let Some(cell) = definition.cell(state, index)
                         && Some(index) != content
                         && Some(index) != end
                     {
-                        let message = format!(
-                            "`{}` is never heard in `{shown}`: all that comes there is content",
-                            name(index)
-                        );
+                        let message =
+                            format!("`{}` is never heard in `{shown}`: all that comes there is content", name(index));
                         found.push(Diagnostic::error(cell.row, message));
                     }
                 }
@@ -117,10 +98,7 @@ fn check_content(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Di
         };
         if framers != Some(index) {
             let message = format!("`{word}` is not what `{}` can do", name(index));
-            let help = format!(
-                "{} appends, {} delivers, and nothing else does",
-                rules.content, rules.end
-            );
+            let help = format!("{} appends, {} delivers, and nothing else does", rules.content, rules.end);
             found.push(Diagnostic::error(cell.row, message).help(Some(help)));
         }
     }
@@ -144,11 +122,7 @@ fn check_end(definition: &Definition, found: &mut Vec<Diagnostic>) {
             let state = &definition.states[state];
             let help = "add a row that leads there, as QUIT does".to_owned();
             found.push(
-                Diagnostic::error(
-                    state.span,
-                    format!("no way leads from `{}` to `done`", state.name),
-                )
-                .help(Some(help)),
+                Diagnostic::error(state.span, format!("no way leads from `{}` to `done`", state.name)).help(Some(help)),
             );
         }
     }
@@ -158,8 +132,7 @@ fn check_end(definition: &Definition, found: &mut Vec<Diagnostic>) {
 fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
     let content = event(definition, rules.content);
     // Each place that was reached, with the number of the place before it and the event.
-    let mut places: Vec<(usize, Resources, Option<(usize, usize)>)> =
-        vec![(0, Resources::new(), None)];
+    let mut places: Vec<(usize, Resources, Option<(usize, usize)>)> = vec![(0, Resources::new(), None)];
     let mut known: BTreeSet<(usize, Resources)> = BTreeSet::from([(0, Resources::new())]);
     let mut said = BTreeSet::new();
     let mut open = VecDeque::from([0]);
@@ -177,11 +150,7 @@ fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diag
                 let mut at = number;
                 while let Some((before, event)) = places[at].2 {
                     let from = places[before].0;
-                    notes.extend(
-                        definition
-                            .cell(from, event)
-                            .map(|cell| line(definition, from, event, cell)),
-                    );
+                    notes.extend(definition.cell(from, event).map(|cell| line(definition, from, event, cell)));
                     at = before;
                 }
                 notes.reverse();
@@ -189,22 +158,14 @@ fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diag
             };
             if let Some(missing) = spec.needs.iter().find(|need| !at_hand.contains(*need)) {
                 if said.insert((cell.row, *missing)) {
-                    let message = format!(
-                        "`{}` needs {missing}, and there is a way here without",
-                        spec.name
-                    );
+                    let message = format!("`{}` needs {missing}, and there is a way here without", spec.name);
                     found.push(Diagnostic::error(cell.row, message).notes(dialogue()));
                 }
                 continue;
             }
-            let mut then: Resources = at_hand
-                .iter()
-                .copied()
-                .filter(|thing| !spec.drops.contains(thing))
-                .collect();
+            let mut then: Resources = at_hand.iter().copied().filter(|thing| !spec.drops.contains(thing)).collect();
             then.extend(spec.gives);
-            let reads =
-                content.is_some_and(|content| definition.cell(cell.next, content).is_some());
+            let reads = content.is_some_and(|content| definition.cell(cell.next, content).is_some());
             if then.contains("an open message") && !reads {
                 if said.insert((cell.row, "open")) {
                     let message = format!(
@@ -225,10 +186,5 @@ fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diag
 
 fn line(definition: &Definition, state: usize, event: usize, cell: &Cell) -> String {
     let name = |state: usize| &definition.states[state].name;
-    format!(
-        "C: {:<7} {} -> {}",
-        definition.events[event].name,
-        name(state),
-        name(cell.next)
-    )
+    format!("C: {:<7} {} -> {}", definition.events[event].name, name(state), name(cell.next))
 }

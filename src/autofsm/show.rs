@@ -10,33 +10,18 @@ use super::Definition;
 #[must_use]
 pub fn table(definition: &Definition) -> String {
     // Nothing happens after the last state, so it needs no column.
-    let states = definition
-        .states
-        .split_last()
-        .map_or(&[][..], |(_, before)| before);
+    let states = definition.states.split_last().map_or(&[][..], |(_, before)| before);
     let cell = |event: usize, state: usize| match definition.cell(state, event) {
         None => "",
         Some(cell) if cell.next == state => "=",
-        Some(cell) => definition
-            .states
-            .get(cell.next)
-            .map_or("", |state| state.name.as_str()),
+        Some(cell) => definition.states.get(cell.next).map_or("", |state| state.name.as_str()),
     };
-    let first = definition
-        .events
-        .iter()
-        .map(|event| event.name.len())
-        .max()
-        .unwrap_or(0);
+    let first = definition.events.iter().map(|event| event.name.len()).max().unwrap_or(0);
     let widths: Vec<_> = states
         .iter()
         .enumerate()
         .map(|(index, state)| {
-            (0..definition.events.len())
-                .map(|event| cell(event, index).len())
-                .max()
-                .unwrap_or(0)
-                .max(state.name.len())
+            (0..definition.events.len()).map(|event| cell(event, index).len()).max().unwrap_or(0).max(state.name.len())
         })
         .collect();
     let line = |name: &str, cells: Vec<&str>| {
@@ -49,10 +34,7 @@ pub fn table(definition: &Definition) -> String {
     };
     let mut text = line("", states.iter().map(|state| state.name.as_str()).collect());
     for (index, event) in definition.events.iter().enumerate() {
-        text += &line(
-            &event.name,
-            (0..states.len()).map(|state| cell(index, state)).collect(),
-        );
+        text += &line(&event.name, (0..states.len()).map(|state| cell(index, state)).collect());
     }
     text
 }
@@ -76,30 +58,15 @@ fn quoted(text: &str) -> String {
 #[must_use]
 pub fn json(definition: &Definition) -> String {
     let list = |names: Vec<&str>| names.into_iter().map(quoted).collect::<Vec<_>>().join(", ");
-    let states = list(
-        definition
-            .states
-            .iter()
-            .map(|state| state.name.as_str())
-            .collect(),
-    );
-    let events = list(
-        definition
-            .events
-            .iter()
-            .map(|event| event.name.as_str())
-            .collect(),
-    );
+    let states = list(definition.states.iter().map(|state| state.name.as_str()).collect());
+    let events = list(definition.events.iter().map(|event| event.name.as_str()).collect());
     let mut cells = Vec::new();
     for (state_index, state) in definition.states.iter().enumerate() {
         for (event_index, event) in definition.events.iter().enumerate() {
             let Some(cell) = definition.cell(state_index, event_index) else {
                 continue;
             };
-            let next = definition
-                .states
-                .get(cell.next)
-                .map_or("", |state| state.name.as_str());
+            let next = definition.states.get(cell.next).map_or("", |state| state.name.as_str());
             let reply = cell.reply.as_ref().map(|reply| match &reply.text {
                 None => quoted(&reply.code.to_string()),
                 Some(text) => quoted(&format!("{} {text}", reply.code)),
@@ -127,21 +94,12 @@ pub fn dot(definition: &Definition) -> String {
     for state in 0..definition.states.len() {
         for (index, event) in definition.events.iter().enumerate() {
             if let Some(cell) = definition.cell(state, index) {
-                edges
-                    .entry((state, cell.next))
-                    .or_default()
-                    .push(&event.name);
+                edges.entry((state, cell.next)).or_default().push(&event.name);
             }
         }
     }
-    let mut text =
-        String::from("digraph fsm {\n  rankdir = LR;\n  node [shape = box, style = rounded];\n");
-    let name = |state: usize| {
-        definition
-            .states
-            .get(state)
-            .map_or("", |state| state.name.as_str())
-    };
+    let mut text = String::from("digraph fsm {\n  rankdir = LR;\n  node [shape = box, style = rounded];\n");
+    let name = |state: usize| definition.states.get(state).map_or("", |state| state.name.as_str());
     for ((from, to), events) in edges {
         let _ = writeln!(
             text,

@@ -29,10 +29,7 @@ pub(super) struct Fault {
 }
 
 fn at<T>(what: impl Into<String>, result: io::Result<T>) -> Result<T, Fault> {
-    result.map_err(|error| Fault {
-        what: what.into(),
-        error,
-    })
+    result.map_err(|error| Fault { what: what.into(), error })
 }
 
 /// Makes the message safe for every recipient, or leaves nothing of it.
@@ -54,22 +51,9 @@ pub(super) fn commit(store: &Inner, draft: &Draft) -> Result<(), Fault> {
     result
 }
 
-fn write_and_move(
-    store: &Inner,
-    disk: &dyn Disk,
-    draft: &Draft,
-    written: &mut Vec<Written>,
-) -> Result<(), Fault> {
-    let unnamed = || {
-        io::Error::new(
-            io::ErrorKind::InvalidFilename,
-            "the name fits no path component",
-        )
-    };
-    let targets = at(
-        "name the folders",
-        targets(&draft.envelope).ok_or_else(unnamed),
-    )?;
+fn write_and_move(store: &Inner, disk: &dyn Disk, draft: &Draft, written: &mut Vec<Written>) -> Result<(), Fault> {
+    let unnamed = || io::Error::new(io::ErrorKind::InvalidFilename, "the name fits no path component");
+    let targets = at("name the folders", targets(&draft.envelope).ok_or_else(unnamed))?;
     // 1. Each file, whole and synced, in a tmp folder: no reader looks there.
     for target in &targets {
         write(store, disk, draft, target, written)?;
@@ -95,10 +79,7 @@ fn write(
     let what = |doing: &str| format!("{doing} {}", target.folder);
     let base = match target.place {
         Place::Local => at("open the maildir", store.root.try_clone())?,
-        Place::Remote => at(
-            what("open the queue of"),
-            folder(disk, &store.durable, store.root.as_fd(), QUEUE),
-        )?,
+        Place::Remote => at(what("open the queue of"), folder(disk, &store.durable, store.root.as_fd(), QUEUE))?,
     };
     let path = match target.place {
         Place::Local => target.folder.clone(),
@@ -115,37 +96,17 @@ fn write(
         }
     };
     let tmp_name = store.tmp_name();
-    let file = at(
-        what("create a file in"),
-        disk.create(tmp.as_fd(), &tmp_name),
-    )?;
-    written.push(Written {
-        tmp,
-        tmp_name,
-        last,
-        last_name: None,
-    });
+    let file = at(what("create a file in"), disk.create(tmp.as_fd(), &tmp_name))?;
+    written.push(Written { tmp, tmp_name, last, last_name: None });
     at(what("write to"), fill(store, disk, draft, target, &file))?;
     at(what("sync a file in"), disk.sync(file.as_fd()))
 }
 
 /// Headers, then the content: from the spool what was spooled, then what is in memory.
-fn fill(
-    store: &Inner,
-    disk: &dyn Disk,
-    draft: &Draft,
-    target: &Target,
-    file: &OwnedFd,
-) -> io::Result<()> {
+fn fill(store: &Inner, disk: &dyn Disk, draft: &Draft, target: &Target, file: &OwnedFd) -> io::Result<()> {
     let format = store.options.format;
     let mut ends = (!target.is_queue_form(format)).then(LineEnds::default);
-    let headers = target.headers(
-        &draft.envelope,
-        draft.time,
-        &store.options.host,
-        format,
-        &draft.begin,
-    );
+    let headers = target.headers(&draft.envelope, draft.time, &store.options.host, format, &draft.begin);
     let mut out = headers.into_bytes();
     let mut put = |content: &[u8], out: &mut Vec<u8>| match &mut ends {
         Some(ends) => ends.convert(content, out),

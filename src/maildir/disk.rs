@@ -22,28 +22,18 @@ pub(super) trait Disk: Send + Sync {
     fn read(&self, file: BorrowedFd<'_>, octets: &mut [u8], offset: u64) -> io::Result<usize>;
     fn sync(&self, handle: BorrowedFd<'_>) -> io::Result<()>;
     /// Moves a file; never over another.
-    fn rename(
-        &self,
-        from: BorrowedFd<'_>,
-        name: &str,
-        to: BorrowedFd<'_>,
-        new: &str,
-    ) -> io::Result<()>;
+    fn rename(&self, from: BorrowedFd<'_>, name: &str, to: BorrowedFd<'_>, new: &str) -> io::Result<()>;
     fn remove(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<()>;
 }
 
 /// The real one.
 pub(super) struct RealDisk;
 
-const FOLDER: OFlags = OFlags::DIRECTORY
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Disk for RealDisk {
     fn open_folder(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
-        Ok(retry_on_intr(|| {
-            rustix::fs::openat(at, name, FOLDER, Mode::empty())
-        })?)
+        Ok(retry_on_intr(|| rustix::fs::openat(at, name, FOLDER, Mode::empty()))?)
     }
 
     fn make_folder(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<()> {
@@ -51,11 +41,8 @@ impl Disk for RealDisk {
     }
 
     fn create(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(retry_on_intr(|| {
-            rustix::fs::openat(at, name, flags, Mode::RUSR | Mode::WUSR)
-        })?)
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(retry_on_intr(|| rustix::fs::openat(at, name, flags, Mode::RUSR | Mode::WUSR))?)
     }
 
     fn write(&self, file: BorrowedFd<'_>, octets: &[u8]) -> io::Result<usize> {
@@ -63,9 +50,7 @@ impl Disk for RealDisk {
     }
 
     fn read(&self, file: BorrowedFd<'_>, octets: &mut [u8], offset: u64) -> io::Result<usize> {
-        Ok(retry_on_intr(|| {
-            rustix::io::pread(file, &mut *octets, offset)
-        })?)
+        Ok(retry_on_intr(|| rustix::io::pread(file, &mut *octets, offset))?)
     }
 
     fn sync(&self, handle: BorrowedFd<'_>) -> io::Result<()> {
@@ -73,42 +58,25 @@ impl Disk for RealDisk {
         Ok(rustix::fs::fsync(handle)?)
     }
 
-    fn rename(
-        &self,
-        from: BorrowedFd<'_>,
-        name: &str,
-        to: BorrowedFd<'_>,
-        new: &str,
-    ) -> io::Result<()> {
-        match retry_on_intr(|| {
-            rustix::fs::renameat_with(from, name, to, new, RenameFlags::NOREPLACE)
-        }) {
+    fn rename(&self, from: BorrowedFd<'_>, name: &str, to: BorrowedFd<'_>, new: &str) -> io::Result<()> {
+        match retry_on_intr(|| rustix::fs::renameat_with(from, name, to, new, RenameFlags::NOREPLACE)) {
             // Some file systems know no NOREPLACE; a link never replaces either.
             Err(Errno::INVAL | Errno::NOSYS) => {
                 retry_on_intr(|| rustix::fs::linkat(from, name, to, new, AtFlags::empty()))?;
-                Ok(retry_on_intr(|| {
-                    rustix::fs::unlinkat(from, name, AtFlags::empty())
-                })?)
+                Ok(retry_on_intr(|| rustix::fs::unlinkat(from, name, AtFlags::empty()))?)
             }
             other => Ok(other?),
         }
     }
 
     fn remove(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<()> {
-        Ok(retry_on_intr(|| {
-            rustix::fs::unlinkat(at, name, AtFlags::empty())
-        })?)
+        Ok(retry_on_intr(|| rustix::fs::unlinkat(at, name, AtFlags::empty()))?)
     }
 }
 
 /// Opens a folder, making it where it is not there. The first time that this process meets it,
 /// its name in the parent is synced: whoever made it may not have come so far.
-pub(super) fn folder(
-    disk: &dyn Disk,
-    durable: &Durable,
-    at: BorrowedFd<'_>,
-    path: &str,
-) -> io::Result<OwnedFd> {
+pub(super) fn folder(disk: &dyn Disk, durable: &Durable, at: BorrowedFd<'_>, path: &str) -> io::Result<OwnedFd> {
     let name = path.rsplit('/').next().unwrap_or(path);
     let is_durable = durable.lock().is_ok_and(|known| known.contains(path));
     match disk.open_folder(at, name) {

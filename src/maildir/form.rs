@@ -23,15 +23,9 @@ pub(super) fn targets(envelope: &Envelope) -> Option<Vec<Target>> {
     let mut targets: BTreeMap<(bool, String), Vec<String>> = BTreeMap::new();
     for recipient in &envelope.recipients {
         let remote = recipient.place == Place::Remote;
-        let folder = if remote {
-            name::domain(&recipient.mailbox.domain)
-        } else {
-            name::mailbox(&recipient.mailbox.local)
-        };
-        targets
-            .entry((remote, folder?))
-            .or_default()
-            .push(recipient.mailbox.to_string());
+        let folder =
+            if remote { name::domain(&recipient.mailbox.domain) } else { name::mailbox(&recipient.mailbox.local) };
+        targets.entry((remote, folder?)).or_default().push(recipient.mailbox.to_string());
     }
     let target = |((remote, folder), recipients)| Target {
         place: if remote { Place::Remote } else { Place::Local },
@@ -48,20 +42,9 @@ impl Target {
     }
 
     /// What stands before the content. `begin` is the content's begin.
-    pub(super) fn headers(
-        &self,
-        envelope: &Envelope,
-        time: u64,
-        host: &str,
-        format: Format,
-        begin: &[u8],
-    ) -> String {
+    pub(super) fn headers(&self, envelope: &Envelope, time: u64, host: &str, format: Format, begin: &[u8]) -> String {
         let sender = envelope.sender.to_string();
-        let sender = if sender.is_empty() {
-            "<>".to_owned()
-        } else {
-            sender
-        };
+        let sender = if sender.is_empty() { "<>".to_owned() } else { sender };
         let mut text = String::new();
         let queue = self.is_queue_form(format);
         if !queue {
@@ -74,13 +57,7 @@ impl Target {
             self.recipients.join(",")
         );
         if queue {
-            let Envelope {
-                id,
-                helo,
-                client,
-                with,
-                ..
-            } = envelope;
+            let Envelope { id, helo, client, with, .. } = envelope;
             let _ = writeln!(
                 text,
                 "X-Postman-Id: {id}\nX-Postman-Helo: {helo}\nX-Postman-Client: {client}\nX-Postman-With: {with}"
@@ -89,11 +66,7 @@ impl Target {
         if queue || !begins_with_header(begin) {
             text.push('\n');
         }
-        if queue {
-            text.replace('\n', "\r\n")
-        } else {
-            text
-        }
+        if queue { text.replace('\n', "\r\n") } else { text }
     }
 
     /// The trace field. RFC 5321 4.4.
@@ -103,9 +76,7 @@ impl Target {
             IpAddr::V6(address) => format!("[IPv6:{address}]"),
         };
         let seconds = i64::try_from(time).unwrap_or(i64::MAX);
-        let date = chrono::DateTime::from_timestamp(seconds, 0)
-            .unwrap_or_default()
-            .to_rfc2822();
+        let date = chrono::DateTime::from_timestamp(seconds, 0).unwrap_or_default().to_rfc2822();
         // Only a lone recipient is named: nobody learns of another's.
         let with_for = match self.recipients.as_slice() {
             [one] => format!("\n\tfor <{one}>"),
@@ -120,10 +91,7 @@ impl Target {
 
 // field-name = 1*ftext      ftext = %d33-57 / %d59-126                   RFC 5322 3.6.8
 fn begins_with_header(content: &[u8]) -> bool {
-    let name = content
-        .iter()
-        .take_while(|octet| matches!(octet, 33..=57 | 59..=126))
-        .count();
+    let name = content.iter().take_while(|octet| matches!(octet, 33..=57 | 59..=126)).count();
     name > 0 && content.get(name) == Some(&b':')
 }
 
@@ -169,17 +137,9 @@ mod tests {
     #[test]
     fn content_joins_the_headers_only_where_it_begins_with_one() {
         assert!(begins_with_header(b"Subject: x\r\n"));
-        for content in [
-            &b""[..],
-            b"\r\n",
-            b" folded: x",
-            b"\tx: y",
-            b"no header",
-            b":",
-            b"From x",
-            b"Subject : x",
-            b"x",
-        ] {
+        for content in
+            [&b""[..], b"\r\n", b" folded: x", b"\tx: y", b"no header", b":", b"From x", b"Subject : x", b"x"]
+        {
             assert!(!begins_with_header(content), "{content:?}");
         }
     }

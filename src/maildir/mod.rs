@@ -170,14 +170,9 @@ impl Draft {
             return Fill::Room;
         }
         let missing = BEGIN_BYTES.saturating_sub(self.begin.len());
-        self.begin
-            .extend_from_slice(content.get(..missing).unwrap_or(content));
+        self.begin.extend_from_slice(content.get(..missing).unwrap_or(content));
         self.memory.extend_from_slice(content);
-        if self.memory.len() > self.memory_bytes_max {
-            Fill::Full
-        } else {
-            Fill::Room
-        }
+        if self.memory.len() > self.memory_bytes_max { Fill::Full } else { Fill::Room }
     }
 
     /// The octets of content so far.
@@ -199,10 +194,8 @@ impl Store {
 
     fn with_disk(options: Options, disk: Box<dyn Disk>) -> Result<Self, OpenError> {
         let shown = options.root.display().to_string();
-        let failed =
-            |what: &str, error: io::Error| OpenError(format!("cannot {what} {shown}"), error);
-        let root = owner::open_root(&options.root)
-            .map_err(|error| failed("open the mail folder", error))?;
+        let failed = |what: &str, error: io::Error| OpenError(format!("cannot {what} {shown}"), error);
+        let root = owner::open_root(&options.root).map_err(|error| failed("open the mail folder", error))?;
         let owner = owner::Owner::take(&root).map_err(|error| failed("lock", error))?;
         let store = Self(Arc::new(Inner {
             options,
@@ -273,8 +266,7 @@ impl Store {
                 Some(failure) => Err(failure.clone()),
                 None => commit::commit(store, &draft).map_err(Failure::from),
             }));
-            let result =
-                result.unwrap_or_else(|_| Err(Failure::Broken("a commit panicked".to_owned())));
+            let result = result.unwrap_or_else(|_| Err(Failure::Broken("a commit panicked".to_owned())));
             store.waiting.fetch_sub(1, Ordering::Relaxed);
             done(result);
             store.look_at_space();
@@ -304,9 +296,7 @@ impl Store {
         pool.jobs.push_back(job);
         if pool.idle == 0 && pool.threads < self.0.options.threads_max.max(1) {
             let inner = Arc::clone(&self.0);
-            let started = thread::Builder::new()
-                .name("store".to_owned())
-                .spawn(move || inner.work());
+            let started = thread::Builder::new().name("store".to_owned()).spawn(move || inner.work());
             pool.threads += usize::from(started.is_ok());
         }
         self.0.changed.notify_one();
@@ -348,20 +338,13 @@ impl Inner {
 
     fn look_at_space(&self) {
         if let Ok(found) = rustix::fs::fstatvfs(self.root.as_fd()) {
-            self.free_bytes.store(
-                found.f_bavail.saturating_mul(found.f_frsize),
-                Ordering::Relaxed,
-            );
+            self.free_bytes.store(found.f_bavail.saturating_mul(found.f_frsize), Ordering::Relaxed);
         }
     }
 
     /// A name in `tmp`: this server's, and unique in it.
     fn tmp_name(&self) -> String {
-        format!(
-            "{}.{}",
-            self.owner.id,
-            self.counter.fetch_add(1, Ordering::Relaxed)
-        )
+        format!("{}.{}", self.owner.id, self.counter.fetch_add(1, Ordering::Relaxed))
     }
 
     fn spill(&self, draft: &mut Draft) -> Result<(), commit::Fault> {
@@ -371,18 +354,10 @@ impl Inner {
         };
         if draft.spool.is_none() {
             // The file loses its name at once: however this server ends, nothing is left.
-            let owners = self
-                .disk
-                .open_folder(self.root.as_fd(), OWNERS)
-                .map_err(fault("open the spool"))?;
+            let owners = self.disk.open_folder(self.root.as_fd(), OWNERS).map_err(fault("open the spool"))?;
             let name = format!("spool.{}", self.tmp_name());
-            let file = self
-                .disk
-                .create(owners.as_fd(), &name)
-                .map_err(fault("create a spool"))?;
-            self.disk
-                .remove(owners.as_fd(), &name)
-                .map_err(fault("unlink a spool"))?;
+            let file = self.disk.create(owners.as_fd(), &name).map_err(fault("create a spool"))?;
+            self.disk.remove(owners.as_fd(), &name).map_err(fault("unlink a spool"))?;
             draft.spool = Some((file, 0));
         }
         if let Some((file, octets)) = &mut draft.spool {

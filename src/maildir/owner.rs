@@ -19,9 +19,7 @@ use super::{OWNERS, QUEUE};
 /// Files of no known owner are other programs'; Maildir gives them 36 hours.
 const STRANGERS_AGE: Duration = Duration::from_secs(36 * 3600);
 
-const FOLDER: OFlags = OFlags::DIRECTORY
-    .union(OFlags::NOFOLLOW)
-    .union(OFlags::CLOEXEC);
+const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// This server's lock.
 pub(super) struct Owner {
@@ -31,15 +29,8 @@ pub(super) struct Owner {
 
 /// Makes and opens the mail folder.
 pub(super) fn open_root(path: &Path) -> io::Result<OwnedFd> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)?;
-    Ok(rustix::fs::open(
-        path,
-        OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?)
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    Ok(rustix::fs::open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 fn owners(root: &OwnedFd) -> io::Result<OwnedFd> {
@@ -75,9 +66,7 @@ fn names(folder: BorrowedFd<'_>) -> Vec<String> {
     let Ok(entries) = Dir::read_from(folder) else {
         return Vec::new();
     };
-    let names = entries
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let names = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned());
     names.filter(|name| name != "." && name != "..").collect()
 }
 
@@ -86,16 +75,9 @@ pub(super) fn sweep(root: &OwnedFd, own: &Owner) {
     let Ok(folder) = owners(root) else { return };
     let (mut dead, mut living) = (Vec::new(), vec![own.id.clone()]);
     let mut locks = Vec::new();
-    for name in names(folder.as_fd())
-        .into_iter()
-        .filter(|name| *name != own.id && !name.contains('.'))
-    {
-        let Ok(file) = openat(
-            &folder,
-            name.as_str(),
-            OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-            Mode::empty(),
-        ) else {
+    for name in names(folder.as_fd()).into_iter().filter(|name| *name != own.id && !name.contains('.')) {
+        let Ok(file) = openat(&folder, name.as_str(), OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())
+        else {
             continue;
         };
         if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
@@ -106,10 +88,7 @@ pub(super) fn sweep(root: &OwnedFd, own: &Owner) {
         }
     }
     let mut homes: Vec<OwnedFd> = Vec::new();
-    for name in names(root.as_fd())
-        .iter()
-        .filter(|name| !name.starts_with('.'))
-    {
+    for name in names(root.as_fd()).iter().filter(|name| !name.starts_with('.')) {
         homes.extend(openat(root, name.as_str(), FOLDER, Mode::empty()));
     }
     if let Ok(queue) = openat(root, QUEUE, FOLDER, Mode::empty()) {
@@ -117,10 +96,7 @@ pub(super) fn sweep(root: &OwnedFd, own: &Owner) {
             homes.extend(openat(&queue, name.as_str(), FOLDER, Mode::empty()));
         }
     }
-    for tmp in homes
-        .iter()
-        .filter_map(|home| openat(home, "tmp", FOLDER, Mode::empty()).ok())
-    {
+    for tmp in homes.iter().filter_map(|home| openat(home, "tmp", FOLDER, Mode::empty()).ok()) {
         for name in names(tmp.as_fd()) {
             let owner = name.split('.').next().unwrap_or_default();
             let is = |ids: &[String]| ids.iter().any(|id| id == owner);
@@ -139,7 +115,6 @@ fn is_old(folder: &OwnedFd, name: &str) -> bool {
         return false;
     };
     let seconds = u64::try_from(found.st_mtime).unwrap_or_default();
-    let age =
-        SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+    let age = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
     age.is_ok_and(|age| age > STRANGERS_AGE)
 }

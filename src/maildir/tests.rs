@@ -23,11 +23,7 @@ struct FailingDisk {
 
 impl FailingDisk {
     fn pass(&self) -> io::Result<()> {
-        if self.left.fetch_sub(1, Ordering::SeqCst) == 1 {
-            Err(self.error.into())
-        } else {
-            Ok(())
-        }
+        if self.left.fetch_sub(1, Ordering::SeqCst) == 1 { Err(self.error.into()) } else { Ok(()) }
     }
 }
 
@@ -43,25 +39,16 @@ impl Disk for FailingDisk {
     }
     fn write(&self, file: BorrowedFd<'_>, octets: &[u8]) -> io::Result<usize> {
         // Short writes, always: they must go on.
-        self.pass()
-            .and_then(|()| RealDisk.write(file, &octets[..octets.len().min(700)]))
+        self.pass().and_then(|()| RealDisk.write(file, &octets[..octets.len().min(700)]))
     }
     fn read(&self, file: BorrowedFd<'_>, octets: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.pass()
-            .and_then(|()| RealDisk.read(file, octets, offset))
+        self.pass().and_then(|()| RealDisk.read(file, octets, offset))
     }
     fn sync(&self, handle: BorrowedFd<'_>) -> io::Result<()> {
         self.pass().and_then(|()| RealDisk.sync(handle))
     }
-    fn rename(
-        &self,
-        from: BorrowedFd<'_>,
-        name: &str,
-        to: BorrowedFd<'_>,
-        new: &str,
-    ) -> io::Result<()> {
-        self.pass()
-            .and_then(|()| RealDisk.rename(from, name, to, new))
+    fn rename(&self, from: BorrowedFd<'_>, name: &str, to: BorrowedFd<'_>, new: &str) -> io::Result<()> {
+        self.pass().and_then(|()| RealDisk.rename(from, name, to, new))
     }
     fn remove(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<()> {
         RealDisk.remove(at, name)
@@ -86,10 +73,7 @@ fn envelope(recipients: &[&str]) -> Envelope {
             panic!("{address}")
         };
         let local = mailbox.domain.folded() == "postman.local";
-        Recipient {
-            mailbox,
-            place: if local { Place::Local } else { Place::Remote },
-        }
+        Recipient { mailbox, place: if local { Place::Local } else { Place::Remote } }
     };
     Envelope {
         id: "1-1".to_owned(),
@@ -125,13 +109,7 @@ fn files(root: &Path) -> Vec<(String, String)> {
             if entry.file_type().unwrap().is_dir() && entry.file_name() != OWNERS {
                 open.push(path);
             } else if path.is_file() {
-                let name = path
-                    .strip_prefix(root)
-                    .unwrap()
-                    .parent()
-                    .unwrap()
-                    .display()
-                    .to_string();
+                let name = path.strip_prefix(root).unwrap().parent().unwrap().display().to_string();
                 found.push((name, String::from_utf8(fs::read(path).unwrap()).unwrap()));
             }
         }
@@ -140,12 +118,7 @@ fn files(root: &Path) -> Vec<(String, String)> {
     found
 }
 
-const ALL: &[&str] = &[
-    "user@postman.local",
-    "Joe@postman.local",
-    "a@other.server",
-    "b@other.server",
-];
+const ALL: &[&str] = &["user@postman.local", "Joe@postman.local", "a@other.server", "b@other.server"];
 
 #[test]
 fn each_mailbox_and_each_domain_gets_one_file() {
@@ -154,10 +127,7 @@ fn each_mailbox_and_each_domain_gets_one_file() {
     deliver(&store, ALL, b"Subject: x\r\n\r\nbody\r\n").unwrap();
     let found = files(folder.path());
     let places: Vec<_> = found.iter().map(|(place, _)| place.as_str()).collect();
-    assert_eq!(
-        places,
-        [".OTHER_SERVERS/other.server", "joe/new", "user/new"]
-    );
+    assert_eq!(places, [".OTHER_SERVERS/other.server", "joe/new", "user/new"]);
     assert_eq!(
         found[0].1,
         "X-Postman-From: a@x.org\r\nX-Postman-Date: 1608416175\r\nX-Postman-To: a@other.server,b@other.server\r\n\
@@ -180,21 +150,11 @@ fn each_mailbox_and_each_domain_gets_one_file() {
 #[test]
 fn when_any_operation_fails_nothing_of_the_message_is_left_and_the_next_is_taken() {
     let content = format!("Subject: x\r\n\r\n{}", "0123456789\r\n".repeat(300));
-    for error in [
-        Errno::NOSPC,
-        Errno::IO,
-        Errno::MFILE,
-        Errno::DQUOT,
-        Errno::ROFS,
-        Errno::ACCESS,
-    ] {
+    for error in [Errno::NOSPC, Errno::IO, Errno::MFILE, Errno::DQUOT, Errno::ROFS, Errno::ACCESS] {
         for number in 1.. {
             let folder = tempfile::tempdir().unwrap();
             let left = Arc::new(AtomicI64::new(0));
-            let disk = FailingDisk {
-                left: Arc::clone(&left),
-                error,
-            };
+            let disk = FailingDisk { left: Arc::clone(&left), error };
             let store = Store::with_disk(options(folder.path()), Box::new(disk)).unwrap();
             left.store(number, Ordering::SeqCst);
             let result = deliver(&store, ALL, content.as_bytes());
@@ -212,11 +172,7 @@ fn when_any_operation_fails_nothing_of_the_message_is_left_and_the_next_is_taken
                 other => panic!("operation {number}, {error}: {other:?}"),
             }
             assert_eq!(files(folder.path()), [], "operation {number}, {error}");
-            assert_eq!(
-                deliver(&store, ALL, content.as_bytes()),
-                Ok(()),
-                "operation {number}, {error}"
-            );
+            assert_eq!(deliver(&store, ALL, content.as_bytes()), Ok(()), "operation {number}, {error}");
             assert_eq!(files(folder.path()).len(), 3);
             store.close();
         }
@@ -231,11 +187,7 @@ fn a_spooled_message_is_whole_in_both_forms() {
     let content = format!("Subject: x\r\n\r\n{body}");
     deliver(&store, ALL, content.as_bytes()).unwrap();
     for (place, text) in files(folder.path()) {
-        let expected = if place.starts_with('.') {
-            content.clone()
-        } else {
-            content.replace("\r\n", "\n")
-        };
+        let expected = if place.starts_with('.') { content.clone() } else { content.replace("\r\n", "\n") };
         assert!(text.ends_with(&expected), "{place}");
     }
     store.close();
@@ -250,20 +202,13 @@ fn many_threads_into_one_mailbox_lose_nothing() {
             let store = &store;
             scope.spawn(move || {
                 for count in 0..10 {
-                    deliver(
-                        store,
-                        &["user@postman.local"],
-                        format!("no header {number} {count}").as_bytes(),
-                    )
-                    .unwrap();
+                    deliver(store, &["user@postman.local"], format!("no header {number} {count}").as_bytes()).unwrap();
                 }
             });
         }
     });
-    let mut bodies: Vec<_> = files(folder.path())
-        .into_iter()
-        .map(|(_, text)| text.lines().last().unwrap().to_owned())
-        .collect();
+    let mut bodies: Vec<_> =
+        files(folder.path()).into_iter().map(|(_, text)| text.lines().last().unwrap().to_owned()).collect();
     bodies.sort();
     bodies.dedup();
     assert_eq!(bodies.len(), 80);
@@ -293,10 +238,7 @@ fn a_planted_link_leads_nowhere() {
     let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let store = Store::open(options(folder.path())).unwrap();
     symlink(elsewhere.path(), folder.path().join("user")).unwrap();
-    assert!(matches!(
-        deliver(&store, &["user@postman.local"], b"x"),
-        Err(Failure::Broken(_))
-    ));
+    assert!(matches!(deliver(&store, &["user@postman.local"], b"x"), Err(Failure::Broken(_))));
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     store.close();
 }

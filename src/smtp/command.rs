@@ -25,9 +25,8 @@ pub enum ArgumentError {
 }
 
 // command = verb [SP argument] CRLF                                      RFC 5321 2.4, 4.1.1
-static COMMAND: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"^(?P<verb>[A-Za-z][A-Za-z0-9_^-]*)(?:[ \t]+(?P<argument>.*?))?[ \t]*$")
-});
+static COMMAND: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^(?P<verb>[A-Za-z][A-Za-z0-9_^-]*)(?:[ \t]+(?P<argument>.*?))?[ \t]*$"));
 
 // mail = "MAIL FROM:" Reverse-path [SP Mail-parameters] CRLF             RFC 5321 4.1.1.2
 // Blanks around the colon are wrong but common; we take them, as every server does.
@@ -62,10 +61,7 @@ pub struct Words<'a> {
 pub fn split(line: &str) -> Option<Words<'_>> {
     let parts = COMMAND.captures(line)?;
     let part = |name| parts.name(name).map_or("", |found| found.as_str());
-    Some(Words {
-        verb: part("verb"),
-        argument: part("argument"),
-    })
+    Some(Words { verb: part("verb"), argument: part("argument") })
 }
 
 /// Whether a web client speaks.
@@ -92,25 +88,17 @@ pub struct Mail {
 pub fn mail(argument: &str, offers: impl Fn(&str) -> bool) -> Result<Mail, ArgumentError> {
     let (path, parameters) = address(&FROM, argument)?;
     let sender = ReversePath::parse(path).map_err(ArgumentError::Path)?;
-    let mut mail = Mail {
-        sender,
-        size: None,
-        body: false,
-    };
+    let mut mail = Mail { sender, size: None, body: false };
     for (keyword, value) in parameters {
         if keyword.eq_ignore_ascii_case("SIZE") && offers("SIZE") {
-            let digits = value
-                .filter(|text| SIZE.is_match(text))
-                .ok_or(ArgumentError::BadParameter)?;
+            let digits = value.filter(|text| SIZE.is_match(text)).ok_or(ArgumentError::BadParameter)?;
             // Twenty digits can be more than 64 bits hold: that is too big all the same.
             let size = digits.parse().unwrap_or(u64::MAX);
             if mail.size.replace(size).is_some() {
                 return Err(ArgumentError::BadParameter);
             }
         } else if keyword.eq_ignore_ascii_case("BODY") && offers("8BITMIME") {
-            let known = |text: &str| {
-                text.eq_ignore_ascii_case("7BIT") || text.eq_ignore_ascii_case("8BITMIME")
-            };
+            let known = |text: &str| text.eq_ignore_ascii_case("7BIT") || text.eq_ignore_ascii_case("8BITMIME");
             if !value.is_some_and(known) || std::mem::replace(&mut mail.body, true) {
                 return Err(ArgumentError::BadParameter);
             }
@@ -128,11 +116,7 @@ pub fn mail(argument: &str, offers: impl Fn(&str) -> bool) -> Result<Mail, Argum
 pub fn rcpt(argument: &str) -> Result<ForwardPath, ArgumentError> {
     let (path, parameters) = address(&TO, argument)?;
     let recipient = ForwardPath::parse(path).map_err(ArgumentError::Path)?;
-    if parameters.is_empty() {
-        Ok(recipient)
-    } else {
-        Err(ArgumentError::UnknownParameter)
-    }
+    if parameters.is_empty() { Ok(recipient) } else { Err(ArgumentError::UnknownParameter) }
 }
 
 /// Reads what HELO and EHLO say: by default any printable word, since many real clients send
@@ -141,9 +125,7 @@ pub fn rcpt(argument: &str) -> Result<ForwardPath, ArgumentError> {
 /// # Errors
 /// [`ArgumentError::Domain`].
 pub fn helo(argument: &str, strict: bool) -> Result<String, ArgumentError> {
-    let word = !argument.is_empty()
-        && argument.len() <= 255
-        && argument.bytes().all(|octet| octet.is_ascii_graphic());
+    let word = !argument.is_empty() && argument.len() <= 255 && argument.bytes().all(|octet| octet.is_ascii_graphic());
     if word && (!strict || Domain::parse(argument).is_ok()) {
         Ok(argument.to_owned())
     } else {
@@ -153,15 +135,8 @@ pub fn helo(argument: &str, strict: bool) -> Result<String, ArgumentError> {
 
 type Parameters<'a> = Vec<(&'a str, Option<&'a str>)>;
 
-fn address<'a>(
-    form: &Regex,
-    argument: &'a str,
-) -> Result<(&'a str, Parameters<'a>), ArgumentError> {
-    let rest = form
-        .captures(argument)
-        .and_then(|parts| parts.name("rest"))
-        .ok_or(ArgumentError::Syntax)?
-        .as_str();
+fn address<'a>(form: &Regex, argument: &'a str) -> Result<(&'a str, Parameters<'a>), ArgumentError> {
+    let rest = form.captures(argument).and_then(|parts| parts.name("rest")).ok_or(ArgumentError::Syntax)?.as_str();
     let length = path_length(rest).ok_or(ArgumentError::Path(PathError::Syntax))?;
     let (path, behind) = rest.split_at_checked(length).ok_or(ArgumentError::Syntax)?;
     if !behind.is_empty() && !behind.starts_with(' ') {
@@ -169,14 +144,9 @@ fn address<'a>(
     }
     let mut parameters: Parameters<'_> = Vec::new();
     for word in behind.split_ascii_whitespace() {
-        let parts = PARAMETER
-            .captures(word)
-            .ok_or(ArgumentError::BadParameter)?;
+        let parts = PARAMETER.captures(word).ok_or(ArgumentError::BadParameter)?;
         let keyword = parts.name("keyword").map_or("", |found| found.as_str());
-        if parameters
-            .iter()
-            .any(|(known, _)| known.eq_ignore_ascii_case(keyword))
-        {
+        if parameters.iter().any(|(known, _)| known.eq_ignore_ascii_case(keyword)) {
             return Err(ArgumentError::BadParameter);
         }
         parameters.push((keyword, parts.name("value").map(|found| found.as_str())));
@@ -190,20 +160,8 @@ mod tests {
 
     #[test]
     fn verb_and_argument_are_split_at_blanks() {
-        assert_eq!(
-            split("MAIL FROM:<a@x.org>  "),
-            Some(Words {
-                verb: "MAIL",
-                argument: "FROM:<a@x.org>"
-            })
-        );
-        assert_eq!(
-            split("quit"),
-            Some(Words {
-                verb: "quit",
-                argument: ""
-            })
-        );
+        assert_eq!(split("MAIL FROM:<a@x.org>  "), Some(Words { verb: "MAIL", argument: "FROM:<a@x.org>" }));
+        assert_eq!(split("quit"), Some(Words { verb: "quit", argument: "" }));
         assert_eq!(split(""), None);
         assert_eq!(split(" NOOP"), None);
         assert_eq!(split("RCPT:TO"), None);
@@ -220,19 +178,13 @@ mod tests {
             ("FROM:<a@x.org> BODY=9BIT", ArgumentError::BadParameter),
             ("FROM:<a@x.org> =", ArgumentError::BadParameter),
             ("FROM:<a@x.org> FOO=1", ArgumentError::UnknownParameter),
-            (
-                "FROM:<a@x.org>SIZE=1",
-                ArgumentError::Path(PathError::Syntax),
-            ),
+            ("FROM:<a@x.org>SIZE=1", ArgumentError::Path(PathError::Syntax)),
             ("FROM:a@x.org", ArgumentError::Syntax),
             ("TO:<a@x.org>", ArgumentError::Syntax),
         ] {
             assert_eq!(mail(argument, |_| true), Err(error), "{argument}");
         }
-        assert_eq!(
-            mail("FROM:<a@x.org> SIZE=1", |_| false),
-            Err(ArgumentError::UnknownParameter)
-        );
+        assert_eq!(mail("FROM:<a@x.org> SIZE=1", |_| false), Err(ArgumentError::UnknownParameter));
     }
 
     #[test]

@@ -29,11 +29,7 @@ impl Lines {
     /// A cutter at the begin of a line.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            held: Vec::new(),
-            overlong: false,
-            last: 0,
-        }
+        Self { held: Vec::new(), overlong: false, last: 0 }
     }
 
     /// Takes octets up to the end of one line of at most `bytes_max` octets, CR LF included.
@@ -116,26 +112,11 @@ const TABLE: [[(Seen, Fate); 4]; 5] = {
     use Seen::{Cr, Dot, DotCr, Inside, Start};
     [
         // CR             LF                  dot                 other
-        [
-            (Cr, Keep),
-            (Inside, KeepBare),
-            (Inside, Keep),
-            (Inside, Keep),
-        ], // Inside
-        [
-            (Cr, KeepBare),
-            (Start, Keep),
-            (Inside, KeepBare),
-            (Inside, KeepBare),
-        ], // Cr
-        [(Cr, Keep), (Inside, KeepBare), (Dot, Hold), (Inside, Keep)], // Start
-        [
-            (DotCr, Hold),
-            (Inside, KeepBare),
-            (Inside, Keep),
-            (Inside, Keep),
-        ], // Dot
-        [(Cr, Release), (Start, End), (Cr, Release), (Cr, Release)],   // DotCr
+        [(Cr, Keep), (Inside, KeepBare), (Inside, Keep), (Inside, Keep)], // Inside
+        [(Cr, KeepBare), (Start, Keep), (Inside, KeepBare), (Inside, KeepBare)], // Cr
+        [(Cr, Keep), (Inside, KeepBare), (Dot, Hold), (Inside, Keep)],    // Start
+        [(DotCr, Hold), (Inside, KeepBare), (Inside, Keep), (Inside, Keep)], // Dot
+        [(Cr, Release), (Start, End), (Cr, Release), (Cr, Release)],      // DotCr
     ]
 };
 
@@ -161,10 +142,7 @@ impl Content {
     /// A cutter at the begin of the content.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            seen: Seen::Start,
-            bare: false,
-        }
+        Self { seen: Seen::Start, bare: false }
     }
 
     /// Whether a CR or an LF stood alone so far.
@@ -261,20 +239,14 @@ mod tests {
                 content.push(*octet);
             }
         }
-        (
-            content[2..].to_vec(),
-            end.is_some(),
-            end.map_or(0, |end| whole.len() - end - 5),
-        )
+        (content[2..].to_vec(), end.is_some(), end.map_or(0, |end| whole.len() - end - 5))
     }
 
     #[test]
     fn every_text_of_the_four_classes_reads_as_the_rfc_has_it_however_it_is_cut() {
         // Eight octets reach every state of the table and of the reference from every other.
         for number in 0..4_usize.pow(8) {
-            let text: Vec<u8> = (0..8)
-                .map(|place| b"\r\n.x"[number / 4_usize.pow(place) % 4])
-                .collect();
+            let text: Vec<u8> = (0..8).map(|place| b"\r\n.x"[number / 4_usize.pow(place) % 4]).collect();
             let (content, ended, left) = reference(&text);
             for cut in 0..text.len() {
                 let (mut got, got_ended, got_left, _) = read(&[&text[..cut], &text[cut..]]);
@@ -284,11 +256,7 @@ mod tests {
                     assert!(held <= 1, "{text:?}");
                     got.extend_from_slice(&content[content.len() - held..]);
                 }
-                assert_eq!(
-                    (&got, got_ended, got_left),
-                    (&content, ended, left),
-                    "{text:?} cut at {cut}"
-                );
+                assert_eq!((&got, got_ended, got_left), (&content, ended, left), "{text:?} cut at {cut}");
             }
             let octets: Vec<&[u8]> = text.chunks(1).collect();
             let whole = read(&[&text]);
@@ -299,13 +267,8 @@ mod tests {
     #[test]
     fn a_bare_cr_or_lf_is_seen() {
         assert!(!read(&[b"a\r\n.b\r\n.\r\n"]).3);
-        for text in [
-            &b"a\nb\r\n.\r\n"[..],
-            b"a\rb\r\n.\r\n",
-            b"\r\n.\rx\r\n.\r\n",
-            b"\n.\n\r\n.\r\n",
-            b".\n\r\n.\r\n",
-        ] {
+        for text in [&b"a\nb\r\n.\r\n"[..], b"a\rb\r\n.\r\n", b"\r\n.\rx\r\n.\r\n", b"\n.\n\r\n.\r\n", b".\n\r\n.\r\n"]
+        {
             assert!(read(&[text]).3, "{text:?}");
         }
     }
@@ -326,18 +289,9 @@ mod tests {
     #[test]
     fn lines_end_in_cr_lf_wherever_they_are_cut() {
         let text = b"NOOP\r\nlf\nlong line, too long\r\n\r\n";
-        let expected = [
-            Line::Whole(b"NOOP".to_vec()),
-            Line::BareLf,
-            Line::TooLong,
-            Line::Whole(Vec::new()),
-        ];
+        let expected = [Line::Whole(b"NOOP".to_vec()), Line::BareLf, Line::TooLong, Line::Whole(Vec::new())];
         for cut in 0..text.len() {
-            assert_eq!(
-                lines(&[&text[..cut], &text[cut..]], 12),
-                expected,
-                "cut at {cut}"
-            );
+            assert_eq!(lines(&[&text[..cut], &text[cut..]], 12), expected, "cut at {cut}");
         }
         let octets: Vec<&[u8]> = text.chunks(1).collect();
         assert_eq!(lines(&octets, 12), expected);

@@ -94,10 +94,10 @@ impl Machine {
             Some(Transition {
                 next: StateId(u16::try_from(cell.next).ok()?),
                 action: *Action::ALL.iter().find(|action| action.name() == word)?,
-                reply: cell.reply.as_ref().map(|reply| ReplySpec {
-                    code: reply.code,
-                    text: reply.text.as_deref().map(keep),
-                }),
+                reply: cell
+                    .reply
+                    .as_ref()
+                    .map(|reply| ReplySpec { code: reply.code, text: reply.text.as_deref().map(keep) }),
             })
         };
         let mut cells = Vec::with_capacity(definition.cells.len());
@@ -107,10 +107,7 @@ impl Machine {
                 None => None,
             });
         }
-        let states = definition.states.iter().map(|state| State {
-            name: keep(&state.name),
-            doc: keep(&state.doc),
-        });
+        let states = definition.states.iter().map(|state| State { name: keep(&state.name), doc: keep(&state.doc) });
         let events = definition.events.iter().map(|event| Event {
             name: keep(&event.name),
             syntax: event.display.as_deref().map(keep),
@@ -120,12 +117,7 @@ impl Machine {
             source: keep(source),
             states: states.collect::<Vec<_>>().leak(),
             events: events.collect::<Vec<_>>().leak(),
-            keywords: definition
-                .keywords
-                .iter()
-                .map(|word| keep(word))
-                .collect::<Vec<_>>()
-                .leak(),
+            keywords: definition.keywords.iter().map(|word| keep(word)).collect::<Vec<_>>().leak(),
             cells: cells.leak(),
         })))
     }
@@ -133,35 +125,26 @@ impl Machine {
     /// The event of this name, in any case.
     #[must_use]
     pub fn event(&self, name: &str) -> Option<EventId> {
-        let index = self
-            .events
-            .iter()
-            .position(|event| event.name.eq_ignore_ascii_case(name))?;
+        let index = self.events.iter().position(|event| event.name.eq_ignore_ascii_case(name))?;
         u16::try_from(index).ok().map(EventId)
     }
 
     /// The event that a verb means: the framer's own two are no commands.
     #[must_use]
     pub fn command(&self, verb: &str) -> Option<EventId> {
-        let is_framers = [VOCABULARY.content, VOCABULARY.end]
-            .iter()
-            .any(|name| verb.eq_ignore_ascii_case(name));
+        let is_framers = [VOCABULARY.content, VOCABULARY.end].iter().any(|name| verb.eq_ignore_ascii_case(name));
         if is_framers { None } else { self.event(verb) }
     }
 
     /// The commands, in the order of their declaration.
     pub fn commands(&self) -> impl Iterator<Item = &'static Event> {
-        self.events
-            .iter()
-            .filter(|event| self.command(event.name).is_some())
+        self.events.iter().filter(|event| self.command(event.name).is_some())
     }
 
     /// Whether EHLO offers this keyword.
     #[must_use]
     pub fn offers(&self, keyword: &str) -> bool {
-        self.keywords
-            .iter()
-            .any(|word| word.eq_ignore_ascii_case(keyword))
+        self.keywords.iter().any(|word| word.eq_ignore_ascii_case(keyword))
     }
 }
 
@@ -176,10 +159,7 @@ impl Position {
     /// The begin of a conversation.
     #[must_use]
     pub const fn initial(machine: &'static Machine) -> Self {
-        Self {
-            machine,
-            state: StateId(0),
-        }
+        Self { machine, state: StateId(0) }
     }
 
     /// The machine.
@@ -191,10 +171,7 @@ impl Position {
     /// The state's name.
     #[must_use]
     pub fn name(&self) -> &'static str {
-        self.machine
-            .states
-            .get(usize::from(self.state.0))
-            .map_or("", |state| state.name)
+        self.machine.states.get(usize::from(self.state.0)).map_or("", |state| state.name)
     }
 
     /// The cell for an event. Looking moves nothing.
@@ -205,21 +182,15 @@ impl Position {
         if column >= width {
             return None;
         }
-        self.machine
-            .cells
-            .get(usize::from(self.state.0) * width + column)?
-            .as_ref()
+        self.machine.cells.get(usize::from(self.state.0) * width + column)?.as_ref()
     }
 
     /// The commands that have a cell here.
     pub fn accepted(&self) -> impl Iterator<Item = &'static Event> {
         let position = *self;
-        self.machine.commands().filter(move |event| {
-            position
-                .machine
-                .event(event.name)
-                .is_some_and(|event| position.look(event).is_some())
-        })
+        self.machine
+            .commands()
+            .filter(move |event| position.machine.event(event.name).is_some_and(|event| position.look(event).is_some()))
     }
 
     /// Whether this is the last state: the server closes.
@@ -240,10 +211,7 @@ impl StateMachineImpl for Protocol {
     const INITIAL_STATE: Position = Position::initial(&BUILT);
 
     fn transition(position: &Position, event: &EventId) -> Option<Position> {
-        position.look(*event).map(|cell| Position {
-            state: cell.next,
-            ..*position
-        })
+        position.look(*event).map(|cell| Position { state: cell.next, ..*position })
     }
 
     fn output(position: &Position, event: &EventId) -> Option<&'static Transition> {

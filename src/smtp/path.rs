@@ -95,17 +95,10 @@ impl Domain {
         if text.len() > DOMAIN_BYTES_MAX {
             return Err(PathError::DomainTooLong);
         }
-        if let Some(inside) = text
-            .strip_prefix('[')
-            .and_then(|rest| rest.strip_suffix(']'))
-        {
+        if let Some(inside) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             return address_literal(inside).ok_or(PathError::Syntax);
         }
-        if DOMAIN.is_match(text) {
-            Ok(Self::Name(text.to_owned()))
-        } else {
-            Err(PathError::Syntax)
-        }
+        if DOMAIN.is_match(text) { Ok(Self::Name(text.to_owned())) } else { Err(PathError::Syntax) }
     }
 
     /// The form in which domains compare: lower case. RFC 5321 2.4.
@@ -162,16 +155,13 @@ pub enum ForwardPath {
 }
 
 // Dot-string = Atom *("." Atom)              Atom = 1*atext              RFC 5321 4.1.2
-static DOT_STRING: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*$")
-});
+static DOT_STRING: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*$"));
 
 // Domain     = sub-domain *("." sub-domain)                              RFC 5321 4.1.2
 // sub-domain = Let-dig [Ldh-str]
 static DOMAIN: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(
-        r"^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*$",
-    )
+    pattern(r"^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*$")
 });
 
 // Path          = "<" [ A-d-l ":" ] Mailbox ">"                          RFC 5321 4.1.2
@@ -194,10 +184,7 @@ static GENERAL: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^(?P<tag>[A-Za-z0-9-]*[A-Za-z0-9]):(?P<content>[!-Z^-~]+)$"));
 
 /// A pattern of this file. An error in one is a mistake of ours, which every test would meet.
-#[expect(
-    clippy::expect_used,
-    reason = "the patterns are constants, compiled by every test"
-)]
+#[expect(clippy::expect_used, reason = "the patterns are constants, compiled by every test")]
 pub(super) fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("the pattern is a constant")
 }
@@ -210,27 +197,17 @@ fn address_literal(inside: &str) -> Option<Domain> {
     if let Some((tag, address)) = inside.split_once(':')
         && tag.eq_ignore_ascii_case("IPv6")
     {
-        return address
-            .parse::<Ipv6Addr>()
-            .ok()
-            .map(|address| Domain::Literal(IpAddr::V6(address)));
+        return address.parse::<Ipv6Addr>().ok().map(|address| Domain::Literal(IpAddr::V6(address)));
     }
     let parts = GENERAL.captures(inside)?;
-    Some(Domain::General {
-        tag: parts["tag"].to_owned(),
-        content: parts["content"].to_owned(),
-    })
+    Some(Domain::General { tag: parts["tag"].to_owned(), content: parts["content"].to_owned() })
 }
 
 fn unquote(quoted: &str) -> String {
     let mut plain = String::with_capacity(quoted.len());
     let mut signs = quoted.chars();
     while let Some(sign) = signs.next() {
-        plain.extend(if sign == '\\' {
-            signs.next()
-        } else {
-            Some(sign)
-        });
+        plain.extend(if sign == '\\' { signs.next() } else { Some(sign) });
     }
     plain
 }
@@ -261,16 +238,11 @@ fn mailbox(text: &str) -> Result<Mailbox, PathError> {
     if local.is_empty() {
         return Err(PathError::Syntax);
     }
-    Ok(Mailbox {
-        local: LocalPart(local),
-        domain: Domain::parse(&parts["domain"])?,
-    })
+    Ok(Mailbox { local: LocalPart(local), domain: Domain::parse(&parts["domain"])? })
 }
 
 fn inside(path: &str) -> Result<&str, PathError> {
-    path.strip_prefix('<')
-        .and_then(|rest| rest.strip_suffix('>'))
-        .ok_or(PathError::Syntax)
+    path.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).ok_or(PathError::Syntax)
 }
 
 impl ReversePath {
@@ -375,23 +347,14 @@ mod tests {
             ForwardPath::parse(&format!("<{}@{label}>", "a".repeat(local)))
         };
         assert!(path(LOCAL_PART_BYTES_MAX, 10).is_ok());
-        assert_eq!(
-            path(LOCAL_PART_BYTES_MAX + 1, 10),
-            Err(PathError::LocalPartTooLong)
-        );
+        assert_eq!(path(LOCAL_PART_BYTES_MAX + 1, 10), Err(PathError::LocalPartTooLong));
         assert!(path(10, PATH_BYTES_MAX - 13).is_ok());
         assert_eq!(path(10, PATH_BYTES_MAX - 12), Err(PathError::PathTooLong));
-        assert_eq!(
-            Domain::parse(&"d".repeat(256)),
-            Err(PathError::DomainTooLong)
-        );
+        assert_eq!(Domain::parse(&"d".repeat(256)), Err(PathError::DomainTooLong));
     }
 
     #[test]
     fn postmaster_needs_no_domain() {
-        assert_eq!(
-            ForwardPath::parse("<PostMaster>"),
-            Ok(ForwardPath::Postmaster)
-        );
+        assert_eq!(ForwardPath::parse("<PostMaster>"), Ok(ForwardPath::Postmaster));
     }
 }

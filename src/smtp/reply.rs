@@ -21,32 +21,16 @@ impl Reply {
     /// A reply of one line.
     #[must_use]
     pub fn new(code: u16, enhanced: &'static str, text: impl Into<Cow<'static, str>>) -> Self {
-        Self {
-            code,
-            enhanced,
-            lines: vec![text.into()],
-        }
+        Self { code, enhanced, lines: vec![text.into()] }
     }
 
     /// Writes it as it goes to the client; `enhanced` says whether to show the enhanced code.
     pub fn write(&self, out: &mut Vec<u8>, enhanced: bool) {
         for (place, line) in self.lines.iter().enumerate() {
             let mut text = String::new();
-            let sign = if place + 1 == self.lines.len() {
-                ' '
-            } else {
-                '-'
-            };
-            let shown = if enhanced && !self.enhanced.is_empty() {
-                self.enhanced
-            } else {
-                ""
-            };
-            let gap = if shown.is_empty() || line.is_empty() {
-                ""
-            } else {
-                " "
-            };
+            let sign = if place + 1 == self.lines.len() { ' ' } else { '-' };
+            let shown = if enhanced && !self.enhanced.is_empty() { self.enhanced } else { "" };
+            let gap = if shown.is_empty() || line.is_empty() { "" } else { " " };
             let _ = write!(text, "{}{sign}{shown}{gap}{line}", self.code);
             // Words that come from a client are parsed and bounded; this holds for any others.
             text.retain(|sign| matches!(sign, ' '..='~'));
@@ -119,11 +103,7 @@ pub fn by_code(code: u16) -> Reply {
         214 => Reply::new(214, "2.0.0", "Help"),
         221 => Reply::new(221, "2.0.0", "Bye"),
         252 => Reply::new(252, "2.5.0", "Cannot verify, but send and see"),
-        354 => Reply::new(
-            354,
-            "",
-            "Send the message, end it with a dot on a line of its own",
-        ),
+        354 => Reply::new(354, "", "Send the message, end it with a dot on a line of its own"),
         200..=299 => Reply::new(code, "2.0.0", "OK"),
         300..=399 => Reply::new(code, "", "Go on"),
         400..=499 => Reply::new(code, "4.0.0", "Not now"),
@@ -146,11 +126,7 @@ mod tests {
 
     #[test]
     fn the_enhanced_code_stands_on_every_line_when_offered() {
-        let reply = Reply {
-            code: 214,
-            enhanced: "2.0.0",
-            lines: vec!["a".into(), "b".into()],
-        };
+        let reply = Reply { code: 214, enhanced: "2.0.0", lines: vec!["a".into(), "b".into()] };
         let mut out = Vec::new();
         reply.write(&mut out, true);
         reply.write(&mut out, false);

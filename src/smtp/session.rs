@@ -242,12 +242,7 @@ impl Session {
         if !held.is_empty() {
             held.extend_from_slice(given);
         }
-        Outputs {
-            session: self,
-            held,
-            given,
-            place: 0,
-        }
+        Outputs { session: self, held, given, place: 0 }
     }
 
     fn say(&mut self, reply: Reply) {
@@ -263,11 +258,7 @@ impl Session {
     }
 
     fn drop_message(&mut self) {
-        if self
-            .message
-            .take()
-            .is_some_and(|message| message.refused.is_none())
-        {
+        if self.message.take().is_some_and(|message| message.refused.is_none()) {
             self.queue.push_back(Output::Discard);
         }
     }
@@ -291,18 +282,9 @@ impl Session {
         let from = self.position();
         let cell = self.machine.consume(&event).ok().flatten()?;
         self.errors = 0;
-        let name = from
-            .machine()
-            .events
-            .get(usize::from(event.0))
-            .map_or("", |event| event.name);
-        let step = Step {
-            from: from.name(),
-            event: name,
-            action: cell.action.name(),
-            code: 0,
-            to: self.position().name(),
-        };
+        let name = from.machine().events.get(usize::from(event.0)).map_or("", |event| event.name);
+        let step =
+            Step { from: from.name(), event: name, action: cell.action.name(), code: 0, to: self.position().name() };
         Some((step, cell))
     }
 
@@ -318,13 +300,7 @@ impl Session {
             Line::BareLf => self.refuse("(bare LF)", reply::bare_lf()),
             Line::TooLong => self.refuse("(too long)", reply::line_too_long()),
             Line::Whole(octets) => match std::str::from_utf8(&octets) {
-                Ok(text)
-                    if text
-                        .bytes()
-                        .all(|octet| matches!(octet, b'\t' | b' '..=b'~')) =>
-                {
-                    self.judge(text)
-                }
+                Ok(text) if text.bytes().all(|octet| matches!(octet, b'\t' | b' '..=b'~')) => self.judge(text),
                 _ => self.refuse(&String::from_utf8_lossy(&octets), reply::not_text()),
             },
         }
@@ -355,19 +331,12 @@ impl Session {
         } else {
             None
         };
-        let (first, keep) = (
-            !std::mem::replace(&mut message.stepped, true),
-            message.refused.is_none(),
-        );
+        let (first, keep) = (!std::mem::replace(&mut message.stepped, true), message.refused.is_none());
         if keep && verdict.is_some() {
             message.refused = verdict;
             self.queue.push_back(Output::Discard);
         }
-        let keep = keep
-            && self
-                .message
-                .as_ref()
-                .is_some_and(|message| message.refused.is_none());
+        let keep = keep && self.message.as_ref().is_some_and(|message| message.refused.is_none());
         if let Some((step, _)) = self.step(event)
             && (first || step.from != step.to)
         {
@@ -386,11 +355,7 @@ impl Session {
             }
             message.refused.or(late)
         });
-        let stepped = self
-            .settings
-            .machine
-            .event(VOCABULARY.end)
-            .and_then(|event| self.step(event));
+        let stepped = self.settings.machine.event(VOCABULARY.end).and_then(|event| self.step(event));
         let Some((mut step, cell)) = stepped else {
             // The compiler proves that this cannot be: where READ has a cell, END has one.
             self.end(reply::store_broken());
@@ -441,28 +406,17 @@ pub struct Outputs<'a> {
 
 impl Outputs<'_> {
     fn octets(&self) -> &[u8] {
-        if self.held.is_empty() {
-            self.given
-        } else {
-            &self.held
-        }
+        if self.held.is_empty() { self.given } else { &self.held }
     }
 
     /// The next output; none when the session wants the next input.
-    #[expect(
-        clippy::should_implement_trait,
-        reason = "an output borrows from the octets, which Iterator cannot say"
-    )]
+    #[expect(clippy::should_implement_trait, reason = "an output borrows from the octets, which Iterator cannot say")]
     pub fn next(&mut self) -> Option<Output<'_>> {
         loop {
             if let Some(output) = self.session.queue.pop_front() {
                 return Some(output);
             }
-            let octets = if self.held.is_empty() {
-                self.given
-            } else {
-                &self.held
-            };
+            let octets = if self.held.is_empty() { self.given } else { &self.held };
             let rest = octets.get(self.place..).unwrap_or_default();
             if rest.is_empty() || self.session.closed || self.session.waiting.is_some() {
                 return None;
@@ -481,10 +435,7 @@ impl Outputs<'_> {
                     Some(Run::End) => {}
                 }
             } else {
-                let (taken, line) = self
-                    .session
-                    .lines
-                    .take(rest, self.session.settings.line_bytes_max);
+                let (taken, line) = self.session.lines.take(rest, self.session.settings.line_bytes_max);
                 self.place += taken;
                 if let Some(line) = line {
                     self.session.line(line);

@@ -1,8 +1,8 @@
 //! Step and act: what an accepted command does.
 
 use super::{
-    Action, Content, Cow, Envelope, EventId, HeaderScan, Message, Output, Recipient, Reply,
-    ReversePath, Session, Transition, reply,
+    Action, Content, Cow, Envelope, EventId, HeaderScan, Message, Output, Recipient, Reply, ReversePath, Session,
+    Transition, reply,
 };
 
 /// The extensions that this server can keep, by their EHLO keywords.
@@ -70,10 +70,7 @@ impl Session {
 
     fn open(&mut self) {
         self.messages += 1;
-        let (helo, with) = self
-            .helo
-            .clone()
-            .unwrap_or_else(|| ("unknown".to_owned(), "SMTP"));
+        let (helo, with) = self.helo.clone().unwrap_or_else(|| ("unknown".to_owned(), "SMTP"));
         let envelope = Envelope {
             id: format!("{}-{}", self.client.id, self.messages),
             sender: self.sender.clone().unwrap_or(ReversePath(None)),
@@ -105,11 +102,7 @@ impl Session {
             Action::Greet if ok => Reply::new(250, "", self.settings.domain.to_string()),
             Action::SetSender if ok => Reply::new(250, "2.1.0", "Sender OK"),
             Action::AddRecipient if ok => Reply::new(250, "2.1.5", "Recipient OK"),
-            Action::Deliver if ok => Reply::new(
-                250,
-                "2.0.0",
-                format!("Safe as {}-{}", self.client.id, self.messages),
-            ),
+            Action::Deliver if ok => Reply::new(250, "2.0.0", format!("Safe as {}-{}", self.client.id, self.messages)),
             _ => reply::by_code(spec.code),
         }
     }
@@ -127,10 +120,6 @@ impl Session {
                 lines.push((*keyword).into());
             }
         }
-        Reply {
-            code,
-            enhanced: "",
-            lines,
-        }
+        Reply { code, enhanced: "", lines }
     }
 }

@@ -1,8 +1,8 @@
 //! Parse, look, judge: what happens to a command before the machine may step.
 
 use super::{
-    Action, ArgumentError, Cow, Domain, EventId, LocalPart, Mailbox, Output, Question, Recipient,
-    Reply, Session, Transition, Verdict, Waiting, command, reply,
+    Action, ArgumentError, Cow, Domain, EventId, LocalPart, Mailbox, Output, Question, Recipient, Reply, Session,
+    Transition, Verdict, Waiting, command, reply,
 };
 use crate::smtp::envelope::Place;
 use crate::smtp::path::ForwardPath;
@@ -14,12 +14,8 @@ impl Session {
             self.end(reply::not_http());
             return;
         }
-        let known = command::split(line).and_then(|words| {
-            self.settings
-                .machine
-                .command(words.verb)
-                .map(|event| (event, words.argument))
-        });
+        let known = command::split(line)
+            .and_then(|words| self.settings.machine.command(words.verb).map(|event| (event, words.argument)));
         let Some((event, argument)) = known else {
             self.refuse(line, reply::unknown_command());
             return;
@@ -43,8 +39,7 @@ impl Session {
     ) -> Result<(), Reply> {
         match cell.action {
             Action::Greet | Action::GreetExtended => {
-                let name = command::helo(argument, self.settings.strict_helo)
-                    .map_err(|_| reply::bad_domain())?;
+                let name = command::helo(argument, self.settings.strict_helo).map_err(|_| reply::bad_domain())?;
                 self.accept_greeting(event, name);
             }
             Action::SetSender => self.judge_sender(event, argument, line)?,
@@ -53,15 +48,9 @@ impl Session {
                 if argument.is_empty() {
                     return Err(self.syntax(event));
                 }
-                match self
-                    .own_mailbox(argument)
-                    .filter(|_| self.settings.verify_honestly)
-                {
+                match self.own_mailbox(argument).filter(|_| self.settings.verify_honestly) {
                     Some(local) => {
-                        self.ask(
-                            Question::Recipient(local.clone()),
-                            Waiting::Verify(event, local, line.to_owned()),
-                        );
+                        self.ask(Question::Recipient(local.clone()), Waiting::Verify(event, local, line.to_owned()));
                     }
                     None => self.accept(event),
                 }
@@ -70,9 +59,7 @@ impl Session {
                 let reply = self.help(cell, argument)?;
                 self.accept_with(event, reply);
             }
-            Action::Answer if argument.is_empty() || self.takes_argument(event) => {
-                self.accept(event)
-            }
+            Action::Answer if argument.is_empty() || self.takes_argument(event) => self.accept(event),
             Action::Reset | Action::OpenMessage if argument.is_empty() => self.accept(event),
             // The compiler gives these to the framer's events alone, which no line can be.
             _ => return Err(self.syntax(event)),
@@ -82,23 +69,17 @@ impl Session {
 
     fn judge_sender(&mut self, event: EventId, argument: &str, line: &str) -> Result<(), Reply> {
         let machine = self.settings.machine;
-        let mail =
-            command::mail(argument, |keyword| machine.offers(keyword)).map_err(
-                |error| match error {
-                    ArgumentError::Syntax => self.syntax(event),
-                    ArgumentError::BadParameter => reply::bad_parameter(),
-                    ArgumentError::UnknownParameter => reply::unknown_parameter(),
-                    ArgumentError::Path(_) | ArgumentError::Domain => reply::bad_sender(),
-                },
-            )?;
+        let mail = command::mail(argument, |keyword| machine.offers(keyword)).map_err(|error| match error {
+            ArgumentError::Syntax => self.syntax(event),
+            ArgumentError::BadParameter => reply::bad_parameter(),
+            ArgumentError::UnknownParameter => reply::unknown_parameter(),
+            ArgumentError::Path(_) | ArgumentError::Domain => reply::bad_sender(),
+        })?;
         let octets = mail.size.unwrap_or(0);
         if octets > self.settings.message_bytes_max {
             return Err(reply::too_big());
         }
-        self.ask(
-            Question::Room(octets),
-            Waiting::Sender(event, mail.sender, line.to_owned()),
-        );
+        self.ask(Question::Room(octets), Waiting::Sender(event, mail.sender, line.to_owned()));
         Ok(())
     }
 
@@ -111,25 +92,14 @@ impl Session {
         })?;
         let mailbox = match path {
             ForwardPath::Mailbox(mailbox) => mailbox,
-            ForwardPath::Postmaster => Mailbox {
-                local: LocalPart::postmaster(),
-                domain: self.settings.domain.clone(),
-            },
+            ForwardPath::Postmaster => Mailbox { local: LocalPart::postmaster(), domain: self.settings.domain.clone() },
         };
-        let place = if self.is_own(&mailbox.domain) {
-            Place::Local
-        } else {
-            Place::Remote
-        };
+        let place = if self.is_own(&mailbox.domain) { Place::Local } else { Place::Remote };
         if place == Place::Remote && !self.client.may_relay {
             return Err(reply::no_relaying());
         }
         let recipient = Recipient { mailbox, place };
-        if self
-            .recipients
-            .iter()
-            .any(|known| same_mailbox(known, &recipient))
-        {
+        if self.recipients.iter().any(|known| same_mailbox(known, &recipient)) {
             // A recipient given twice gets one copy.
             self.accept(event);
             return Ok(());
@@ -139,10 +109,7 @@ impl Session {
         }
         if place == Place::Local {
             let local = recipient.mailbox.local.clone();
-            self.ask(
-                Question::Recipient(local),
-                Waiting::Recipient(event, recipient, line.to_owned()),
-            );
+            self.ask(Question::Recipient(local), Waiting::Recipient(event, recipient, line.to_owned()));
         } else {
             self.accept_recipient(event, recipient);
         }
@@ -160,24 +127,16 @@ impl Session {
         };
         match (self.waiting.take(), refusal) {
             (Some(Waiting::Sender(event, sender, _)), None) => self.accept_sender(event, sender),
-            (Some(Waiting::Recipient(event, recipient, _)), None) => {
-                self.accept_recipient(event, recipient)
-            }
+            (Some(Waiting::Recipient(event, recipient, _)), None) => self.accept_recipient(event, recipient),
             (Some(Waiting::Verify(event, local, _)), None) => {
                 let text = format!("<{local}@{}>", self.settings.domain);
                 self.accept_with(event, Reply::new(250, "2.1.5", text));
             }
             (
-                Some(
-                    Waiting::Sender(_, _, line)
-                    | Waiting::Recipient(_, _, line)
-                    | Waiting::Verify(_, _, line),
-                ),
+                Some(Waiting::Sender(_, _, line) | Waiting::Recipient(_, _, line) | Waiting::Verify(_, _, line)),
                 Some(reply),
             ) => self.refuse(&line, reply),
-            (Some(Waiting::Store(step, accepted)), refusal) => {
-                self.finish_step(step, refusal.unwrap_or(accepted))
-            }
+            (Some(Waiting::Store(step, accepted)), refusal) => self.finish_step(step, refusal.unwrap_or(accepted)),
             (None, _) => {}
         }
         if self.stopping && !self.closed {
@@ -212,17 +171,9 @@ impl Session {
     /// 503, saying what the state would accept.
     fn not_now(&self, event: EventId) -> Reply {
         let position = self.position();
-        let name = position
-            .machine()
-            .events
-            .get(usize::from(event.0))
-            .map_or("", |event| event.name);
+        let name = position.machine().events.get(usize::from(event.0)).map_or("", |event| event.name);
         let expected: Vec<_> = position.accepted().map(|event| event.name).collect();
-        Reply::new(
-            503,
-            "5.5.1",
-            format!("{name} not now; expected {}", expected.join(", ")),
-        )
+        Reply::new(503, "5.5.1", format!("{name} not now; expected {}", expected.join(", ")))
     }
 
     /// 501, showing the command's syntax.
@@ -235,9 +186,7 @@ impl Session {
     /// A command takes an argument if its syntax shows one.
     fn takes_argument(&self, event: EventId) -> bool {
         let event = self.settings.machine.events.get(usize::from(event.0));
-        event
-            .and_then(|event| event.syntax)
-            .is_some_and(|syntax| syntax.split_ascii_whitespace().nth(1).is_some())
+        event.and_then(|event| event.syntax).is_some_and(|syntax| syntax.split_ascii_whitespace().nth(1).is_some())
     }
 
     fn help(&self, cell: &Transition, argument: &str) -> Result<Reply, Reply> {
@@ -245,36 +194,15 @@ impl Session {
             if cell.reply.is_some_and(|reply| reply.text.is_some()) {
                 return Ok(self.row_reply(cell));
             }
-            let names: Vec<_> = self
-                .settings
-                .machine
-                .commands()
-                .map(|event| event.name)
-                .collect();
+            let names: Vec<_> = self.settings.machine.commands().map(|event| event.name).collect();
             let mut lines: Vec<Cow<'static, str>> = vec!["Commands:".into()];
-            lines.extend(
-                names
-                    .chunks(8)
-                    .map(|row| Cow::from(format!("  {}", row.join(" ")))),
-            );
+            lines.extend(names.chunks(8).map(|row| Cow::from(format!("  {}", row.join(" ")))));
             lines.push("HELP and a command's name tells its syntax".into());
-            return Ok(Reply {
-                code: cell.reply.map_or(214, |reply| reply.code),
-                enhanced: "2.0.0",
-                lines,
-            });
+            return Ok(Reply { code: cell.reply.map_or(214, |reply| reply.code), enhanced: "2.0.0", lines });
         }
-        let found = self
-            .settings
-            .machine
-            .commands()
-            .find(|event| event.name.eq_ignore_ascii_case(argument));
+        let found = self.settings.machine.commands().find(|event| event.name.eq_ignore_ascii_case(argument));
         let event = found.ok_or_else(|| Reply::new(504, "5.5.4", "No such command, try HELP"))?;
-        Ok(Reply::new(
-            cell.reply.map_or(214, |reply| reply.code),
-            "2.0.0",
-            event.syntax.unwrap_or(event.name),
-        ))
+        Ok(Reply::new(cell.reply.map_or(214, |reply| reply.code), "2.0.0", event.syntax.unwrap_or(event.name)))
     }
 }
 
@@ -285,8 +213,7 @@ fn same_mailbox(one: &Recipient, other: &Recipient) -> bool {
     match one.place {
         Place::Local => one.mailbox.local.folded() == other.mailbox.local.folded(),
         Place::Remote => {
-            one.mailbox.local == other.mailbox.local
-                && one.mailbox.domain.folded() == other.mailbox.domain.folded()
+            one.mailbox.local == other.mailbox.local && one.mailbox.domain.folded() == other.mailbox.domain.folded()
         }
     }
 }

@@ -51,11 +51,7 @@ impl HeaderScan {
                     // The rest of the line tells nothing.
                     self.differs = true;
                     self.column = self.column.max(1);
-                    let end = if self.empty {
-                        1
-                    } else {
-                        memchr::memchr(b'\n', content).unwrap_or(content.len())
-                    };
+                    let end = if self.empty { 1 } else { memchr::memchr(b'\n', content).unwrap_or(content.len()) };
                     content = content.get(end..).unwrap_or_default();
                 }
             }
@@ -70,12 +66,10 @@ mod tests {
 
     #[test]
     fn only_the_fields_of_the_header_block_count() {
-        let text = b"Received: a\r\nX: Received: b\r\n Received: c\r\nreCEIVED:d\r\nReceivedx: e\r\n\r\nReceived: f\r\n";
+        let text =
+            b"Received: a\r\nX: Received: b\r\n Received: c\r\nreCEIVED:d\r\nReceivedx: e\r\n\r\nReceived: f\r\n";
         assert_eq!(HeaderScan::default().scan(text), 2);
         let mut pieces = HeaderScan::default();
-        assert_eq!(
-            text.chunks(1).map(|piece| pieces.scan(piece)).last(),
-            Some(2)
-        );
+        assert_eq!(text.chunks(1).map(|piece| pieces.scan(piece)).last(), Some(2));
     }
 }

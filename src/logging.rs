@@ -1,0 +1,174 @@
+//! The log: one line an event, to the console and to any number of files, a level each.
+//!
+//! Lines go through a bounded channel to one thread that writes them, so that neither a slow
+//! disk nor a full one stops a session. Lines that find the channel full are counted, and the
+//! count is logged when there is room again.
+
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, JoinHandle};
+
+use crate::config::Log;
+
+/// So many lines wait for the writer at most.
+const LINES_MAX: usize = 4096;
+/// So much of a hostile text is shown, in octets.
+const SHOWN_BYTES_MAX: usize = 256;
+
+enum Order {
+    /// A line for one of the outputs; 0 is the console.
+    Line(usize, String),
+    Reopen,
+    End,
+}
+
+struct Output {
+    channel: SyncSender<Order>,
+    number: usize,
+    lost: &'static AtomicU64,
+}
+
+static LOST: AtomicU64 = AtomicU64::new(0);
+
+impl log::Log for Output {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let line = format!("{}\n", record.args());
+        let lost = self.lost.swap(0, Ordering::Relaxed);
+        let line = if lost > 0 { format!("({lost} lines were lost here)\n{line}") } else { line };
+        if self.channel.try_send(Order::Line(self.number, line)).is_err() {
+            self.lost.fetch_add(lost + 1, Ordering::Relaxed);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// The running log. Dropped, it writes what waits.
+#[derive(Debug)]
+pub struct Logging {
+    channel: SyncSender<Order>,
+    writer: Option<JoinHandle<()>>,
+}
+
+impl std::fmt::Debug for Order {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Order")
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
+impl Logging {
+    /// Starts the log.
+    ///
+    /// # Errors
+    /// A file that cannot be opened, by name; a log that runs already.
+    pub fn start(log: &Log) -> Result<Self, String> {
+        let mut files = Vec::new();
+        for (path, _) in &log.files {
+            let file = open(path).map_err(|error| format!("cannot open the log {}: {error}", path.display()))?;
+            files.push((path.clone(), Some(file)));
+        }
+        let (channel, orders) = sync_channel(LINES_MAX);
+        let mut dispatch = fern::Dispatch::new().format(|out, message, record| {
+            out.finish(format_args!("{} {:<5} {message}", chrono::Local::now().format("%F %T"), record.level()));
+        });
+        // Only our own lines: libraries' would not have the form.
+        let levels = std::iter::once(log.console_level).chain(log.files.iter().map(|(_, level)| *level));
+        for (number, level) in levels.enumerate() {
+            let output: Box<dyn log::Log> = Box::new(Output { channel: channel.clone(), number, lost: &LOST });
+            let only_ours = |metadata: &log::Metadata<'_>| metadata.target().starts_with("postman");
+            dispatch = dispatch.chain(fern::Dispatch::new().level(level.0).filter(only_ours).chain(output));
+        }
+        dispatch.apply().map_err(|error| format!("cannot start the log: {error}"))?;
+        let writer = thread::Builder::new().name("log".to_owned()).spawn(move || write(&orders, files));
+        let writer = writer.map_err(|error| format!("cannot start the log: {error}"))?;
+        Ok(Self { channel, writer: Some(writer) })
+    }
+
+    /// Opens the files again, for rotation.
+    pub fn reopen(&self) {
+        let _ = self.channel.try_send(Order::Reopen);
+    }
+}
+
+impl Drop for Logging {
+    fn drop(&mut self) {
+        if self.channel.send(Order::End).is_ok()
+            && let Some(writer) = self.writer.take()
+        {
+            let _ = writer.join();
+        }
+    }
+}
+
+fn write(orders: &Receiver<Order>, mut files: Vec<(PathBuf, Option<File>)>) {
+    let mut told = false;
+    for order in orders {
+        let result = match order {
+            Order::End => return,
+            Order::Reopen => {
+                for (path, file) in &mut files {
+                    *file = open(path).ok();
+                }
+                told = false;
+                continue;
+            }
+            Order::Line(0, line) => {
+                let _ = io::stderr().write_all(line.as_bytes());
+                continue;
+            }
+            Order::Line(number, line) => match files.get_mut(number - 1) {
+                Some((_, Some(file))) => file.write_all(line.as_bytes()),
+                _ => continue,
+            },
+        };
+        if let (Err(error), false) = (result, told) {
+            // Once: a full log disk must not fill the console too.
+            told = true;
+            let _ = writeln!(io::stderr(), "postman: cannot write to a log: {error}");
+        }
+    }
+}
+
+/// Hostile text made fit for one log line: printable ASCII without quotes, and bounded.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    let mut shown = String::new();
+    for octet in text.bytes().take(SHOWN_BYTES_MAX) {
+        match octet {
+            b'"' | b'\\' => {
+                let _ = write!(shown, "\\{}", char::from(octet));
+            }
+            b' '..=b'~' => shown.push(char::from(octet)),
+            _ => {
+                let _ = write!(shown, "\\x{octet:02x}");
+            }
+        }
+    }
+    if text.len() > SHOWN_BYTES_MAX {
+        shown.push_str("...");
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_adds_no_line_and_closes_no_quote() {
+        assert_eq!(escape("a\"\r\n\u{1b}[2J\\é"), "a\\\"\\x0d\\x0a\\x1b[2J\\\\\\xc3\\xa9");
+        assert_eq!(escape(&"x".repeat(1000)).len(), SHOWN_BYTES_MAX + 3);
+    }
+}
