@@ -274,7 +274,7 @@ mod tests {
             ("(relay_from: [\"10.0.0.0/33\"])", "is no network"),
             ("(log: (console_level: \"loud\"))", "`loud` is no level"),
             ("(\n recipients_max: 3)", "2:2: recipients_max must be at least 100 (RFC 5321 4.5.3.1.8)"),
-            ("(port: 1", "1:9: "),
+            ("(port: 1", "1:8: "),
         ] {
             let error = Config::parse(text).unwrap_err();
             assert!(error.contains(expected) && !error.contains('\n'), "{text}: {error}");

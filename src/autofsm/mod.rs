@@ -44,6 +44,10 @@ pub fn compile(source: &str, rules: Option<&Vocabulary>) -> Compilation {
     if let (Some(definition), Some(rules), false) = (&definition, rules, diagnostics.iter().any(is_error)) {
         served::check(definition, rules, &mut diagnostics);
     }
+    if diagnostics.iter().any(is_error) {
+        // A misspelt name leaves much unreached and unused: that would hide the mistake itself.
+        diagnostics.retain(is_error);
+    }
     diagnostics.sort_by_key(|diagnostic| diagnostic.span);
     let definition = definition.filter(|_| !diagnostics.iter().any(is_error));
     Compilation { definition, diagnostics }

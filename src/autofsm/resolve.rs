@@ -266,10 +266,10 @@ impl Resolver<'_> {
                 let action = match &action {
                     Some((name, _)) if same_name(name, "noop") => None,
                     Some((name, _)) => Some(name.clone()),
-                    None => Some(
-                        format!("{}_{}", self.definition.states[state].name, self.definition.events[event].name)
-                            .to_ascii_lowercase(),
-                    ),
+                    None => Some(normal(&format!(
+                        "{}_{}",
+                        self.definition.states[state].name, self.definition.events[event].name
+                    ))),
                 };
                 self.setters[index] = Some((span, star));
                 self.definition.cells[index] = Some(Cell {

@@ -30,11 +30,11 @@ static COMMAND: LazyLock<Regex> =
 
 // mail = "MAIL FROM:" Reverse-path [SP Mail-parameters] CRLF             RFC 5321 4.1.1.2
 // Blanks around the colon are wrong but common; we take them, as every server does.
-static FROM: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)^FROM[ \t]*:[ \t]*(?P<rest><.*)$"));
+static FROM: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?i-u:FROM)[ \t]*:[ \t]*(?P<rest><.*)$"));
 
 // rcpt = "RCPT TO:" ( "<Postmaster@" Domain ">" / "<Postmaster>" / Forward-path )
 //        [SP Rcpt-parameters] CRLF                                       RFC 5321 4.1.1.3
-static TO: LazyLock<Regex> = LazyLock::new(|| pattern(r"(?i)^TO[ \t]*:[ \t]*(?P<rest><.*)$"));
+static TO: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?i-u:TO)[ \t]*:[ \t]*(?P<rest><.*)$"));
 
 // esmtp-param = esmtp-keyword ["=" esmtp-value]                          RFC 5321 4.1.2
 // esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")

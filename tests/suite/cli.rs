@@ -1,0 +1,75 @@
+//! The command line, and the README's examples.
+
+use std::fs;
+use std::net::TcpListener;
+use std::process::{Command, Output};
+
+fn postman(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_postman")).args(arguments).output().unwrap()
+}
+
+fn text(octets: &[u8]) -> String {
+    String::from_utf8(octets.to_vec()).unwrap()
+}
+
+#[test]
+fn the_printed_configuration_can_be_saved_and_used() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("postman.ron");
+    let printed = postman(&["config"]);
+    fs::write(&path, &printed.stdout).unwrap();
+    let checked = postman(&["check", "--config", path.to_str().unwrap()]);
+    assert_eq!(checked.status.code(), Some(0));
+    assert!(text(&checked.stdout).contains("127.0.0.1:2525"));
+    // Every key of it stands in the README.
+    let readme = include_str!("../../README.md");
+    for line in text(&printed.stdout).lines().filter(|line| !line.trim_start().starts_with("//")) {
+        if let Some((key, _)) = line.trim().split_once(':') {
+            assert!(readme.contains(&format!("`{key}`")), "the README does not tell of `{key}`");
+        }
+    }
+}
+
+#[test]
+fn what_is_wrong_is_one_line_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let bad = folder.path().join("bad.ron");
+    fs::write(&bad, "(\n  prot: 25,\n)").unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let bad = bad.to_str().unwrap();
+    let maildir = folder.path().join("m");
+    for (arguments, expected) in [
+        (vec!["--config", "/does/not/exist"], "postman: cannot read /does/not/exist: No such file or directory"),
+        (vec!["serve", "--config", bad], "unknown key `prot`; did you mean `port`?"),
+        (vec!["--listen", &address, "--maildir", maildir.to_str().unwrap()], "postman: cannot listen on 127.0.0.1:"),
+        (vec!["--listen", "127.0.0.1:0", "--maildir", "/proc/none"], "postman: cannot open the mail folder /proc/none"),
+        (vec!["fsm", "check", "/does/not/exist"], "postman: cannot read /does/not/exist"),
+        (vec!["fsm", "check", "/"], "postman: cannot read /"),
+    ] {
+        let output = postman(&arguments);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(expected) && said.lines().count() == 1, "{arguments:?}: {said}");
+    }
+    assert_eq!(postman(&["--nonsense"]).status.code(), Some(2));
+}
+
+#[test]
+fn fsm_check_has_the_exit_codes_0_and_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.def");
+    fs::write(&path, include_str!("../../smtp-states.def").replace("tev = RCPT;", "tev = RCTP;")).unwrap();
+    let found = postman(&["fsm", "check", path.to_str().unwrap()]);
+    assert_eq!(found.status.code(), Some(1));
+    assert!(text(&found.stderr).contains("did you mean `RCPT`?"));
+    assert_eq!(postman(&["fsm", "check"]).status.code(), Some(0));
+    assert!(text(&postman(&["fsm", "dot"]).stdout).starts_with("digraph"));
+    assert!(text(&postman(&["fsm", "table", "--format", "json"]).stdout).starts_with("{\n  \"states\": [\"init\""));
+}
+
+#[test]
+fn the_readme_shows_the_table_as_the_program_prints_it() {
+    let table = text(&postman(&["fsm", "table"]).stdout);
+    assert!(include_str!("../../README.md").contains(&table), "the README has another table than\n{table}");
+}

@@ -1,0 +1,162 @@
+//! The table that the build made.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use postman::autofsm;
+use postman::smtp::machine::{BUILT, EventId, Machine, Position, Protocol};
+use postman::smtp::vocabulary::VOCABULARY;
+use rust_fsm::StateMachine;
+
+const SOURCE: &str = include_str!("../../smtp-states.def");
+
+fn definition() -> autofsm::Definition {
+    autofsm::compile(SOURCE, Some(&VOCABULARY)).definition.expect("the project's definition compiles")
+}
+
+#[test]
+fn the_built_table_is_the_one_that_the_loader_makes() {
+    assert_eq!(Machine::load("smtp-states.def", &definition()), Some(&BUILT));
+}
+
+/// SPEC.md 1, as a table: state, then what follows HELO, EHLO, MAIL, RCPT, DATA, READ, END,
+/// RSET, the four that change nothing, and QUIT.
+const EXPECTED: &[(&str, [&str; 13])] = &[
+    ("init", ["client_init", "client_init", "", "", "", "", "", "init", "init", "init", "init", "init", "done"]),
+    (
+        "client_init",
+        [
+            "client_init",
+            "client_init",
+            "begin_transaction",
+            "",
+            "",
+            "",
+            "",
+            "client_init",
+            "client_init",
+            "client_init",
+            "client_init",
+            "client_init",
+            "done",
+        ],
+    ),
+    (
+        "begin_transaction",
+        [
+            "client_init",
+            "client_init",
+            "",
+            "transaction",
+            "",
+            "",
+            "",
+            "client_init",
+            "begin_transaction",
+            "begin_transaction",
+            "begin_transaction",
+            "begin_transaction",
+            "done",
+        ],
+    ),
+    (
+        "transaction",
+        [
+            "client_init",
+            "client_init",
+            "",
+            "transaction",
+            "read_data",
+            "",
+            "",
+            "client_init",
+            "transaction",
+            "transaction",
+            "transaction",
+            "transaction",
+            "done",
+        ],
+    ),
+    ("read_data", ["", "", "", "", "", "read_data", "client_init", "", "", "", "", "", ""]),
+    ("done", [""; 13]),
+];
+const EVENTS: [&str; 13] =
+    ["HELO", "EHLO", "MAIL", "RCPT", "DATA", "READ", "END", "RSET", "NOOP", "HELP", "VRFY", "EXPN", "QUIT"];
+
+#[test]
+fn every_cell_of_the_machine_is_as_the_specification_says() {
+    for (number, (name, row)) in EXPECTED.iter().enumerate() {
+        assert_eq!(BUILT.states[number].name, *name);
+        for (event, next) in EVENTS.iter().zip(row) {
+            let column = usize::from(BUILT.event(event).unwrap().0);
+            let cell = BUILT.cells[number * BUILT.events.len() + column];
+            let found = cell.map_or("", |cell| BUILT.states[usize::from(cell.next.0)].name);
+            assert_eq!(found, *next, "{name} {event}");
+        }
+    }
+    assert_eq!(BUILT.cells.len(), EXPECTED.len() * EVENTS.len());
+}
+
+#[test]
+fn a_step_moves_the_machine_and_a_look_does_not() {
+    let mut machine: StateMachine<Protocol> = StateMachine::new();
+    let (helo, mail) = (BUILT.event("HELO").unwrap(), BUILT.event("MAIL").unwrap());
+    assert!(machine.consume(&mail).is_err());
+    assert!(machine.state().look(helo).is_some());
+    assert_eq!(machine.state().name(), "init");
+    machine.consume(&helo).unwrap();
+    assert_eq!(machine.state().name(), "client_init");
+    assert_eq!(Position::initial(&BUILT).look(EventId(u16::MAX)), None);
+}
+
+#[test]
+fn the_generated_machine_is_the_golden_one() {
+    let text = autofsm::rust(&definition(), &VOCABULARY, "smtp-states.def");
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/smtp_states.rs");
+    let before = fs::read_to_string(&golden).unwrap_or_default();
+    if before != text {
+        fs::write(&golden, &text).unwrap();
+        panic!("the generated table has changed: see `git diff tests/golden`, then run the test again");
+    }
+}
+
+/// GNU autogen reads the project's definition, and the C that it writes has the same table.
+#[test]
+fn gnu_autogen_makes_the_same_machine() {
+    let required = std::env::var_os("POSTMAN_REQUIRE_TOOLS").is_some();
+    if Command::new("autogen").arg("--version").output().is_err() {
+        assert!(!required, "autogen is missing");
+        eprintln!("SKIPPED: autogen is not installed, so nothing was compared with it");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x.def"), SOURCE).unwrap();
+    let status = Command::new("timeout").args(["60", "autogen", "x.def"]).current_dir(folder.path()).status().unwrap();
+    assert!(status.success(), "autogen refuses the definition");
+    let c = fs::read_to_string(folder.path().join("x-fsm.c")).unwrap();
+    let definition = definition();
+    // A cell reads `{ SMTP_ST_CLIENT_INIT, SMTP_TR_GREET }`, a comment and a comma behind it.
+    let table = c.split("_trans_table").nth(1).expect("a table").split("};").next().unwrap();
+    let cells: Vec<(String, String)> = table
+        .split("SMTP_ST_")
+        .skip(1)
+        .map(|cell| {
+            let mut words =
+                cell.split(|sign: char| !(sign.is_ascii_alphanumeric() || sign == '_')).filter(|word| !word.is_empty());
+            let next = words.next().unwrap().to_ascii_lowercase();
+            let action = words.find_map(|word| word.strip_prefix("SMTP_TR_")).unwrap_or("").to_ascii_lowercase();
+            (next, action)
+        })
+        .collect();
+    // AutoFSM's table has no row for `done`.
+    let rows = definition.states.len() - 1;
+    assert_eq!(cells.len(), rows * definition.events.len());
+    for (place, (next, action)) in cells.iter().enumerate() {
+        let (state, event) = (place / definition.events.len(), place % definition.events.len());
+        let ours = definition.cell(state, event);
+        let ours_next = ours.map_or("invalid", |cell| definition.states[cell.next].name.as_str());
+        let ours_action = ours.map_or("invalid", |cell| cell.action.as_deref().unwrap_or("noop"));
+        assert_eq!((ours_next, ours_action), (next.as_str(), action.as_str()), "state {state}, event {event}");
+    }
+}

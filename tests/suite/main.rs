@@ -1,0 +1,14 @@
+//! The tests from outside, cheapest first.
+//!
+//! - `machine`: the table that the build made, cell by cell, and its golden copy
+//! - `compiler`: definitions that must be refused, each with its place and help
+//! - `dialogues`: sessions as the RFC writes them, cut in every way
+//! - `server`: the acceptance scenarios over real sockets
+//! - `cli`: the command line as a user runs it
+
+mod cli;
+mod compiler;
+mod dialogues;
+mod machine;
+mod rig;
+mod server;
