@@ -83,7 +83,8 @@ enum Fsm {
 #[derive(Args)]
 struct File {
     /// The definition; without one the built-in.
-    file: Option<PathBuf>,
+    #[arg(value_name = "FILE")]
+    path: Option<PathBuf>,
     /// Check it as one for this server, even if no row has a reply.
     #[arg(long, conflicts_with = "foreign")]
     served: bool,
@@ -224,7 +225,7 @@ fn fsm(command: &Fsm) -> Result<(), End> {
 /// Compiles a definition, or says what is wrong with it. The flag says whether it was checked
 /// as one to be served: by default one is that gives a reply anywhere.
 fn definition(file: &File) -> Result<(Definition, bool), End> {
-    let (name, source) = match &file.file {
+    let (name, source) = match &file.path {
         None => (BUILT.source.to_owned(), BUILT_SOURCE.to_owned()),
         Some(path) => (path.display().to_string(), read(path)?),
     };

@@ -140,6 +140,7 @@ impl Lexer<'_> {
                 continue;
             }
             match signs.next().map(|(_, sign)| sign) {
+                Some('\n') | None => {}
                 Some('n') if escapes => text.push('\n'),
                 Some('r') if escapes => text.push('\r'),
                 Some('t') if escapes => text.push('\t'),
@@ -147,10 +148,8 @@ impl Lexer<'_> {
                     let span = Span { start, end: start + 1 };
                     return Err(Diagnostic::error(span, format!("the escape `\\{sign}` is not read here")));
                 }
-                Some('\n') => {}
                 Some(sign) if escapes || matches!(sign, '\'' | '\\' | '#') => text.push(sign),
                 Some(sign) => text.extend(['\\', sign]),
-                None => {}
             }
         };
         self.place += end;

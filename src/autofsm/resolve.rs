@@ -229,7 +229,7 @@ impl Resolver<'_> {
                 self.found.push(Diagnostic::error(place, "`\"*\"` is no state to go to"));
                 return;
             }
-            Some((name, place)) => match self.state(&name.to_owned(), place) {
+            Some((name, place)) => match self.state(name, place) {
                 Some(index) => Some(index),
                 None => return,
             },

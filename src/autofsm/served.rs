@@ -7,6 +7,8 @@ use super::resolve::{reached, suggest};
 use super::{ActionSpec, Cell, Definition, Diagnostic, Vocabulary, same_name};
 
 type Resources = BTreeSet<&'static str>;
+/// A state with what is at hand in it, and the place and the event that led there.
+type Place = (usize, Resources, Option<(usize, usize)>);
 
 pub(super) fn check(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
     let before = found.len();
@@ -132,7 +134,7 @@ fn check_end(definition: &Definition, found: &mut Vec<Diagnostic>) {
 fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
     let content = event(definition, rules.content);
     // Each place that was reached, with the number of the place before it and the event.
-    let mut places: Vec<(usize, Resources, Option<(usize, usize)>)> = vec![(0, Resources::new(), None)];
+    let mut places: Vec<Place> = vec![(0, Resources::new(), None)];
     let mut known: BTreeSet<(usize, Resources)> = BTreeSet::from([(0, Resources::new())]);
     let mut said = BTreeSet::new();
     let mut open = VecDeque::from([0]);

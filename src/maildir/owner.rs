@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use super::{OWNERS, QUEUE};
 
 /// Files of no known owner are other programs'; Maildir gives them 36 hours.
-const STRANGERS_AGE: Duration = Duration::from_secs(36 * 3600);
+const STRANGERS_AGE: Duration = Duration::from_hours(36);
 
 const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 

@@ -5,7 +5,7 @@
 //! and the record of each step. It holds no socket, no file and no clock.
 //!
 //! The life of a command: the framer yields a line; it is parsed, looked up in the table,
-//! judged, and only then the machine steps, in one place ([`Session::step`]), and the server
+//! judged, and only then the machine steps, in one place (`Session::step`), and the server
 //! acts. A refused command leaves the state alone, and no action can choose a state: every
 //! session is a path in the graph that the build has proven things about.
 
@@ -426,13 +426,12 @@ impl Outputs<'_> {
                 let start = self.place;
                 self.place += taken;
                 match run {
-                    None => {}
+                    None | Some(Run::End) => {}
                     Some(Run::HeldCr) => return Some(Output::Content(b"\r")),
                     Some(Run::Octets(range)) => {
                         let range = start + range.start..start + range.end;
                         return self.octets().get(range).map(Output::Content);
                     }
-                    Some(Run::End) => {}
                 }
             } else {
                 let (taken, line) = self.session.lines.take(rest, self.session.settings.line_bytes_max);

@@ -55,8 +55,12 @@ fn each_dialogue_goes_as_it_is_written_however_it_is_cut() {
 fn pipelined_commands_get_the_same_replies_in_order() {
     for (_, text) in all() {
         let lines: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("C:")).collect();
-        let whole: String =
-            lines.iter().map(|line| format!("{}\r\n", line.strip_prefix(' ').unwrap_or(line))).collect();
+        let mut whole = String::new();
+        for line in lines {
+            whole += line.strip_prefix(' ').unwrap_or(line);
+            whole += "
+";
+        }
         let (mut one, mut other) = (Peer::new(settings()), Peer::new(settings()));
         one.give(Input::Octets(whole.as_bytes()));
         send(&mut other, whole.as_bytes(), 1);

@@ -139,7 +139,7 @@ fn gnu_autogen_makes_the_same_machine() {
     // A cell reads `{ SMTP_ST_CLIENT_INIT, SMTP_TR_GREET }`, a comment and a comma behind it.
     let table = c.split("_trans_table").nth(1).expect("a table").split("};").next().unwrap();
     let cells: Vec<(String, String)> = table
-        .split("SMTP_ST_")
+        .split("{ SMTP_ST_")
         .skip(1)
         .map(|cell| {
             let mut words =

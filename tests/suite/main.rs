@@ -6,6 +6,8 @@
 //! - `server`: the acceptance scenarios over real sockets
 //! - `cli`: the command line as a user runs it
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
+
 mod cli;
 mod compiler;
 mod dialogues;

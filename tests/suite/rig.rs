@@ -59,7 +59,7 @@ impl Peer {
             match output {
                 Output::Reply(reply) => reply.write(&mut self.said, enhanced),
                 Output::Ask(Question::Recipient(local)) if local.folded() == "nobody" => {
-                    verdict = Some(Verdict::Unknown)
+                    verdict = Some(Verdict::Unknown);
                 }
                 Output::Ask(_) => verdict = Some(Verdict::Yes),
                 Output::Open(_) | Output::Discard => self.content.clear(),
@@ -107,7 +107,7 @@ impl Server {
 
     pub(crate) fn connect(&self) -> Talk {
         let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         let mut talk = Talk { reader: BufReader::new(stream) };
         talk.expect("220");
         talk
