@@ -1,0 +1,109 @@
+//! `postman fsm`: look at a definition, the built-in one or any of AutoFSM's.
+
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand, ValueEnum};
+
+use super::{End, print};
+use crate::autofsm::{self, Compilation, Definition};
+use crate::smtp::machine::BUILT;
+use crate::smtp::vocabulary::VOCABULARY;
+
+const BUILT_SOURCE: &str = include_str!("../../smtp-states.def");
+
+#[derive(Subcommand)]
+pub(super) enum Fsm {
+    /// Print the table: what follows each event in each state.
+    Table {
+        #[command(flatten)]
+        file: File,
+        /// How to print it.
+        #[arg(long, value_enum, default_value = "text")]
+        format: Form,
+    },
+    /// Print a graph for Graphviz.
+    Dot {
+        #[command(flatten)]
+        file: File,
+    },
+    /// Say what is wrong with the definition.
+    Check {
+        #[command(flatten)]
+        file: File,
+    },
+}
+
+#[derive(Args)]
+pub(super) struct File {
+    /// The definition; without one the built-in.
+    #[arg(value_name = "FILE")]
+    path: Option<PathBuf>,
+    /// Check it as one for this server, even if no row has a reply.
+    #[arg(long, conflicts_with = "foreign")]
+    served: bool,
+    /// Check it as one of another program's, even if a row has a reply.
+    #[arg(long)]
+    foreign: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Form {
+    Text,
+    Json,
+}
+
+pub(super) fn run(command: &Fsm) -> Result<(), End> {
+    match command {
+        Fsm::Table { file, format } => {
+            let (definition, _) = definition(file)?;
+            match format {
+                Form::Text => print(&autofsm::table(&definition)),
+                Form::Json => print(&autofsm::json(&definition)),
+            }
+        }
+        Fsm::Dot { file } => print(&autofsm::dot(&definition(file)?.0)),
+        Fsm::Check { file } => {
+            let (definition, served) = definition(file)?;
+            let rules = if served { "as one for this server" } else { "as another program's" };
+            print(&format!(
+                "fine, checked {rules}: {} states, {} events, {} transitions\n",
+                definition.states.len(),
+                definition.events.len(),
+                definition.cells.iter().flatten().count()
+            ))
+        }
+    }
+}
+
+/// Compiles a definition, or says what is wrong with it. The flag says whether it was checked
+/// as one to be served: by default one is that gives a reply anywhere.
+fn definition(file: &File) -> Result<(Definition, bool), End> {
+    let (name, source) = match &file.path {
+        None => (BUILT.source.to_owned(), BUILT_SOURCE.to_owned()),
+        Some(path) => (path.display().to_string(), read(path)?),
+    };
+    let Compilation { definition, mut diagnostics } = autofsm::compile(&source, None);
+    let answers =
+        definition.as_ref().is_some_and(|found| found.cells.iter().flatten().any(|cell| cell.reply.is_some()));
+    let served = file.served || (answers && !file.foreign);
+    let mut found = definition;
+    if served {
+        Compilation { definition: found, diagnostics } = autofsm::compile(&source, Some(&VOCABULARY));
+    }
+    let _ = io::stderr().write_all(autofsm::render(&diagnostics, &name, &source).as_bytes());
+    found.map(|definition| (definition, served)).ok_or(End::Findings)
+}
+
+/// The most that a definition may have, in octets.
+const SOURCE_BYTES_MAX: u64 = 4 << 20;
+
+fn read(path: &Path) -> Result<String, End> {
+    let shown = path.display();
+    let size = fs::metadata(path).map_err(|error| format!("cannot read {shown}: {error}"))?.len();
+    if size > SOURCE_BYTES_MAX {
+        return Err(End::Error(format!("cannot read {shown}: more than {SOURCE_BYTES_MAX} octets are no definition")));
+    }
+    Ok(fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?)
+}

@@ -1,0 +1,86 @@
+//! The command line: serve, check, config, fsm. Exit 0 fine, 1 findings, 2 could not run.
+
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::SAMPLE;
+
+mod fsm;
+mod serve;
+
+use fsm::Fsm;
+use serve::Serve;
+
+/// An SMTP receiver whose protocol is one file.
+#[derive(Parser)]
+#[command(name = "postman", version, args_conflicts_with_subcommands = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Receive mail; the default.
+    Serve(Serve),
+    /// Say what `serve` would do, and start nothing.
+    Check(Serve),
+    /// Print the default configuration, a comment for each key.
+    Config,
+    /// Look at a definition: the built-in one, or any of AutoFSM's.
+    #[command(subcommand)]
+    Fsm(Fsm),
+}
+
+/// What ends a command early.
+enum End {
+    /// It could not run.
+    Error(String),
+    /// There are findings; they are said.
+    Findings,
+}
+
+impl From<String> for End {
+    fn from(message: String) -> Self {
+        Self::Error(message)
+    }
+}
+
+/// Runs a command line.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments = match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let result = match arguments.command {
+        None => serve::serve(&arguments.serve),
+        Some(Command::Serve(options)) => serve::serve(&options),
+        Some(Command::Check(options)) => serve::check(&options),
+        Some(Command::Config) => print(SAMPLE),
+        Some(Command::Fsm(command)) => fsm::run(&command),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(End::Findings) => ExitCode::from(1),
+        Err(End::Error(message)) => {
+            let _ = writeln!(io::stderr(), "postman: {message}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+/// Prints; a reader that went away ends it quietly.
+fn print(text: &str) -> Result<(), End> {
+    match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(End::Error(format!("cannot print: {error}"))),
+        _ => Ok(()),
+    }
+}
