@@ -1,38 +1,29 @@
-//! `postman fsm`: look at a definition, the built-in one or any of AutoFSM's.
+//! `postman fsm`: look at a definition, the built-in one or any of AutoFSM's. A file a tool.
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
 use super::{End, print};
 use crate::autofsm::{self, Compilation, Definition};
 use crate::smtp::machine::BUILT;
 use crate::smtp::vocabulary::VOCABULARY;
 
-const BUILT_SOURCE: &str = include_str!("../../smtp-states.def");
+mod check;
+mod picture;
+
+const BUILT_SOURCE: &str = include_str!("../../../smtp-states.def");
 
 #[derive(Subcommand)]
 pub(super) enum Fsm {
     /// Print the table: what follows each event in each state.
-    Table {
-        #[command(flatten)]
-        file: File,
-        /// How to print it.
-        #[arg(long, value_enum, default_value = "text")]
-        format: Form,
-    },
+    Table(picture::Table),
     /// Print a graph for Graphviz.
-    Dot {
-        #[command(flatten)]
-        file: File,
-    },
+    Dot(File),
     /// Say what is wrong with the definition.
-    Check {
-        #[command(flatten)]
-        file: File,
-    },
+    Check(check::Check),
 }
 
 #[derive(Args)]
@@ -48,32 +39,11 @@ pub(super) struct File {
     foreign: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-pub(super) enum Form {
-    Text,
-    Json,
-}
-
 pub(super) fn run(command: &Fsm) -> Result<(), End> {
     match command {
-        Fsm::Table { file, format } => {
-            let (definition, _) = definition(file)?;
-            match format {
-                Form::Text => print(&autofsm::table(&definition)),
-                Form::Json => print(&autofsm::json(&definition)),
-            }
-        }
-        Fsm::Dot { file } => print(&autofsm::dot(&definition(file)?.0)),
-        Fsm::Check { file } => {
-            let (definition, served) = definition(file)?;
-            let rules = if served { "as one for this server" } else { "as another program's" };
-            print(&format!(
-                "fine, checked {rules}: {} states, {} events, {} transitions\n",
-                definition.states.len(),
-                definition.events.len(),
-                definition.cells.iter().flatten().count()
-            ))
-        }
+        Fsm::Table(options) => picture::table(options),
+        Fsm::Dot(file) => picture::dot(file),
+        Fsm::Check(options) => check::check(options),
     }
 }
 
