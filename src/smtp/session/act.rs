@@ -1,8 +1,7 @@
 //! Step and act: what an accepted command does.
 
 use super::{
-    Action, Content, Cow, Envelope, EventId, HeaderScan, Message, Output, Recipient, Reply, ReversePath, Session,
-    Transition, reply,
+    Action, Cow, Envelope, EventId, Message, Output, Recipient, Reply, ReversePath, Session, Transition, reply,
 };
 
 /// The extensions that this server can keep, by their EHLO keywords.
@@ -79,13 +78,7 @@ impl Session {
             client: self.client.address,
             with,
         };
-        self.message = Some(Message {
-            content: Content::new(),
-            headers: HeaderScan::default(),
-            octets: 0,
-            stepped: false,
-            refused: None,
-        });
+        self.message = Some(Message::default());
         self.queue.push_back(Output::Open(Box::new(envelope)));
     }
 

@@ -11,7 +11,6 @@
 
 use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 use rust_fsm::StateMachine;
@@ -19,120 +18,21 @@ use rust_fsm::StateMachine;
 use super::command;
 use super::command::ArgumentError;
 use super::envelope::{Envelope, Recipient};
-use super::framer::{Content, Line, Lines, Run};
-use super::machine::{EventId, Machine, Position, Protocol, Transition};
+use super::framer::{Line, Lines, Run};
+use super::machine::{EventId, Position, Protocol, Transition};
 use super::path::{Domain, LocalPart, Mailbox, ReversePath};
 use super::reply::{self, Reply};
 use super::vocabulary::{Action, VOCABULARY};
 
 mod act;
+mod content;
+mod contract;
 mod judge;
 mod trace;
 
-use trace::HeaderScan;
+use content::Message;
+pub use contract::{Client, Input, Output, Question, Settings, Verdict};
 pub use trace::Step;
-
-/// What all sessions of a server share.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The protocol.
-    pub machine: &'static Machine,
-    /// The server's own domain.
-    pub domain: Domain,
-    /// Whether HELO and EHLO must name a domain or an address literal.
-    pub strict_helo: bool,
-    /// Whether a message with a bare CR or LF is refused.
-    pub refuse_bare_newline: bool,
-    /// Whether VRFY tells who exists.
-    pub verify_honestly: bool,
-    /// The longest command line with its CR LF, in octets.
-    pub line_bytes_max: usize,
-    /// The longest message, in octets.
-    pub message_bytes_max: u64,
-    /// The most recipients of one message.
-    pub recipients_max: usize,
-    /// So many refused commands in a row end the session.
-    pub errors_max: usize,
-    /// More Received: fields than these are a loop.
-    pub received_max: usize,
-}
-
-/// Who is on the other end.
-#[derive(Clone, Debug)]
-pub struct Client {
-    /// The session's id: letters and digits.
-    pub id: String,
-    /// The client's address.
-    pub address: IpAddr,
-    /// The connection's own end: its address literal is a name of the own domain.
-    pub local: IpAddr,
-    /// Whether mail for other domains is taken.
-    pub may_relay: bool,
-}
-
-/// What can happen to a session.
-#[derive(Clone, Copy, Debug)]
-pub enum Input<'a> {
-    /// The connection stands: greet.
-    Connect,
-    /// Octets came.
-    Octets(&'a [u8]),
-    /// The answer to the question that was asked.
-    Verdict(Verdict),
-    /// The client was silent for too long.
-    Silence,
-    /// The server stops.
-    Stop,
-    /// The client is gone.
-    HangUp,
-}
-
-/// The answer to a [`Question`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Yes; for [`Question::Store`]: the message is on stable storage for every recipient.
-    Yes,
-    /// No such user.
-    Unknown,
-    /// There is no space.
-    Full,
-    /// Too many messages wait for the disk.
-    Busy,
-    /// The disk failed.
-    Broken,
-}
-
-/// What the session cannot know by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Question {
-    /// May a message of so many octets (0: unknown) begin?
-    Room(u64),
-    /// Is there a mailbox of this name in the own domain?
-    Recipient(LocalPart),
-    /// Make the message that was opened safe. `Yes` is a promise.
-    Store,
-}
-
-/// What a session wants.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Output<'a> {
-    /// Send this.
-    Reply(Reply),
-    /// Answer this with [`Input::Verdict`]; nothing else happens until then.
-    Ask(Question),
-    /// A message begins.
-    Open(Box<Envelope>),
-    /// Content of the message that was opened.
-    Content(&'a [u8]),
-    /// Forget the message that was opened.
-    Discard,
-    /// The machine moved.
-    Step(Step),
-    /// A line was refused with this code; the line is as the client sent it.
-    Refused(String, u16),
-    /// Send what is to be sent, and close.
-    Close,
-}
 
 /// A question that was asked, with what follows from its answer.
 #[derive(Debug)]
@@ -161,16 +61,6 @@ pub struct Session {
     errors: usize,
     stopping: bool,
     closed: bool,
-}
-
-/// A message whose content is coming in.
-#[derive(Debug)]
-struct Message {
-    content: Content,
-    headers: HeaderScan,
-    octets: u64,
-    stepped: bool,
-    refused: Option<Reply>,
 }
 
 impl Session {
@@ -257,12 +147,6 @@ impl Session {
         self.closed = true;
     }
 
-    fn drop_message(&mut self) {
-        if self.message.take().is_some_and(|message| message.refused.is_none()) {
-            self.queue.push_back(Output::Discard);
-        }
-    }
-
     /// Answers a line that changes nothing. Many of them in a row end the session.
     fn refuse(&mut self, line: &str, reply: Reply) {
         let (code, mut shown) = (reply.code, line.to_owned());
@@ -288,12 +172,6 @@ impl Session {
         Some((step, cell))
     }
 
-    /// The event of content, where the state has a cell for it.
-    fn content_event(&self) -> Option<EventId> {
-        let event = self.settings.machine.event(VOCABULARY.content)?;
-        self.position().look(event).map(|_| event)
-    }
-
     /// One line outside content.
     fn line(&mut self, line: Line) {
         match line {
@@ -303,77 +181,6 @@ impl Session {
                 Ok(text) if text.bytes().all(|octet| matches!(octet, b'\t' | b' '..=b'~')) => self.judge(text),
                 _ => self.refuse(&String::from_utf8_lossy(&octets), reply::not_text()),
             },
-        }
-    }
-
-    /// What becomes of a run of content: where it stands in the octets, if it is to be kept.
-    fn run(&mut self, event: EventId, octets: &[u8]) -> (usize, Option<Run>) {
-        let Some(message) = self.message.as_mut() else {
-            return (octets.len(), None);
-        };
-        let (taken, run) = message.content.take(octets);
-        let piece = match &run {
-            Run::End => {
-                self.finish();
-                return (taken, None);
-            }
-            Run::HeldCr => &b"\r"[..],
-            Run::Octets(range) => octets.get(range.clone()).unwrap_or_default(),
-        };
-        message.octets += piece.len() as u64;
-        let received = message.headers.scan(piece);
-        let verdict = if message.octets > self.settings.message_bytes_max {
-            Some(reply::too_big())
-        } else if received > self.settings.received_max {
-            Some(reply::mail_loop())
-        } else if self.settings.refuse_bare_newline && message.content.has_bare() {
-            Some(reply::bare_newline())
-        } else {
-            None
-        };
-        let (first, keep) = (!std::mem::replace(&mut message.stepped, true), message.refused.is_none());
-        if keep && verdict.is_some() {
-            message.refused = verdict;
-            self.queue.push_back(Output::Discard);
-        }
-        let keep = keep && self.message.as_ref().is_some_and(|message| message.refused.is_none());
-        if let Some((step, _)) = self.step(event)
-            && (first || step.from != step.to)
-        {
-            self.queue.push_back(Output::Step(step));
-        }
-        (taken, (keep && !piece.is_empty()).then_some(run))
-    }
-
-    /// The end of content. It is never refused: the transaction is over either way.
-    fn finish(&mut self) {
-        let bare = self.settings.refuse_bare_newline;
-        let refused = self.message.take().and_then(|message| {
-            let late = (bare && message.content.has_bare()).then(reply::bare_newline);
-            if message.refused.is_none() && late.is_some() {
-                self.queue.push_back(Output::Discard);
-            }
-            message.refused.or(late)
-        });
-        let stepped = self.settings.machine.event(VOCABULARY.end).and_then(|event| self.step(event));
-        let Some((mut step, cell)) = stepped else {
-            // The compiler proves that this cannot be: where READ has a cell, END has one.
-            self.end(reply::store_broken());
-            return;
-        };
-        self.drop_transaction();
-        if let Some(reply) = refused {
-            step.code = reply.code;
-            self.queue.push_back(Output::Step(step));
-            self.say(reply);
-        } else if cell.action == Action::Deliver {
-            let accepted = self.row_reply(cell);
-            self.queue.push_back(Output::Ask(Question::Store));
-            self.waiting = Some(Waiting::Store(step, accepted));
-        } else {
-            self.queue.push_back(Output::Discard);
-            let reply = self.row_reply(cell);
-            self.finish_step(step, reply);
         }
     }
 
