@@ -30,6 +30,10 @@ mod connection;
 /// After an accept that failed, so long a pause: descriptors may come back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// So many connections may wait to be accepted; the kernel's own bound may be lower. The standard
+/// library asks for 128, and a client beyond them starts with a second of silence.
+const BACKLOG: i32 = 4096;
+
 /// What all connections share.
 struct Shared {
     config: Config,
@@ -104,6 +108,7 @@ impl Server {
         raise_descriptor_limit();
         let address = SocketAddr::new(config.host, config.port);
         let listener = TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
+        rustix::net::listen(&listener, BACKLOG).map_err(|error| format!("cannot listen on {address}: {error}"))?;
         let store = Store::open(Options {
             root: config.maildir_path.clone(),
             format: match config.mailbox_format {
