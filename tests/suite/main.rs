@@ -4,6 +4,7 @@
 //! - `compiler`: definitions that must be refused, each with its place and help
 //! - `dialogues`: sessions as the RFC writes them, cut in every way
 //! - `server`: the acceptance scenarios over real sockets
+//! - `lettre`: a real client that is a crate
 //! - `cli`: the command line as a user runs it
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
@@ -11,6 +12,7 @@
 mod cli;
 mod compiler;
 mod dialogues;
+mod lettre;
 mod machine;
 mod rig;
 mod server;
