@@ -123,11 +123,17 @@ impl Definition {
 pub struct Property {
     /// What it says in words.
     pub says: String,
+    /// Where `says` has its value, quotes included.
+    pub says_span: Span,
     /// The expression over events: `path` of a `never`, `after` of an `always`.
     pub path: String,
+    /// Where the expression stands, quotes included.
+    pub path_span: Span,
     /// The events of an `always`; none for a `never`.
     pub accepts: Option<Vec<usize>>,
-    /// Where it stands.
+    /// Where each event of `accepts` stands, in the same order.
+    pub accepts_spans: Vec<Span>,
+    /// Where the block begins.
     pub span: Span,
 }
 

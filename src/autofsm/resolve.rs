@@ -313,23 +313,28 @@ impl Resolver<'_> {
                     self.found.push(Diagnostic::error(value.span, format!("`{kind}` takes a block")));
                     continue;
                 };
-                let says = self.one(block, "says").map(|(text, _)| text.to_owned());
-                let path = self.one(block, key).map(|(text, _)| text.to_owned());
-                let (Some(says), Some(path)) = (says, path) else {
+                let says = self.one(block, "says").map(|(text, span)| (text.to_owned(), span));
+                let path = self.one(block, key).map(|(text, span)| (text.to_owned(), span));
+                let (Some((says, says_span)), Some((path, path_span))) = (says, path) else {
                     self.found.push(Diagnostic::error(value.span, format!("`{kind}` needs `says` and `{key}`")));
                     continue;
                 };
-                let accepts = (kind == "always").then(|| {
-                    let named: Vec<_> = values(block, "accepts").collect();
-                    named
-                        .into_iter()
-                        .filter_map(|value| {
-                            let name = self.text(value)?.to_owned();
-                            self.event(&name, value.span)
-                        })
-                        .collect()
+                let mut accepts = Vec::new();
+                for value in values(block, "accepts").collect::<Vec<_>>() {
+                    let name = self.text(value).map(str::to_owned);
+                    accepts
+                        .extend(name.and_then(|name| self.event(&name, value.span)).map(|event| (event, value.span)));
+                }
+                let (accepts, accepts_spans): (Vec<_>, _) = accepts.into_iter().unzip();
+                self.definition.properties.push(Property {
+                    says,
+                    says_span,
+                    path,
+                    path_span,
+                    accepts: (kind == "always").then_some(accepts),
+                    accepts_spans,
+                    span: value.span,
                 });
-                self.definition.properties.push(Property { says, path, accepts, span: value.span });
             }
         }
     }
