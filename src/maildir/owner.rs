@@ -11,7 +11,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, flock, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, flock, fsync, openat, statat, unlinkat};
 use rustix::io::Errno;
 
 use super::{OWNERS, QUEUE};
@@ -27,10 +27,35 @@ pub(super) struct Owner {
     _lock: OwnedFd,
 }
 
-/// Makes and opens the mail folder.
+/// Makes and opens the mail folder. Its name in the folder above is on stable storage afterwards:
+/// with the folder all mail would be gone.
 pub(super) fn open_root(path: &Path) -> io::Result<OwnedFd> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    make_durable(path)?;
     Ok(rustix::fs::open(path, OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+fn make_durable(path: &Path) -> io::Result<()> {
+    let above = match path.parent() {
+        Some(above) if above.as_os_str().is_empty() => Path::new("."),
+        Some(above) => above,
+        None => return Ok(()),
+    };
+    let made = match fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            make_durable(above)?;
+            fs::DirBuilder::new().mode(0o700).create(path).map(|()| true)
+        }
+        other => other.map(|()| true),
+    };
+    let made = match made {
+        Err(_) if path.is_dir() => false,
+        other => other?,
+    };
+    // Whoever made it may not have come so far as to sync it.
+    match fs::File::open(above).and_then(|above| above.sync_all()) {
+        Err(_) if !made => Ok(()),
+        other => other,
+    }
 }
 
 fn owners(root: &OwnedFd) -> io::Result<OwnedFd> {
@@ -51,6 +76,10 @@ impl Owner {
         let lock = openat(&folder, before.as_str(), flags, Mode::RUSR | Mode::WUSR)?;
         flock(&lock, FlockOperation::NonBlockingLockExclusive)?;
         rustix::fs::renameat(&folder, before.as_str(), &folder, id.as_str())?;
+        // Known before any file of this owner can be: one in `tmp` that outlived a power loss
+        // without it would be a stranger's.
+        fsync(&folder)?;
+        fsync(root)?;
         Ok(Self { id, _lock: lock })
     }
 
@@ -103,6 +132,13 @@ pub(super) fn sweep(root: &OwnedFd, own: &Owner) {
             if is(&dead) || (!is(&living) && is_old(&tmp, &name)) {
                 let _ = unlinkat(&tmp, name.as_str(), AtFlags::empty());
             }
+        }
+    }
+    // A start or a spill that was cut short leaves an empty file here.
+    for name in names(folder.as_fd()).iter().filter(|name| name.contains('.')) {
+        let is_of_dead = name.split('.').nth(1).is_some_and(|owner| dead.iter().any(|id| id == owner));
+        if is_of_dead || is_old(&folder, name) {
+            let _ = unlinkat(&folder, name.as_str(), AtFlags::empty());
         }
     }
     for name in dead {

@@ -226,10 +226,15 @@ fn a_dead_servers_tmp_is_swept_and_a_living_ones_is_not() {
     for path in [&of_living, &of_dead, &of_stranger] {
         fs::write(path, "half").unwrap();
     }
-    fs::write(folder.path().join(OWNERS).join("00000000000000aa"), "").unwrap();
+    let owners = folder.path().join(OWNERS);
+    fs::write(owners.join("00000000000000aa"), "").unwrap();
+    let spool_of = |id: &str| owners.join(format!("spool.{id}.7"));
+    fs::write(spool_of("00000000000000aa"), "").unwrap();
+    fs::write(spool_of(&living.0.owner.id), "").unwrap();
     let second = Store::open(options(folder.path())).unwrap();
     second.close();
     assert!(of_living.exists() && of_stranger.exists() && !of_dead.exists());
+    assert!(spool_of(&living.0.owner.id).exists() && !spool_of("00000000000000aa").exists());
     living.close();
 }
 

@@ -1,0 +1,198 @@
+#!/usr/bin/env python3
+"""A small mail server that keeps no promise it is told to break, to show that the torture notices.
+
+cheat.py --port PORT --maildir DIR --cheat NAME; it delivers to DIR/local/new.  Honest: `none`.
+"""
+
+import argparse
+import errno
+import fcntl
+import os
+import re
+import socketserver
+import time
+
+CHEATS = {
+    "none": "keeps every promise",
+    "early": "answers 250, then writes",
+    "in-place": "writes straight into `new`, in pieces",
+    "twice": "writes each mail again after its answer",
+    "no-sync": "syncs nothing",
+    "no-folder-sync": "syncs the file, not its folder",
+    "late-sync": "syncs the folder after the answer",
+    "clock-names": "names files by the second, and writes over",
+    "sweeps-all": "sweeps the living servers' tmp files too",
+    "lies-when-full": "answers 250 though it could not write",
+    "leaves-copies": "leaves the copies that fitted of a refused mail",
+    "wrong-code": "answers 550 when the disk is full or broken",
+    "changes-dots": "keeps the dots that the client doubled",
+}
+
+
+def sync(path):
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def move(old, new):
+    """Never over another file."""
+    os.link(old, new)
+    os.unlink(old)
+
+
+class Session(socketserver.StreamRequestHandler):
+    def answer(self, line):
+        self.wfile.write(line.encode() + b"\r\n")
+
+    def handle(self):
+        try:
+            self.talk()
+        except OSError:
+            pass
+
+    def talk(self):
+        self.answer("220 cheat")
+        recipients = []
+        for line in self.rfile:
+            verb = line[:4].upper()
+            if verb in (b"EHLO", b"HELO", b"MAIL", b"RSET"):
+                recipients = []
+            if verb == b"RCPT":
+                recipients.append(re.search(rb"<([^@>]+)@", line)[1].decode())
+            if verb == b"QUIT":
+                return self.answer("221 bye")
+            if verb != b"DATA":
+                self.answer("250 ok")
+                continue
+            self.answer("354 go on")
+            content = []
+            for line in self.rfile:
+                if line == b".\r\n":
+                    break
+                content.append(line[1:] if line.startswith(b".") and cheat != "changes-dots" else line)
+            else:
+                return None
+            self.take(recipients, b"".join(content).replace(b"\r\n", b"\n"))
+            recipients = []
+        return None
+
+    def take(self, recipients, content):
+        if cheat == "early":
+            self.answer("250 taken")
+            time.sleep(0.01)
+            deliver(recipients, content)
+            return
+        try:
+            folders = deliver(recipients, content)
+        except OSError as error:
+            code = 452 if error.errno in (errno.ENOSPC, errno.EDQUOT) else 451
+            code = {"lies-when-full": 250, "wrong-code": 550}.get(cheat, code)
+            return self.answer(f"{code} {error.strerror}")
+        self.answer("250 taken")
+        if cheat == "late-sync":
+            for folder in folders:
+                sync(folder)
+        if cheat == "twice":
+            deliver(recipients, content)
+        return None
+
+
+def deliver(recipients, content):
+    done, folders = [], []
+    try:
+        for recipient in recipients:
+            deliver_one(recipient, content, done, folders)
+        if cheat not in ("no-sync", "no-folder-sync", "late-sync"):
+            for folder in folders:
+                sync(folder)
+    except OSError:
+        for path in done:
+            try:
+                if cheat != "leaves-copies" or "/tmp/" in path[len(options.maildir):]:
+                    os.unlink(path)
+            except FileNotFoundError:
+                pass
+        raise
+    return folders
+
+
+def deliver_one(recipient, content, done, folders):
+    home = os.path.join(options.maildir, recipient)
+    for folder in (home, home + "/tmp", home + "/new", home + "/cur"):
+        try:
+            os.mkdir(folder)
+        except FileExistsError:
+            pass
+        if cheat not in ("no-sync", "no-folder-sync", "late-sync") and folder not in durable:
+            sync(os.path.dirname(folder))
+            durable.add(folder)
+    name = f"{owner}.{os.urandom(8).hex()}"
+    last = os.path.join(home, "new", f"{int(time.time())}" if cheat == "clock-names" else f"{int(time.time())}_{name}")
+    path = last if cheat == "in-place" else os.path.join(home, "tmp", name)
+    done.append(path)
+    with open(path, "xb", buffering=0) as file:
+        for begin in range(0, len(content), 500 if cheat == "in-place" else len(content)):
+            piece = content[begin:begin + 500] if cheat == "in-place" else content
+            if cheat == "in-place":
+                time.sleep(0.001)
+            if file.write(piece) != len(piece):
+                raise OSError(errno.ENOSPC, "short write")
+        if cheat != "no-sync":
+            os.fsync(file.fileno())
+    if cheat == "clock-names":
+        os.rename(path, last)
+    elif cheat != "in-place":
+        move(path, last)
+    done.append(last)
+    folders.append(os.path.join(home, "new"))
+
+
+def sweep():
+    """Removes what the dead left: each server holds a lock on a file of its name while it lives."""
+    locks = os.path.join(options.maildir, ".locks")
+    os.makedirs(locks, exist_ok=True)
+    own = open(os.path.join(locks, owner), "w")
+    fcntl.flock(own, fcntl.LOCK_EX)
+    living = {owner}
+    for name in os.listdir(locks):
+        if name != owner:
+            try:
+                with open(os.path.join(locks, name)) as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(file.name)
+            except BlockingIOError:
+                living.add(name)
+            except FileNotFoundError:
+                pass
+    if cheat == "sweeps-all":
+        living = set()
+    for folder, _, names in os.walk(options.maildir):
+        for name in names if os.path.basename(folder) == "tmp" else []:
+            if name.split(".")[0] not in living:
+                try:
+                    os.unlink(os.path.join(folder, name))
+                except FileNotFoundError:
+                    pass
+    return own
+
+
+class Listener(socketserver.ThreadingTCPServer):
+    allow_reuse_address = True
+    daemon_threads = True
+    request_queue_size = 128
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--maildir", required=True)
+    parser.add_argument("--cheat", choices=CHEATS, default="none")
+    options = parser.parse_args()
+    cheat, durable, owner = options.cheat, set(), os.urandom(8).hex()
+    os.makedirs(options.maildir, exist_ok=True)
+    held = sweep()
+    with Listener(("127.0.0.1", options.port), Session) as listener:
+        listener.serve_forever()
