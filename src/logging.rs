@@ -11,11 +11,14 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crate::config::Log;
 
 /// So many lines wait for the writer at most.
 const LINES_MAX: usize = 4096;
+/// Lines that come within this time are written together.
+const GATHER: Duration = Duration::from_millis(2);
 /// So much of a hostile text is shown, in octets.
 const SHOWN_BYTES_MAX: usize = 256;
 
@@ -112,32 +115,66 @@ impl Drop for Logging {
     }
 }
 
-fn write(orders: &Receiver<Order>, mut files: Vec<(PathBuf, Option<File>)>) {
-    let mut told = false;
-    for order in orders {
-        let result = match order {
-            Order::End => return,
-            Order::Reopen => {
-                for (path, file) in &mut files {
-                    *file = open(path).ok();
-                }
-                told = false;
-                continue;
-            }
-            Order::Line(0, line) => {
-                let _ = io::stderr().write_all(line.as_bytes());
-                continue;
-            }
-            Order::Line(number, line) => match files.get_mut(number - 1) {
-                Some((_, Some(file))) => file.write_all(line.as_bytes()),
-                _ => continue,
-            },
-        };
-        if let (Err(error), false) = (result, told) {
-            // Once: a full log disk must not fill the console too.
-            told = true;
-            let _ = writeln!(io::stderr(), "postman: cannot write to a log: {error}");
+/// Writes what comes, many lines at once: each wake of this thread and each write costs a session
+/// more than its line does.
+fn write(orders: &Receiver<Order>, files: Vec<(PathBuf, Option<File>)>) {
+    let mut sinks = Sinks { console: Vec::new(), files, waiting: Vec::new(), told: false };
+    sinks.waiting.resize_with(sinks.files.len(), Vec::new);
+    while let Ok(first) = orders.recv() {
+        // An end is not kept waiting; neither is what the channel holds already.
+        if !matches!(first, Order::End) {
+            thread::sleep(GATHER);
         }
+        for order in std::iter::once(first).chain(orders.try_iter().take(LINES_MAX)) {
+            match order {
+                Order::Line(0, line) => sinks.console.extend_from_slice(line.as_bytes()),
+                Order::Line(number, line) => {
+                    if let Some(waiting) = sinks.waiting.get_mut(number - 1) {
+                        waiting.extend_from_slice(line.as_bytes());
+                    }
+                }
+                Order::Reopen => {
+                    sinks.flush();
+                    sinks.reopen();
+                }
+                Order::End => {
+                    sinks.flush();
+                    return;
+                }
+            }
+        }
+        sinks.flush();
+    }
+}
+
+struct Sinks {
+    console: Vec<u8>,
+    files: Vec<(PathBuf, Option<File>)>,
+    /// What waits for each file.
+    waiting: Vec<Vec<u8>>,
+    told: bool,
+}
+
+impl Sinks {
+    fn flush(&mut self) {
+        let _ = io::stderr().write_all(&self.console);
+        self.console.clear();
+        for ((_, file), waiting) in self.files.iter_mut().zip(&mut self.waiting) {
+            let result = file.as_mut().map_or(Ok(()), |file| file.write_all(waiting));
+            waiting.clear();
+            if let (Err(error), false) = (result, self.told) {
+                // Once: a full log disk must not fill the console too.
+                self.told = true;
+                let _ = writeln!(io::stderr(), "postman: cannot write to a log: {error}");
+            }
+        }
+    }
+
+    fn reopen(&mut self) {
+        for (path, file) in &mut self.files {
+            *file = open(path).ok();
+        }
+        self.told = false;
     }
 }
 
