@@ -8,7 +8,7 @@ use clap::Args;
 use super::{End, print};
 use crate::config::Config;
 use crate::logging::Logging;
-use crate::server::Server;
+use crate::server::{self, Server};
 use crate::smtp::machine::BUILT;
 use crate::smtp::path::Domain;
 
@@ -65,7 +65,7 @@ pub(super) fn serve(options: &Serve) -> Result<(), End> {
     {
         log::warn!("cannot set the priority to {}: {error}", config.nice);
     }
-    let server = Server::bind(config.clone(), &BUILT)?;
+    let server = Server::open(config.clone(), &BUILT, server::listen(&config)?)?;
     let address = server.address().map_err(|error| format!("cannot tell the address: {error}"))?;
     let ready = || {
         let text = format!(
@@ -76,6 +76,6 @@ pub(super) fn serve(options: &Serve) -> Result<(), End> {
         let _ = print(&text);
         log::info!("listening address={address} domain={} definition={}", config.domain, BUILT.source);
     };
-    server.run(&logging, ready)?;
+    server.run(&|| logging.reopen(), ready)?;
     Ok(())
 }

@@ -21,6 +21,8 @@ use crate::smtp::envelope::Envelope;
 mod commit;
 mod disk;
 mod form;
+#[cfg(test)]
+pub(crate) mod gate;
 mod name;
 mod owner;
 #[cfg(test)]
@@ -273,20 +275,24 @@ impl Store {
         }));
     }
 
-    /// Finishes what waits and stops the threads.
-    pub fn close(&self) {
+    /// Finishes what waits and stops the threads, but waits no longer than this. Tells whether
+    /// all was finished.
+    #[must_use]
+    pub fn close(&self, within: Duration) -> bool {
         let Ok(mut pool) = self.0.pool.lock() else {
-            return;
+            return false;
         };
         pool.closed = true;
         self.0.changed.notify_all();
-        while pool.threads > 0 {
-            match self.0.changed.wait(pool) {
-                Ok(again) => pool = again,
-                Err(_) => return,
-            }
+        let working = |pool: &mut Pool| pool.threads > 0;
+        let Ok((pool, waited)) = self.0.changed.wait_timeout_while(pool, within, working) else {
+            return false;
+        };
+        drop(pool);
+        if !waited.timed_out() {
+            self.0.owner.leave(&self.0.root);
         }
-        self.0.owner.leave(&self.0.root);
+        !waited.timed_out()
     }
 
     fn run(&self, job: Job) {

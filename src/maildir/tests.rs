@@ -144,7 +144,7 @@ fn each_mailbox_and_each_domain_gets_one_file() {
     let new = folder.path().join("user/new");
     let file = fs::read_dir(&new).unwrap().next().unwrap().unwrap().path();
     assert_eq!((mode(&new), mode(&file)), (0o700, 0o600));
-    store.close();
+    assert!(store.close(Duration::from_mins(1)));
 }
 
 #[test]
@@ -174,7 +174,7 @@ fn when_any_operation_fails_nothing_of_the_message_is_left_and_the_next_is_taken
             assert_eq!(files(folder.path()), [], "operation {number}, {error}");
             assert_eq!(deliver(&store, ALL, content.as_bytes()), Ok(()), "operation {number}, {error}");
             assert_eq!(files(folder.path()).len(), 3);
-            store.close();
+            assert!(store.close(Duration::from_mins(1)));
         }
     }
 }
@@ -190,7 +190,7 @@ fn a_spooled_message_is_whole_in_both_forms() {
         let expected = if place.starts_with('.') { content.clone() } else { content.replace("\r\n", "\n") };
         assert!(text.ends_with(&expected), "{place}");
     }
-    store.close();
+    assert!(store.close(Duration::from_mins(1)));
 }
 
 #[test]
@@ -212,7 +212,7 @@ fn many_threads_into_one_mailbox_lose_nothing() {
     bodies.sort();
     bodies.dedup();
     assert_eq!(bodies.len(), 80);
-    store.close();
+    assert!(store.close(Duration::from_mins(1)));
 }
 
 #[test]
@@ -232,10 +232,10 @@ fn a_dead_servers_tmp_is_swept_and_a_living_ones_is_not() {
     fs::write(spool_of("00000000000000aa"), "").unwrap();
     fs::write(spool_of(&living.0.owner.id), "").unwrap();
     let second = Store::open(options(folder.path())).unwrap();
-    second.close();
+    assert!(second.close(Duration::from_mins(1)));
     assert!(of_living.exists() && of_stranger.exists() && !of_dead.exists());
     assert!(spool_of(&living.0.owner.id).exists() && !spool_of("00000000000000aa").exists());
-    living.close();
+    assert!(living.close(Duration::from_mins(1)));
 }
 
 #[test]
@@ -245,5 +245,5 @@ fn a_planted_link_leads_nowhere() {
     symlink(elsewhere.path(), folder.path().join("user")).unwrap();
     assert!(matches!(deliver(&store, &["user@postman.local"], b"x"), Err(Failure::Broken(_))));
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
-    store.close();
+    assert!(store.close(Duration::from_mins(1)));
 }

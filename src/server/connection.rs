@@ -1,28 +1,36 @@
 //! One connection: octets to its session, and what the session wants to the socket, the store
 //! and the log.
 
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use async_io::{Async, Timer};
-use futures_lite::{AsyncWriteExt as _, FutureExt as _};
+use async_io::Async;
+use futures_lite::AsyncWriteExt as _;
 
 use super::Shared;
+use super::watch::{Deadline, Ended, Waiter};
 use crate::logging::escape;
 use crate::maildir::{Draft, Failure, Fill};
-use crate::smtp::reply::Reply;
 use crate::smtp::session::{Client, Input, Output, Question, Session, Verdict};
 
 /// How much is read at once: lines, and content.
 const LINE_READ_BYTES: usize = 4 * 1024;
 const CONTENT_READ_BYTES: usize = 64 * 1024;
-/// A closing server waits so long for the client to read the last reply.
-const LINGER: Duration = Duration::from_millis(500);
+/// A closing server waits so long for the client to read the last reply, in milliseconds.
+const LINGER_MS: u64 = 500;
+/// Replies leave when there are so many of them, though the client pipelined more commands.
+const OUT_BYTES: usize = 16 * 1024;
+/// While the server is pressed, a message may take so many times longer than a single wait.
+const PRESSED_MESSAGE: u64 = 10;
 
 struct Connection<'a> {
     shared: &'a Shared,
     stream: &'a Async<TcpStream>,
+    waiter: Waiter,
+    /// Since when the client owes a command, or the rest of a message, in the watch's time.
+    since: u64,
+    reads_content: bool,
     id: String,
     session: Session,
     draft: Option<Draft>,
@@ -30,42 +38,35 @@ struct Connection<'a> {
     out: Vec<u8>,
 }
 
-enum Event {
-    Readable(io::Result<()>),
-    Silence,
-    Stop,
-}
-
-/// Says one reply and closes.
-pub(super) async fn turn_away(stream: &Async<TcpStream>, reply: &Reply) {
-    let mut writer = stream;
-    let say = async { writer.write_all(&super::wire(reply)).await };
-    let late = async {
-        Timer::after(LINGER).await;
-        Err(io::ErrorKind::TimedOut.into())
-    };
-    let _: io::Result<()> = say.or(late).await;
-}
-
 /// Serves a client until it or the session ends the connection.
 pub(super) async fn serve(shared: &Shared, stream: &Async<TcpStream>, client: Client) -> io::Result<()> {
     // Replies leave in one write: there is nothing to wait for.
     stream.get_ref().set_nodelay(true)?;
-    let id = client.id.clone();
-    let session = Session::new(shared.settings.clone(), client);
-    let mut connection = Connection { shared, stream, id, session, draft: None, about: String::new(), out: Vec::new() };
+    let waiter = shared.watch.waiter();
+    let mut connection = Connection {
+        shared,
+        stream,
+        since: waiter.now(),
+        waiter,
+        reads_content: false,
+        id: client.id.clone(),
+        session: Session::new(shared.settings.clone(), client),
+        draft: None,
+        about: String::new(),
+        out: Vec::new(),
+    };
     if !connection.give(Input::Connect).await? {
         return Ok(());
     }
     let mut stopping = false;
     loop {
         let go_on = match connection.wait(stopping).await {
-            Event::Silence => connection.give(Input::Silence).await?,
-            Event::Stop => {
+            Ended::Late => connection.give(Input::Silence).await?,
+            Ended::Stop => {
                 stopping = true;
                 connection.give(Input::Stop).await?
             }
-            Event::Readable(ready) => {
+            Ended::Done(ready) => {
                 ready?;
                 connection.read().await?
             }
@@ -77,21 +78,22 @@ pub(super) async fn serve(shared: &Shared, stream: &Async<TcpStream>, client: Cl
 }
 
 impl Connection<'_> {
-    /// Waits for octets without holding a buffer for them.
-    async fn wait(&self, stopping: bool) -> Event {
-        let readable = async { Event::Readable(self.stream.readable().await) };
-        let silence = async {
-            Timer::after(Duration::from_secs(self.shared.config.timer)).await;
-            Event::Silence
+    /// Waits for octets without holding a buffer for them. Each octet begins a new silence, but
+    /// a command or a message that comes octet by octet has an end too.
+    async fn wait(&self, stopping: bool) -> Ended<io::Result<()>> {
+        let config = &self.shared.config;
+        let (now, pressed) = (self.waiter.now(), config.pressure_seconds_max);
+        let (silence, whole, pressed_whole) = if self.reads_content {
+            (config.data_block_seconds_max, config.message_seconds_max, pressed * PRESSED_MESSAGE)
+        } else {
+            (config.timer, config.command_seconds_max, pressed)
         };
-        let stop = async {
-            if stopping {
-                futures_lite::future::pending::<()>().await;
-            }
-            let _ = self.shared.stop.recv().await;
-            Event::Stop
+        let after = |begin: u64, seconds: u64| begin.saturating_add(seconds.saturating_mul(1000));
+        let deadline = Deadline {
+            usual: after(now, silence.min(config.timer)).min(after(self.since, whole)),
+            pressed: after(now, pressed).min(after(self.since, pressed_whole)),
         };
-        stop.or(readable).or(silence).await
+        self.waiter.until(deadline, !stopping, self.stream.readable()).await
     }
 
     async fn read(&mut self) -> io::Result<bool> {
@@ -108,6 +110,8 @@ impl Connection<'_> {
             }
             Err(error) => return Err(error),
         };
+        #[cfg(test)]
+        assert!(!octets.starts_with(b"PANIC"), "the test asked for it");
         self.give(Input::Octets(octets.get(..taken).unwrap_or_default())).await
     }
 
@@ -120,6 +124,10 @@ impl Connection<'_> {
         }
         let closing = verdict.is_err();
         self.flush().await?;
+        let reads_content = self.session.reads_content();
+        if reads_content != self.reads_content {
+            (self.reads_content, self.since) = (reads_content, self.waiter.now());
+        }
         if closing {
             self.linger().await;
         }
@@ -168,6 +176,13 @@ impl Connection<'_> {
                 self.shared.store.spill(draft, move |draft| drop(done.try_send(draft)));
                 self.draft = spilled.recv().await.ok();
             }
+            if self.out.len() >= OUT_BYTES {
+                let out = std::mem::take(&mut self.out);
+                if send(self.shared, &self.waiter, self.stream, &out).await.is_err() {
+                    // The next look at the socket tells why.
+                    closed = true;
+                }
+            }
         }
         if closed { Err(()) } else { Ok(question) }
     }
@@ -205,19 +220,17 @@ impl Connection<'_> {
         }
     }
 
-    /// Sends the replies in one write. A client that does not read them is not read either.
+    /// Sends the replies in one write. A client that does not read them is not read either, and
+    /// not waited for without end.
     async fn flush(&mut self) -> io::Result<()> {
         let out = std::mem::take(&mut self.out);
         if out.is_empty() {
             return Ok(());
         }
-        let mut writer = self.stream;
-        let write = async { writer.write_all(&out).await };
-        let late = async {
-            Timer::after(Duration::from_secs(self.shared.config.timer)).await;
-            Err(io::ErrorKind::TimedOut.into())
-        };
-        write.or(late).await
+        let sent = send(self.shared, &self.waiter, self.stream, &out).await;
+        // What was answered is done: the next command has its own time.
+        self.since = self.waiter.now();
+        sent
     }
 
     /// Closes so that the last reply arrives: octets that nobody read would reset it away.
@@ -235,9 +248,28 @@ impl Connection<'_> {
                 }
             }
         };
-        let late = async {
-            Timer::after(LINGER).await;
-        };
-        drain.or(late).await;
+        let end = self.waiter.now() + LINGER_MS;
+        self.waiter.until(Deadline { usual: end, pressed: end }, false, drain).await;
+    }
+}
+
+async fn send(shared: &Shared, waiter: &Waiter, stream: &Async<TcpStream>, out: &[u8]) -> io::Result<()> {
+    // Nearly always there is room, and nothing to wait for.
+    match stream.get_ref().write(out) {
+        Ok(sent) if sent == out.len() => return Ok(()),
+        Ok(sent) => return send_rest(shared, waiter, stream, out.get(sent..).unwrap_or_default()).await,
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+        Err(error) => return Err(error),
+    }
+    send_rest(shared, waiter, stream, out).await
+}
+
+async fn send_rest(shared: &Shared, waiter: &Waiter, mut stream: &Async<TcpStream>, rest: &[u8]) -> io::Result<()> {
+    let after = |seconds: u64| waiter.now().saturating_add(seconds.saturating_mul(1000));
+    let deadline = Deadline { usual: after(shared.config.timer), pressed: after(shared.config.pressure_seconds_max) };
+    // A server that stops sends what it has promised, as long as stopping may take.
+    match waiter.until(deadline, false, stream.write_all(rest)).await {
+        Ended::Done(sent) => sent,
+        Ended::Late | Ended::Stop => Err(io::ErrorKind::TimedOut.into()),
     }
 }

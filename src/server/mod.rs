@@ -4,70 +4,52 @@
 //! Stopping is a phase: no new clients; a message whose dot was received is finished and
 //! answered; others get 421; and it ends within a bounded time.
 
-use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use async_channel::{Receiver, Sender};
 use async_io::{Async, Timer};
 use async_signal::{Signal, Signals};
 use futures_lite::{FutureExt as _, StreamExt as _};
 use smol::Executor;
 
-use crate::config::{BareNewline, Config, MailboxFormat, Users, Verify};
-use crate::logging::Logging;
+use crate::config::{BareNewline, Config, MailboxFormat, UncappedFrom, Users, Verify};
 use crate::maildir::{Format, Options, Store};
 use crate::smtp::machine::Machine;
 use crate::smtp::path::LocalPart;
 use crate::smtp::reply::{self, Reply};
 use crate::smtp::session::{Client, Settings};
 
+mod admission;
 mod connection;
+mod door;
+mod guard;
+#[cfg(test)]
+mod tests;
+mod watch;
 
-/// After an accept that failed, so long a pause: descriptors may come back.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+use admission::{Admission, Caps};
+use door::Door;
+use watch::Watch;
 
-/// So many connections may wait to be accepted; the kernel's own bound may be lower. The standard
-/// library asks for 128, and a client beyond them starts with a second of silence.
-const BACKLOG: i32 = 4096;
+/// The stack of a worker, in octets: said here, so that the environment does not say it.
+const STACK_BYTES: usize = 2 << 20;
 
 /// What all connections share.
 struct Shared {
     config: Config,
     settings: Arc<Settings>,
     store: Store,
-    /// Closed when the server stops.
-    stop: Receiver<()>,
-    clients: Mutex<HashMap<IpAddr, usize>>,
+    watch: Arc<Watch>,
+    admission: Arc<Admission>,
 }
 
 /// A server that listens.
 pub struct Server {
     listener: TcpListener,
     shared: Arc<Shared>,
-    stopper: Sender<()>,
-}
-
-/// One client counted; dropped, it is not.
-struct Counted {
-    shared: Arc<Shared>,
-    address: IpAddr,
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        if let Ok(mut clients) = self.shared.clients.lock()
-            && let Some(count) = clients.get_mut(&self.address)
-        {
-            *count -= 1;
-            if *count == 0 {
-                clients.remove(&self.address);
-            }
-        }
-    }
 }
 
 impl Shared {
@@ -85,43 +67,39 @@ impl Shared {
         }
     }
 
-    /// Counts a client in, unless the server is full or its address has too many.
-    fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Counted> {
-        let mut clients = self.clients.lock().ok()?;
-        let of_address = clients.get(&address).copied().unwrap_or(0);
-        let full = clients.values().sum::<usize>() >= self.config.connections_max;
-        if full || (of_address >= self.config.connections_per_address_max && !self.may_relay(address)) {
-            return None;
+    /// Whether an address is held by the cap on all connections only.
+    fn is_uncapped(&self, address: IpAddr) -> bool {
+        match &self.config.uncapped_from {
+            UncappedFrom::RelayFrom => self.may_relay(address),
+            UncappedFrom::Networks(networks) => networks.iter().any(|network| network.contains(address)),
         }
-        clients.insert(address, of_address + 1);
-        drop(clients);
-        Some(Counted { shared: Arc::clone(self), address })
     }
 }
 
+/// Opens the configured port.
+///
+/// # Errors
+/// One line: what was attempted, and the cause.
+pub fn listen(config: &Config) -> Result<TcpListener, String> {
+    let address = SocketAddr::new(config.host, config.port);
+    let listener = TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    // The standard library asks for 128, and a client beyond them starts with a second of silence.
+    rustix::net::listen(&listener, config.backlog).map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    Ok(listener)
+}
+
 impl Server {
-    /// Opens the store and the port.
+    /// Opens the store, for clients of this port.
     ///
     /// # Errors
     /// One line: what was attempted, and the cause.
-    pub fn bind(config: Config, machine: &'static Machine) -> Result<Self, String> {
-        raise_descriptor_limit();
-        let address = SocketAddr::new(config.host, config.port);
-        let listener = TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
-        rustix::net::listen(&listener, BACKLOG).map_err(|error| format!("cannot listen on {address}: {error}"))?;
-        let store = Store::open(Options {
-            root: config.maildir_path.clone(),
-            format: match config.mailbox_format {
-                MailboxFormat::Message => Format::Message,
-                MailboxFormat::Envelope => Format::Envelope,
-            },
-            host: config.domain.to_string(),
-            threads_max: config.store_threads,
-            memory_bytes_max: config.memory_bytes_max,
-            waiting_max: config.commits_waiting_max,
-            free_bytes_min: config.free_bytes_min,
-        })
-        .map_err(|error| error.to_string())?;
+    pub fn open(config: Config, machine: &'static Machine, listener: TcpListener) -> Result<Self, String> {
+        guard::log_panics();
+        let store = Store::open(options(&config)).map_err(|error| error.to_string())?;
+        Ok(Self::with_store(config, machine, listener, store))
+    }
+
+    fn with_store(config: Config, machine: &'static Machine, listener: TcpListener, store: Store) -> Self {
         let settings = Arc::new(Settings {
             machine,
             domain: config.domain.clone(),
@@ -132,11 +110,19 @@ impl Server {
             message_bytes_max: config.message_bytes_max,
             recipients_max: config.recipients_max,
             errors_max: config.errors_max,
+            commands_max: config.commands_max,
+            recipients_per_session_max: config.recipients_per_session_max,
+            header_bytes_max: config.header_bytes_max,
             received_max: config.received_max,
         });
-        let (stopper, stop) = async_channel::bounded(1);
-        let shared = Arc::new(Shared { config, settings, store, stop, clients: Mutex::default() });
-        Ok(Self { listener, shared, stopper })
+        let admission = Admission::new(Caps {
+            connections: connections_max(&config),
+            per_address: config.connections_per_address_max,
+            per_network: config.connections_per_network_max,
+            per_second: config.connects_per_second_max,
+        });
+        let shared = Arc::new(Shared { config, settings, store, watch: Watch::new(), admission });
+        Self { listener, shared }
     }
 
     /// The address, with the port that was given where 0 was asked for.
@@ -147,12 +133,12 @@ impl Server {
         self.listener.local_addr()
     }
 
-    /// Serves until SIGTERM or SIGINT; SIGHUP reopens the logs. `ready` is called when a signal
-    /// would be heard.
+    /// Serves until SIGTERM or SIGINT; SIGHUP calls `reopen_logs`. `ready` is called when a
+    /// signal would be heard.
     ///
     /// # Errors
     /// One line: what was attempted, and the cause.
-    pub fn run(self, logging: &Logging, ready: impl FnOnce()) -> Result<(), String> {
+    pub fn run(self, reopen_logs: &dyn Fn(), ready: impl FnOnce()) -> Result<(), String> {
         let executor = Arc::new(Executor::new());
         let (finish, finished) = async_channel::bounded::<()>(1);
         let mut workers = Vec::new();
@@ -161,106 +147,132 @@ impl Server {
             let work = move || {
                 let _ = async_io::block_on(executor.run(finished.recv()));
             };
-            let worker = thread::Builder::new().name(format!("worker-{number}")).spawn(work);
-            workers.push(worker.map_err(|error| format!("cannot start a worker: {error}"))?);
+            let named = thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK_BYTES);
+            workers.push(named.spawn(work).map_err(|error| format!("cannot start a worker: {error}"))?);
         }
-        let result = async_io::block_on(self.serve(&executor, logging, ready));
+        let shared = Arc::clone(&self.shared);
+        executor.spawn(async move { shared.watch.run(|| shared.admission.is_pressed()).await }).detach();
+        let stopped_by = async_io::block_on(self.serve(&executor, reopen_logs, ready))?;
         drop(finish);
         for worker in workers {
             let _ = worker.join();
         }
-        self.shared.store.close();
-        result
-    }
-
-    async fn serve(
-        &self,
-        executor: &Arc<Executor<'static>>,
-        logging: &Logging,
-        ready: impl FnOnce(),
-    ) -> Result<(), String> {
-        let mut signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
-            .map_err(|error| format!("cannot listen for signals: {error}"))?;
-        let listener = self.listener.try_clone().and_then(Async::new);
-        let listener = async_net::TcpListener::from(listener.map_err(|error| format!("cannot listen: {error}"))?);
-        ready();
-        let mut number = 0_u64;
-        loop {
-            let accepted = async { Some(listener.accept().await) };
-            let signalled = async {
-                match signals.next().await {
-                    Some(Ok(Signal::Hup)) => logging.reopen(),
-                    Some(Ok(_)) | None => drop(self.stopper.close()),
-                    Some(Err(error)) => log::warn!("signal error={error}"),
-                }
-                None
-            };
-            match signalled.or(accepted).await {
-                None if self.shared.stop.is_closed() => break,
-                None => {}
-                Some(Ok((stream, peer))) => {
-                    number += 1;
-                    let task = self.accept(stream.into(), peer.ip(), number);
-                    executor.spawn(task).detach();
-                }
-                Some(Err(error)) => {
-                    // Out of descriptors, or the client is gone already: others come.
-                    log::warn!("accept error=\"{error}\"");
-                    Timer::after(ACCEPT_PAUSE).await;
-                }
-            }
+        if !self.shared.store.close(stopped_by.saturating_duration_since(Instant::now())) {
+            log::warn!("the disk took too long, what waits for it is left");
         }
-        drop(listener);
-        log::info!("stopping");
-        let last = async {
-            while self.shared.clients.lock().is_ok_and(|clients| !clients.is_empty()) {
-                Timer::after(Duration::from_millis(5)).await;
-            }
-        };
-        let late = async {
-            Timer::after(Duration::from_secs(self.shared.config.stop_seconds_max)).await;
-            log::warn!("stopping took too long, sessions are cut");
-        };
-        last.or(late).await;
         log::info!("stopped");
         Ok(())
     }
 
-    /// The life of a connection, from its first moment.
-    fn accept(
+    /// Serves until the server is to stop, and until its clients are gone. Returns when all must
+    /// have ended.
+    async fn serve(
         &self,
-        stream: Arc<Async<std::net::TcpStream>>,
-        address: IpAddr,
-        number: u64,
-    ) -> impl Future<Output = ()> + use<> {
-        let shared = Arc::clone(&self.shared);
-        let counted = shared.admit(address.to_canonical());
-        async move {
-            let id = format!("{number:04x}");
-            let Some(_counted) = counted else {
-                log::info!("{id} refused client={address} reason=full");
-                connection::turn_away(&stream, &reply::too_many_connections()).await;
-                return;
+        executor: &Arc<Executor<'static>>,
+        reopen_logs: &dyn Fn(),
+        ready: impl FnOnce(),
+    ) -> Result<Instant, String> {
+        let mut signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
+            .map_err(|error| format!("cannot listen for signals: {error}"))?;
+        let door = self.listener.try_clone().and_then(Door::new);
+        let mut door = door.map_err(|error| format!("cannot listen: {error}"))?;
+        let watch = &self.shared.watch;
+        ready();
+        let mut number = 0_u64;
+        while !watch.is_stopping() {
+            let signalled = async {
+                match signals.next().await {
+                    Some(Ok(Signal::Hup)) => reopen_logs(),
+                    Some(Ok(_)) | None => watch.stop(),
+                    Some(Err(error)) => log::warn!("signal error={error}"),
+                }
+                None
             };
-            log::info!("{id} connect client={address}");
-            let local = stream.get_ref().local_addr().map_or(address, |local| local.ip());
-            let may_relay = shared.may_relay(address);
-            let client = Client { id: id.clone(), address, local, may_relay };
-            match connection::serve(&shared, &stream, client).await {
-                Ok(()) => log::info!("{id} disconnect"),
-                Err(error) => log::info!("{id} disconnect error=\"{error}\""),
+            let Some((stream, address)) = signalled.or(door.accept()).await else { continue };
+            let second = watch.now() / 1000;
+            match self.shared.admission.admit(address, self.shared.is_uncapped(address), second) {
+                Err(refusal) => door.refuse(&stream, address, refusal.key(), second),
+                Ok(admitted) => {
+                    number += 1;
+                    let serving = serve_client(Arc::clone(&self.shared), stream, address, number);
+                    let counted = async move {
+                        serving.await;
+                        drop(admitted);
+                    };
+                    executor.spawn(counted).detach();
+                }
             }
+        }
+        drop(door);
+        log::info!("stopping");
+        let stopped_by = Instant::now() + Duration::from_secs(self.shared.config.stop_seconds_max);
+        while self.shared.admission.connections() > 0 {
+            if Instant::now() >= stopped_by {
+                log::warn!("stopping took too long, sessions are cut");
+                break;
+            }
+            Timer::after(Duration::from_millis(5)).await;
+        }
+        Ok(stopped_by)
+    }
+}
+
+/// The life of a connection, from its first moment.
+async fn serve_client(shared: Arc<Shared>, stream: TcpStream, address: IpAddr, number: u64) {
+    let id = format!("{number:04x}");
+    let stream = match Async::new(stream) {
+        Ok(stream) => stream,
+        Err(error) => {
+            log::warn!("{id} connect client={address} error=\"{error}\"");
+            return;
+        }
+    };
+    log::info!("{id} connect client={address}");
+    let local = stream.get_ref().local_addr().map_or(address, |local| local.ip());
+    let client = Client { id: id.clone(), address, local, may_relay: shared.may_relay(address) };
+    match guard::guard(&id, connection::serve(&shared, &stream, client)).await {
+        Some(Ok(())) => log::info!("{id} disconnect"),
+        Some(Err(error)) => log::info!("{id} disconnect error=\"{error}\""),
+        None => {
+            door::turn_away(stream.get_ref(), &reply::broken());
+            log::error!("{id} disconnect error=panic");
         }
     }
 }
 
-fn raise_descriptor_limit() {
+fn options(config: &Config) -> Options {
+    Options {
+        root: config.maildir_path.clone(),
+        format: match config.mailbox_format {
+            MailboxFormat::Message => Format::Message,
+            MailboxFormat::Envelope => Format::Envelope,
+        },
+        host: config.domain.to_string(),
+        threads_max: config.store_threads,
+        memory_bytes_max: config.memory_bytes_max,
+        waiting_max: config.commits_waiting_max,
+        free_bytes_min: config.free_bytes_min,
+    }
+}
+
+/// The cap on all connections: the configured one, or what the descriptors allow. The other
+/// half of them is the store's.
+fn connections_max(config: &Config) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     if let Err(error) = raised {
         log::warn!("cannot raise the limit of file descriptors: {error}");
     }
+    let Some(descriptors) = getrlimit(Resource::Nofile).current else { return config.connections_max };
+    let most = usize::try_from(descriptors / 2).unwrap_or(usize::MAX);
+    if most < config.connections_max {
+        log::warn!(
+            "connections_max is {} and is held to {most}: {descriptors} file descriptors",
+            config.connections_max
+        );
+    }
+    config.connections_max.min(most)
 }
 
 /// A reply as it goes to a client who has no session.

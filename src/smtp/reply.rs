@@ -52,10 +52,14 @@ replies! {
     too_many_connections = 421 "4.3.2" "Too many connections, try again later";
     /// The server stops.
     stopping = 421 "4.3.2" "Service closing, try again later";
-    /// The client was silent for too long.
-    silent = 421 "4.4.2" "Silent for too long, closing";
+    /// The client was silent for too long, or a command or a message took too long.
+    silent = 421 "4.4.2" "Waited for too long, closing";
     /// The client made too many errors in a row.
     too_many_errors = 421 "4.7.0" "Too many errors, closing";
+    /// The client gave more commands than a session may have.
+    too_many_commands = 421 "4.7.0" "Too many commands in one session, come again";
+    /// A panic, which is our fault.
+    broken = 421 "4.3.0" "Something is broken here, try again later";
     /// A web client.
     not_http = 421 "4.7.0" "This is SMTP, closing";
     /// Below the reserve of free space, or over quota.
@@ -66,6 +70,8 @@ replies! {
     store_broken = 451 "4.3.0" "The message was not stored, try again later";
     /// More recipients than the limit.
     too_many_recipients = 452 "4.5.3" "Too many recipients, send these and come again";
+    /// More recipients than a session may have.
+    too_many_recipients_in_all = 452 "4.5.3" "Too many recipients in one session, come again";
     /// No such verb.
     unknown_command = 500 "5.5.1" "Command unknown, try HELP";
     /// Octets that no command has.
@@ -86,6 +92,8 @@ replies! {
     unknown_parameter = 555 "5.5.4" "Parameter not supported";
     /// Over the size limit, announced or sent.
     too_big = 552 "5.3.4" "Message too big";
+    /// A header block over its limit.
+    header_too_big = 552 "5.3.4" "Message header too big";
     /// Nobody of this name.
     no_such_user = 550 "5.1.1" "No such user here";
     /// Mail for other servers, from a client that may not relay.

@@ -3,6 +3,7 @@
 //! - `machine`: the table that the build made, cell by cell, and its golden copy
 //! - `compiler`: definitions that must be refused, each with its place and help
 //! - `dialogues`: sessions as the RFC writes them, cut in every way
+//! - `limits`: each at its last good value and one past it
 //! - `server`: the acceptance scenarios over real sockets
 //! - `lettre`: a real client that is a crate
 //! - `cli`: the command line as a user runs it
@@ -13,6 +14,7 @@ mod cli;
 mod compiler;
 mod dialogues;
 mod lettre;
+mod limits;
 mod machine;
 mod rig;
 mod server;

@@ -33,6 +33,9 @@ pub(crate) fn settings() -> Settings {
         message_bytes_max: 100_000,
         recipients_max: 100,
         errors_max: 20,
+        commands_max: 10_000,
+        recipients_per_session_max: 200,
+        header_bytes_max: 50_000,
         received_max: 100,
     }
 }
@@ -85,10 +88,16 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(config: &str) -> Self {
+        Self::start_with(config, ":")
+    }
+
+    /// The same, after a command of the shell.
+    pub(crate) fn start_with(config: &str, before: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("postman.ron");
         fs::write(&path, config).unwrap();
-        let mut child = Command::new(env!("CARGO_BIN_EXE_postman"))
+        let mut child = Command::new("sh")
+            .args(["-c", &format!("{before}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_postman")])
             .args(["--listen", "127.0.0.1:0", "--config"])
             .arg(&path)
             .arg("--maildir")
@@ -122,6 +131,22 @@ impl Server {
     pub(crate) fn signal(&self) {
         let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    }
+
+    fn proc(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/{}/{name}", self.child.id()))
+    }
+
+    /// The memory that the server has to itself, in KiB.
+    pub(crate) fn memory_kib(&self) -> u64 {
+        let text = fs::read_to_string(self.proc("status")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    /// The descriptors that the server has open.
+    pub(crate) fn descriptors(&self) -> usize {
+        fs::read_dir(self.proc("fd")).unwrap().count()
     }
 
     /// The files of a folder below the maildir, not of its folders.

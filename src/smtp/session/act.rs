@@ -39,6 +39,7 @@ impl Session {
 
     pub(super) fn accept_recipient(&mut self, event: EventId, recipient: Recipient) {
         self.recipients.push(recipient);
+        self.recipients_in_all += 1;
         self.accept(event);
     }
 

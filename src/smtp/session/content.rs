@@ -3,7 +3,7 @@
 //! It goes to the store as it comes; a message that is refused meanwhile is read to its true
 //! end, so that nothing of it is ever heard as a command.
 
-use super::trace::HeaderScan;
+use super::trace::{HeaderBlock, HeaderScan};
 use super::{Action, EventId, Output, Question, Reply, Session, VOCABULARY, Waiting, reply};
 use crate::smtp::framer::{Content, Run};
 
@@ -12,6 +12,7 @@ use crate::smtp::framer::{Content, Run};
 pub(super) struct Message {
     content: Content,
     headers: HeaderScan,
+    header_block: HeaderBlock,
     octets: u64,
     stepped: bool,
     refused: Option<Reply>,
@@ -39,8 +40,11 @@ impl Session {
         };
         message.octets += piece.len() as u64;
         let received = message.headers.scan(piece);
+        let header_octets = message.header_block.scan(piece);
         let verdict = if message.octets > self.settings.message_bytes_max {
             Some(reply::too_big())
+        } else if header_octets > self.settings.header_bytes_max {
+            Some(reply::header_too_big())
         } else if received > self.settings.received_max {
             Some(reply::mail_loop())
         } else if self.settings.refuse_bare_newline && message.content.has_bare() {

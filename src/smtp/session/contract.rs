@@ -29,6 +29,12 @@ pub struct Settings {
     pub recipients_max: usize,
     /// So many refused commands in a row end the session.
     pub errors_max: usize,
+    /// So many command lines, refused ones too, are the most of a session.
+    pub commands_max: usize,
+    /// The most recipients of all messages of a session.
+    pub recipients_per_session_max: usize,
+    /// The longest header block of a message, in octets.
+    pub header_bytes_max: u64,
     /// More Received: fields than these are a loop.
     pub received_max: usize,
 }

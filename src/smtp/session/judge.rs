@@ -107,6 +107,9 @@ impl Session {
         if self.recipients.len() >= self.settings.recipients_max {
             return Err(reply::too_many_recipients());
         }
+        if self.recipients_in_all >= self.settings.recipients_per_session_max {
+            return Err(reply::too_many_recipients_in_all());
+        }
         if place == Place::Local {
             let local = recipient.mailbox.local.clone();
             self.ask(Question::Recipient(local), Waiting::Recipient(event, recipient, line.to_owned()));

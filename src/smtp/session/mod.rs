@@ -59,6 +59,8 @@ pub struct Session {
     message: Option<Message>,
     messages: u32,
     errors: usize,
+    commands: usize,
+    recipients_in_all: usize,
     stopping: bool,
     closed: bool,
 }
@@ -82,6 +84,8 @@ impl Session {
             message: None,
             messages: 0,
             errors: 0,
+            commands: 0,
+            recipients_in_all: 0,
             stopping: false,
             closed: false,
         }
@@ -174,6 +178,11 @@ impl Session {
 
     /// One line outside content.
     fn line(&mut self, line: Line) {
+        self.commands += 1;
+        if self.commands > self.settings.commands_max {
+            self.end(reply::too_many_commands());
+            return;
+        }
         match line {
             Line::BareLf => self.refuse("(bare LF)", reply::bare_lf()),
             Line::TooLong => self.refuse("(too long)", reply::line_too_long()),

@@ -60,9 +60,70 @@ impl HeaderScan {
     }
 }
 
+/// A field name longer than this is none, in octets.
+const NAME_BYTES_MAX: usize = 1024;
+
+/// Where in the header block the next octet stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum At {
+    #[default]
+    Start,
+    /// In what is a field's name if a colon follows.
+    Name(usize),
+    Value,
+    /// After the first line that is no field: the empty one, or of a body without a header.
+    Over,
+}
+
+/// Measures the header block as it comes: the fields that content begins with. RFC 5322 2.2.
+#[derive(Debug, Default)]
+pub(super) struct HeaderBlock {
+    at: At,
+    octets: u64,
+}
+
+impl HeaderBlock {
+    /// Takes more content; returns the octets of the block so far.
+    pub(super) fn scan(&mut self, mut content: &[u8]) -> u64 {
+        while let (false, Some((octet, rest))) = (self.at == At::Over, content.split_first()) {
+            let mut taken = 1;
+            self.at = match (self.at, octet) {
+                (At::Start, b' ' | b'\t') if self.octets > 0 => At::Value,
+                (At::Start, b'!'..=b'9' | b';'..=b'~') => At::Name(1),
+                (At::Name(_), b':') => At::Value,
+                (At::Name(octets @ ..NAME_BYTES_MAX), b' '..=b'~' | b'\t') => At::Name(octets + 1),
+                (At::Value, _) => {
+                    let end = memchr::memchr(b'\n', content);
+                    taken = end.map_or(content.len(), |end| end + 1);
+                    end.map_or(At::Value, |_| At::Start)
+                }
+                _ => At::Over,
+            };
+            self.octets += taken as u64;
+            content = if taken == 1 { rest } else { content.get(taken..).unwrap_or_default() };
+        }
+        self.octets
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_header_block_ends_at_the_first_line_that_is_no_field() {
+        let block = "A: 1\r\n folded\r\nB : 2\r\n";
+        for (rest, more) in [("\r\nbody: x\r\n", 1), ("no field\r\nC: 3\r\n", 9), ("\u{e9}: x\r\n", 1), ("", 0)] {
+            let text = format!("{block}{rest}");
+            let expected = (block.len() + more) as u64;
+            assert_eq!(HeaderBlock::default().scan(text.as_bytes()), expected, "{rest:?}");
+            let mut pieces = HeaderBlock::default();
+            assert_eq!(text.as_bytes().chunks(1).map(|piece| pieces.scan(piece)).last(), Some(expected));
+        }
+        // A body without a header is none, however long its lines are.
+        assert_eq!(HeaderBlock::default().scan(&vec![b'x'; 100_000]), NAME_BYTES_MAX as u64 + 1);
+        assert_eq!(HeaderBlock::default().scan(b" A: 1\r\n"), 1);
+    }
 
     #[test]
     fn only_the_fields_of_the_header_block_count() {

@@ -1,0 +1,104 @@
+//! The door: accepts clients, and turns away whom the caps or the system have no room for.
+
+use std::io::{self, Write as _};
+use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
+use std::time::Duration;
+
+use async_io::{Async, Timer};
+use rustix::io::Errno;
+
+use super::wire;
+use crate::smtp::reply::{self, Reply};
+
+/// After an accept that failed, so long a pause: the system may have room again.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A listener that goes on whatever happens.
+pub(super) struct Door {
+    listener: Async<TcpListener>,
+    /// A descriptor that is held for the moment when there is no other: it is given up for one
+    /// client, who hears 421 instead of nothing.
+    reserve: Option<TcpListener>,
+    refusals: Refusals,
+    failing: bool,
+}
+
+/// A log line a second at most, however many are turned away.
+#[derive(Default)]
+struct Refusals {
+    second: u64,
+    others: u64,
+}
+
+impl Refusals {
+    fn log(&mut self, second: u64, client: IpAddr, reason: &str) {
+        if self.second == second {
+            self.others += 1;
+            return;
+        }
+        log::info!("- refused client={client} reason={reason} others={}", self.others);
+        *self = Self { second, others: 0 };
+    }
+}
+
+impl Door {
+    pub(super) fn new(listener: TcpListener) -> io::Result<Self> {
+        let reserve = listener.try_clone().ok();
+        Ok(Self { listener: Async::new(listener)?, reserve, refusals: Refusals::default(), failing: false })
+    }
+
+    /// The next client, or none where there was none after all.
+    pub(super) async fn accept(&mut self) -> Option<(TcpStream, IpAddr)> {
+        // The reserve is a clone of the listener: it keeps no other descriptor busy.
+        self.listener.readable().await.ok()?;
+        match self.listener.get_ref().accept() {
+            Ok((stream, peer)) => {
+                if std::mem::take(&mut self.failing) {
+                    log::warn!("accept works again");
+                }
+                Some((stream, peer.ip()))
+            }
+            Err(error) => {
+                self.fail(&error).await;
+                None
+            }
+        }
+    }
+
+    async fn fail(&mut self, error: &io::Error) {
+        // Not an error: somebody came and went.
+        if matches!(
+            error.kind(),
+            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
+        ) {
+            return;
+        }
+        if !std::mem::replace(&mut self.failing, true) {
+            log::warn!("accept error=\"{error}\"");
+        }
+        let out_of_descriptors = matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE));
+        if out_of_descriptors && self.reserve.take().is_some() {
+            let accepted = self.listener.get_ref().accept();
+            if let Ok((stream, _)) = &accepted {
+                turn_away(stream, &reply::too_many_connections());
+            }
+            drop(accepted);
+        }
+        if self.reserve.is_none() {
+            self.reserve = self.listener.get_ref().try_clone().ok();
+        }
+        Timer::after(ACCEPT_PAUSE).await;
+    }
+
+    pub(super) fn refuse(&mut self, stream: &TcpStream, client: IpAddr, reason: &str, second: u64) {
+        self.refusals.log(second, client, reason);
+        turn_away(stream, &reply::too_many_connections());
+    }
+}
+
+/// Says one reply and closes; it waits for nothing. A fresh socket has room for the reply.
+pub(super) fn turn_away(mut stream: &TcpStream, reply: &Reply) {
+    if stream.set_nonblocking(true).is_ok() && stream.write_all(&wire(reply)).is_ok() {
+        let _ = stream.shutdown(Shutdown::Write);
+    }
+}

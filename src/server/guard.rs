@@ -1,0 +1,65 @@
+//! A panic ends one session and nothing else.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+
+use crate::logging::escape;
+
+thread_local! {
+    /// The session that this thread works for.
+    static SESSION: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// From now on a panic is one line in the log, with the id of the session that it ends.
+pub(super) fn log_panics() {
+    panic::set_hook(Box::new(|panicked| log::error!("{}", line(panicked))));
+}
+
+fn line(panicked: &PanicHookInfo<'_>) -> String {
+    let session = SESSION.with(|session| session.try_borrow().map_or_else(|_| String::new(), |id| id.clone()));
+    let thread = std::thread::current();
+    let who = if session.is_empty() { thread.name().unwrap_or("a thread").to_owned() } else { session };
+    let place = panicked.location().map_or_else(String::new, ToString::to_string);
+    let message = panicked.payload_as_str().unwrap_or("");
+    format!("{who} panic at={place} message=\"{}\"", escape(message))
+}
+
+/// The future's result, or `None` if it panicked. It is not polled after that.
+pub(super) async fn guard<T>(session: &str, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        let called = |id: &str| SESSION.with(|session| session.replace(id.to_owned()));
+        let before = called(session);
+        // What a session shares with others is behind locks and atomics that stay whole.
+        let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
+        called(&before);
+        match polled {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(done)) => Poll::Ready(Some(done)),
+            Err(_) => Poll::Ready(None),
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_caught_where_the_session_was_and_others_go_on() {
+        async_io::block_on(async {
+            let broken = guard("00af", async {
+                futures_lite::future::yield_now().await;
+                assert_eq!(SESSION.with(|session| session.borrow().clone()), "00af");
+                panic!("broken");
+            });
+            assert_eq!(broken.await, None::<()>);
+            assert_eq!(guard("00b0", async { 7 }).await, Some(7));
+            assert_eq!(SESSION.with(|session| session.borrow().clone()), "");
+        });
+    }
+}

@@ -1,0 +1,129 @@
+//! The server in this process, with what cannot be had from outside: a panic in a session, and
+//! a disk that waits.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpStream;
+use std::thread::{self, JoinHandle};
+
+use super::*;
+use crate::maildir::gate::{self, Gate};
+use crate::smtp::machine::BUILT;
+
+struct Running {
+    address: SocketAddr,
+    watch: Arc<Watch>,
+    thread: JoinHandle<Result<(), String>>,
+    folder: tempfile::TempDir,
+}
+
+fn start(config: &str, gate: Gate) -> Running {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::parse(config).unwrap();
+    (config.port, config.maildir_path) = (0, folder.path().to_owned());
+    let store = gate::open(options(&config), gate).unwrap();
+    let listener = listen(&config).unwrap();
+    let server = Server::with_store(config, &BUILT, listener, store);
+    let (address, watch) = (server.address().unwrap(), Arc::clone(&server.shared.watch));
+    let thread = thread::spawn(move || server.run(&|| {}, || {}));
+    Running { address, watch, thread, folder }
+}
+
+struct Talk(BufReader<TcpStream>);
+
+impl Running {
+    fn connect(&self) -> Talk {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        let mut talk = Talk(BufReader::new(stream));
+        talk.expect("220");
+        talk
+    }
+
+    fn stop(&self) {
+        self.watch.stop();
+        // The accepting thread hears signals, which a test must not send to its process, and
+        // clients.
+        drop(TcpStream::connect(self.address));
+    }
+
+    fn delivered(&self) -> usize {
+        std::fs::read_dir(self.folder.path().join("user/new")).map_or(0, Iterator::count)
+    }
+}
+
+impl Talk {
+    fn say(&mut self, line: &str, reply: &str) {
+        self.0.get_mut().write_all(format!("{line}\r\n").as_bytes()).unwrap();
+        self.expect(reply);
+    }
+
+    fn expect(&mut self, reply: &str) {
+        let mut line = String::new();
+        self.0.read_line(&mut line).unwrap();
+        assert!(line.starts_with(reply), "expected {reply}, got {line:?}");
+    }
+
+    fn send_a_message(&mut self, code_of_the_dot: Option<&str>) {
+        self.say("HELO x", "250");
+        self.say("MAIL FROM:<a@x.org>", "250");
+        self.say("RCPT TO:<user@postman.local>", "250");
+        self.say("DATA", "354");
+        self.0.get_mut().write_all(b"Subject: x\r\n\r\nx\r\n.\r\n").unwrap();
+        if let Some(code) = code_of_the_dot {
+            self.expect(code);
+        }
+    }
+}
+
+#[test]
+fn a_panic_ends_one_session_with_421_and_breaks_no_other_s_commit() {
+    let gate = Gate::default();
+    let server = start("()", gate.clone());
+    let (mut broken, mut idle, mut sending) = (server.connect(), server.connect(), server.connect());
+    sending.send_a_message(None);
+    gate.is_reached();
+    broken.say("PANIC", "421 4.3.0");
+    gate.open();
+    sending.expect("250 2.0.0");
+    idle.say("NOOP", "250");
+    server.connect().send_a_message(Some("250"));
+    assert_eq!(server.delivered(), 2);
+    server.stop();
+    assert_eq!(server.thread.join().unwrap(), Ok(()));
+}
+
+#[test]
+fn stopping_waits_for_the_message_whose_dot_was_received_and_answers_it() {
+    let gate = Gate::default();
+    let server = start("(stop_seconds_max: 60)", gate.clone());
+    let (mut sending, mut content) = (server.connect(), server.connect());
+    content.say("HELO x", "250");
+    content.say("MAIL FROM:<a@x.org>", "250");
+    content.say("RCPT TO:<user@postman.local>", "250");
+    content.say("DATA", "354");
+    content.0.get_mut().write_all(b"half a mess").unwrap();
+    sending.send_a_message(None);
+    gate.is_reached();
+    server.stop();
+    content.expect("421 4.3.2");
+    gate.open();
+    sending.expect("250 2.0.0");
+    sending.expect("421 4.3.2");
+    assert_eq!(server.thread.join().unwrap(), Ok(()));
+    assert_eq!(std::fs::read_dir(server.folder.path().join("user/new")).unwrap().count(), 1);
+}
+
+#[test]
+fn stopping_ends_though_the_disk_never_answers() {
+    let gate = Gate::default();
+    let server = start("(stop_seconds_max: 1)", gate.clone());
+    let mut sending = server.connect();
+    sending.send_a_message(None);
+    gate.is_reached();
+    server.stop();
+    // Nothing was promised: the gate is closed still, and the client hears nothing.
+    assert_eq!(server.thread.join().unwrap(), Ok(()));
+    let mut line = String::new();
+    assert_eq!(sending.0.read_line(&mut line).unwrap_or(0), 0, "{line}");
+    gate.open();
+}

@@ -1,0 +1,243 @@
+//! The clock of all sessions: one task looks at every deadline twice a second.
+//!
+//! A timer of its own for each wait would be put into the reactor's tree and taken out again
+//! with every command. Here a session writes down until when it waits, and is woken when that
+//! has passed, when the server stops, or when it is pressed and everybody must hurry.
+
+use std::collections::HashMap;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+
+use async_channel::{Receiver, Sender};
+use async_io::Timer;
+
+/// So often the deadlines are looked at: a session may wait longer than it should by this.
+const TICK: Duration = Duration::from_millis(500);
+
+/// Until when a session waits, in milliseconds of the watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Deadline {
+    pub usual: u64,
+    /// The same while the server is pressed.
+    pub pressed: u64,
+}
+
+#[derive(Debug)]
+struct Slot {
+    usual: AtomicU64,
+    pressed: AtomicU64,
+    waker: Mutex<Option<Waker>>,
+}
+
+/// The clock, and who waits by it.
+#[derive(Debug)]
+pub(super) struct Watch {
+    start: Instant,
+    slots: Mutex<HashMap<u64, Arc<Slot>>>,
+    numbers: AtomicU64,
+    pressed: AtomicBool,
+    stopping: AtomicBool,
+    came: (Sender<()>, Receiver<()>),
+}
+
+/// A session's place at the clock; dropped, it is free.
+#[derive(Debug)]
+pub(super) struct Waiter {
+    watch: Arc<Watch>,
+    number: u64,
+    slot: Arc<Slot>,
+}
+
+/// How a wait ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ended<T> {
+    Done(T),
+    Late,
+    Stop,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Watch {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            start: Instant::now(),
+            slots: Mutex::default(),
+            numbers: AtomicU64::new(0),
+            pressed: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            came: async_channel::bounded(1),
+        })
+    }
+
+    /// Milliseconds since the watch was started.
+    pub(super) fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn waiter(self: &Arc<Self>) -> Waiter {
+        let slot = Arc::new(Slot {
+            usual: AtomicU64::new(u64::MAX),
+            pressed: AtomicU64::new(u64::MAX),
+            waker: Mutex::new(None),
+        });
+        let number = self.numbers.fetch_add(1, Ordering::Relaxed);
+        lock(&self.slots).insert(number, Arc::clone(&slot));
+        let _ = self.came.0.try_send(());
+        Waiter { watch: Arc::clone(self), number, slot }
+    }
+
+    /// From now on nobody waits for a client.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        for slot in lock(&self.slots).values() {
+            slot.wake();
+        }
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    /// Wakes those whose time is over, for ever. `is_pressed` tells whether each must hurry.
+    pub(super) async fn run(&self, is_pressed: impl Fn() -> bool) {
+        loop {
+            if lock(&self.slots).is_empty() {
+                // Without clients nothing ticks.
+                let _ = self.came.1.recv().await;
+            }
+            Timer::after(TICK).await;
+            let pressed = is_pressed();
+            if self.pressed.swap(pressed, Ordering::SeqCst) != pressed {
+                log::warn!("pressed={pressed}");
+            }
+            let now = self.now();
+            let late = |slot: &&Arc<Slot>| {
+                let deadline = if pressed { &slot.pressed } else { &slot.usual };
+                deadline.load(Ordering::SeqCst) <= now
+            };
+            let late: Vec<_> = lock(&self.slots).values().filter(late).map(Arc::clone).collect();
+            for slot in late {
+                slot.wake();
+            }
+        }
+    }
+}
+
+impl Slot {
+    fn wake(&self) {
+        let waker = lock(&self.waker).take();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl Waiter {
+    pub(super) fn now(&self) -> u64 {
+        self.watch.now()
+    }
+
+    /// Waits for something, but no longer than to the deadline, and, where `heeds_stop`, not
+    /// when the server stops.
+    pub(super) async fn until<T>(
+        &self,
+        deadline: Deadline,
+        heeds_stop: bool,
+        future: impl Future<Output = T>,
+    ) -> Ended<T> {
+        let Self { watch, slot, .. } = self;
+        slot.usual.store(deadline.usual, Ordering::SeqCst);
+        slot.pressed.store(deadline.pressed.min(deadline.usual), Ordering::SeqCst);
+        let mut future = pin!(future);
+        let ended = poll_fn(|context| {
+            // First the waker, then the looks: what changes in between wakes us.
+            *lock(&slot.waker) = Some(context.waker().clone());
+            if heeds_stop && watch.is_stopping() {
+                return Poll::Ready(Ended::Stop);
+            }
+            if let Poll::Ready(done) = future.as_mut().poll(context) {
+                return Poll::Ready(Ended::Done(done));
+            }
+            let deadline = if watch.pressed.load(Ordering::SeqCst) { &slot.pressed } else { &slot.usual };
+            if deadline.load(Ordering::SeqCst) <= watch.now() { Poll::Ready(Ended::Late) } else { Poll::Pending }
+        })
+        .await;
+        // Whoever works for a client now is not to be woken.
+        slot.usual.store(u64::MAX, Ordering::SeqCst);
+        slot.pressed.store(u64::MAX, Ordering::SeqCst);
+        ended
+    }
+}
+
+impl Drop for Waiter {
+    fn drop(&mut self) {
+        lock(&self.watch.slots).remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use futures_lite::FutureExt as _;
+
+    use super::*;
+
+    fn with_watch<T>(pressed: bool, test: impl AsyncFnOnce(&Arc<Watch>) -> T) -> T {
+        let watch = Watch::new();
+        let run = async {
+            watch.run(|| pressed).await;
+            unreachable!("the watch runs for ever")
+        };
+        async_io::block_on(test(&watch).or(run))
+    }
+
+    const NEVER: Deadline = Deadline { usual: u64::MAX, pressed: u64::MAX };
+
+    #[test]
+    fn a_wait_ends_at_its_deadline_and_sooner_under_pressure() {
+        with_watch(false, async |watch| {
+            let waiter = watch.waiter();
+            let soon = Deadline { usual: watch.now() + 1, pressed: u64::MAX };
+            assert_eq!(waiter.until(soon, true, pending::<()>()).await, Ended::Late);
+            assert!(watch.now() >= soon.usual);
+            assert_eq!(waiter.until(NEVER, true, ready(7)).await, Ended::Done(7));
+        });
+        with_watch(true, async |watch| {
+            let pressed = Deadline { usual: u64::MAX, pressed: watch.now() + 1 };
+            assert_eq!(watch.waiter().until(pressed, true, pending::<()>()).await, Ended::Late);
+        });
+    }
+
+    #[test]
+    fn stopping_ends_the_waits_that_heed_it() {
+        with_watch(false, async |watch| {
+            let waiter = watch.waiter();
+            let stop = async {
+                watch.stop();
+                pending::<()>().await;
+            };
+            let wait = async { assert_eq!(waiter.until(NEVER, true, pending::<()>()).await, Ended::Stop) };
+            wait.or(stop).await;
+            let soon = Deadline { usual: watch.now(), pressed: u64::MAX };
+            assert_eq!(waiter.until(soon, false, pending::<()>()).await, Ended::Late);
+        });
+    }
+
+    #[test]
+    fn who_is_gone_is_forgotten() {
+        let watch = Watch::new();
+        let (one, two) = (watch.waiter(), watch.waiter());
+        drop(one);
+        assert_eq!(lock(&watch.slots).len(), 1);
+        drop(two);
+        assert!(lock(&watch.slots).is_empty());
+    }
+}

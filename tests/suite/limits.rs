@@ -1,0 +1,239 @@
+//! Every limit at its last good value and one past it. Those of the store and of the door
+//! (per address, per network, a second) have theirs beside their code.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use postman::smtp::session::{Input, Settings};
+
+use crate::rig::{Peer, Server, settings};
+
+/// What a session says to these octets, without the greeting.
+fn said(settings: Settings, octets: &str) -> String {
+    let mut peer = Peer::new(settings);
+    peer.said.clear();
+    peer.give(Input::Octets(octets.as_bytes()));
+    String::from_utf8(peer.said).unwrap()
+}
+
+fn count(text: &str, begin: &str) -> usize {
+    text.lines().filter(|line| line.starts_with(begin)).count()
+}
+
+const BEGIN: &str = "HELO x\r\nMAIL FROM:<a@x.org>\r\n";
+
+#[test]
+fn commands_a_session() {
+    let limit = Settings { commands_max: 5, ..settings() };
+    assert_eq!(said(limit.clone(), &"NOOP\r\n".repeat(5)), "250 2.0.0 OK\r\n".repeat(5));
+    let text = said(limit, &"NOOP\r\n".repeat(7));
+    assert!(text.ends_with("421 4.7.0 Too many commands in one session, come again\r\n"), "{text}");
+    assert_eq!((count(&text, "250"), count(&text, "421")), (5, 1));
+}
+
+#[test]
+fn errors_a_session() {
+    let limit = Settings { errors_max: 3, ..settings() };
+    assert_eq!(count(&said(limit.clone(), &"X\r\n".repeat(2)), "421"), 0);
+    let text = said(limit, &"X\r\n".repeat(3));
+    assert!(text.ends_with("421 4.7.0 Too many errors, closing\r\n"), "{text}");
+}
+
+#[test]
+fn recipients_a_message_and_a_session() {
+    let limit = Settings { recipients_max: 2, recipients_per_session_max: 3, ..settings() };
+    let rcpt = |names: &[&str]| {
+        names.iter().map(|name| ["RCPT TO:<", name, "@postman.local>\r\n"].concat()).collect::<Vec<_>>().concat()
+    };
+    let text = said(limit.clone(), &(BEGIN.to_owned() + &rcpt(&["a", "b", "A", "c"])));
+    assert_eq!((count(&text, "250"), count(&text, "452 4.5.3 Too many recipients, ")), (5, 1), "{text}");
+    let again = "RSET\r\nMAIL FROM:<a@x.org>\r\n";
+    let text = said(limit, &(BEGIN.to_owned() + &rcpt(&["a", "b"]) + again + &rcpt(&["c", "d"])));
+    assert_eq!((count(&text, "250"), count(&text, "452 4.5.3 Too many recipients in one session")), (7, 1), "{text}");
+}
+
+#[test]
+fn octets_a_line() {
+    let limit = Settings { line_bytes_max: 512, ..settings() };
+    assert_eq!(count(&said(limit.clone(), &format!("NOOP {}\r\n", "x".repeat(505))), "250"), 1);
+    assert_eq!(count(&said(limit, &format!("NOOP {}\r\n", "x".repeat(506))), "500 5.5.2"), 1);
+}
+
+#[test]
+fn octets_a_header_block_and_a_message() {
+    let limit = Settings { header_bytes_max: 5000, message_bytes_max: 70_000, ..settings() };
+    let send = |content: &str| {
+        let text = said(limit.clone(), &format!("{BEGIN}RCPT TO:<a@postman.local>\r\nDATA\r\n{content}.\r\nNOOP\r\n"));
+        // Whatever becomes of the message, nothing of it was read as a command.
+        assert_eq!(text.lines().count(), 6, "{text}");
+        text.lines().nth(4).unwrap().to_owned()
+    };
+    let field = |octets: usize| format!("A: {}\r\n", "x".repeat(octets - 5));
+    assert!(send(&format!("{}\r\nNOOP\r\n", field(4998))).starts_with("250"));
+    assert!(send(&format!("{}\r\nNOOP\r\n", field(5001))).starts_with("552 5.3.4 Message header"));
+    assert!(send(&format!("{}\r\nNOOP\r\n", "A: x\r\n".repeat(3000))).starts_with("552 5.3.4 Message header"));
+    let body = |octets: usize| format!("\r\n{}\r\n", "x".repeat(octets - 4));
+    assert!(send(&body(70_000)).starts_with("250"));
+    assert!(send(&body(70_001)).starts_with("552 5.3.4 Message too big"));
+}
+
+/// Sends one octet again and again until the server closes; returns what it said.
+fn trickle(server: &Server, first: &str, octets: &[u8]) -> String {
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    stream.write_all(first.as_bytes()).unwrap();
+    let (mut text, mut piece) = (String::new(), [0; 1000]);
+    for octet in octets.iter().cycle() {
+        match stream.read(&mut piece) {
+            Ok(0) => break,
+            Ok(taken) => text += &String::from_utf8_lossy(&piece[..taken]),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {}
+            Err(_) => break,
+        }
+        if stream.write_all(&[*octet]).is_err() {
+            break;
+        }
+    }
+    text
+}
+
+const DATA: &str = "HELO x\r\nMAIL FROM:<a@x.org>\r\nRCPT TO:<user@postman.local>\r\nDATA\r\n";
+
+#[test]
+fn a_command_that_trickles_in_holds_nothing_for_ever() {
+    let server = Server::start("(command_seconds_max: 1)");
+    assert!(trickle(&server, "", b"N").contains("421 4.4.2"));
+    // What is answered in time goes on.
+    let patient = "NOOP\r\n".repeat(4) + &"x".repeat(10_000);
+    let text = trickle(&server, "NOOP\r\n", patient.as_bytes());
+    assert!(count(&text, "250") == 5 && text.contains("421 4.4.2"), "{text}");
+}
+
+#[test]
+fn a_message_that_trickles_in_holds_nothing_for_ever() {
+    let server = Server::start("(message_seconds_max: 1)");
+    let text = trickle(&server, DATA, b"x\r\n");
+    assert!(text.contains("354") && text.contains("421 4.4.2"), "{text}");
+    assert!(server.files("user/new").is_empty() && server.files("user/tmp").is_empty());
+}
+
+#[test]
+fn content_that_stands_still_ends_the_session() {
+    let server = Server::start("(data_block_seconds_max: 1)");
+    let mut talk = server.connect();
+    talk.send(DATA.as_bytes());
+    for code in ["250", "250", "250", "354", "421 4.4.2"] {
+        talk.expect(code);
+    }
+    assert!(talk.is_closed());
+}
+
+#[test]
+fn under_pressure_the_silent_go_first_and_it_recovers_by_itself() {
+    let server = Server::start("(connections_max: 4, pressure_seconds_max: 1)");
+    let mut silent: Vec<_> = (0..4).map(|_| server.connect()).collect();
+    // Four of four are more than three quarters: who is silent for a second is asked to go,
+    // 300 seconds though `timer` has.
+    for talk in &mut silent {
+        talk.expect("421 4.4.2");
+        assert!(talk.is_closed());
+    }
+    // They are gone when the server has seen them close.
+    while first_line(&server) != "220" {}
+}
+
+#[test]
+fn the_caps_of_an_address_hold_for_those_who_are_not_exempt() {
+    let server = Server::start("(uncapped_from: Networks([\"192.0.2.0/24\"]), connections_per_address_max: 2)");
+    let (first, _second) = (server.connect(), server.connect());
+    assert_eq!(first_line(&server), "421");
+    drop(first);
+    // Its going is seen when the server has read it.
+    while first_line(&server) == "421" {}
+    let server = Server::start("(uncapped_from: Networks([]), connects_per_second_max: 3)");
+    let answers: Vec<_> = (0..20).map(|_| first_line(&server)).collect();
+    assert!(answers.iter().any(|line| line.starts_with("220")) && answers.iter().any(|line| line.starts_with("421")));
+}
+
+fn first_line(server: &Server) -> String {
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    let mut begin = [0; 3];
+    stream.read_exact(&mut begin).unwrap();
+    String::from_utf8(begin.to_vec()).unwrap()
+}
+
+#[test]
+fn who_does_not_read_the_replies_is_not_read_either() {
+    let server = Server::start("(timer: 2, commands_max: 100000000)");
+    let before = server.descriptors();
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    rustix::net::sockopt::set_socket_recv_buffer_size(&stream, 4096).unwrap();
+    stream.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    let flood = b"HELP\r\n".repeat(1000);
+    let mut sent = 0_usize;
+    // The system's buffers fill up; then the server stands still with us.
+    while stream.write_all(&flood).is_ok() {
+        sent += flood.len();
+        assert!(sent < 64 << 20, "the server reads on");
+    }
+    assert!(server.memory_kib() < 64 << 10, "{} KiB", server.memory_kib());
+    // Others are served, and after its time the session is closed.
+    server.connect().say("NOOP", "250");
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while server.descriptors() > before {
+        assert!(Instant::now() < deadline, "the session is open still");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn out_of_descriptors_clients_hear_421_and_it_recovers() {
+    // 60 descriptors: 30 connections, and less for their spools than they want.
+    let server = Server::start_with("(memory_bytes_max: 0, uncapped_from: RelayFrom)", "ulimit -n 60");
+    let before = server.descriptors();
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let holding: Vec<_> = (0..29)
+            .map(|_| {
+                let (server, done) = (&server, &done);
+                scope.spawn(move || {
+                    let mut stream = TcpStream::connect(server.address).unwrap();
+                    let _ = stream.write_all(format!("{DATA}x\r\n").as_bytes());
+                    while !done.load(Ordering::Relaxed) {
+                        thread::sleep(Duration::from_millis(20));
+                    }
+                    let mut text = String::new();
+                    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+                    let _ = stream.read_to_string(&mut text);
+                    text
+                })
+            })
+            .collect();
+        let mut full = false;
+        for _ in 0..200 {
+            // Each who comes hears something: welcome, or come again.
+            let mut stream = TcpStream::connect(server.address).unwrap();
+            let mut text = [0; 3];
+            stream.read_exact(&mut text).unwrap();
+            if &text == b"421" {
+                full = true;
+                break;
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        done.store(true, Ordering::Relaxed);
+        let texts: Vec<_> = holding.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert!(full, "{texts:?}");
+        assert!(texts.iter().all(|text| text.starts_with("220") || text.starts_with("421")), "{texts:?}");
+    });
+    // All are gone: it is as before.
+    let deadline = Instant::now() + Duration::from_mins(1);
+    while server.descriptors() > before {
+        assert!(Instant::now() < deadline, "{} descriptors, before {before}", server.descriptors());
+        thread::sleep(Duration::from_millis(20));
+    }
+    server.connect().say("NOOP", "250");
+}
