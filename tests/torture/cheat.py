@@ -19,6 +19,8 @@ CHEATS = {
     "twice": "writes each mail again after its answer",
     "no-sync": "syncs nothing",
     "no-folder-sync": "syncs the file, not its folder",
+    "no-parent-sync": "does not sync the folder above a new one",
+    "early-sync": "syncs the file before its last line",
     "late-sync": "syncs the folder after the answer",
     "clock-names": "names files by the second, and writes over",
     "sweeps-all": "sweeps the living servers' tmp files too",
@@ -126,7 +128,7 @@ def deliver_one(recipient, content, done, folders):
             os.mkdir(folder)
         except FileExistsError:
             pass
-        if cheat not in ("no-sync", "no-folder-sync", "late-sync") and folder not in durable:
+        if cheat not in ("no-sync", "no-folder-sync", "late-sync", "no-parent-sync") and folder not in durable:
             sync(os.path.dirname(folder))
             durable.add(folder)
     name = f"{owner}.{os.urandom(8).hex()}"
@@ -142,6 +144,8 @@ def deliver_one(recipient, content, done, folders):
                 raise OSError(errno.ENOSPC, "short write")
         if cheat != "no-sync":
             os.fsync(file.fileno())
+        if cheat == "early-sync":
+            file.write(b"the last line\n")
     if cheat == "clock-names":
         os.rename(path, last)
     elif cheat != "in-place":

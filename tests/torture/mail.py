@@ -63,7 +63,7 @@ class Lost(Exception):
 class Client:
     """One SMTP connection, a command at a time."""
 
-    def __init__(self, port, host="127.0.0.1", timeout=60):
+    def __init__(self, port, host="127.0.0.1", timeout=60, hello=True):
         try:
             self.socket = socket.create_connection((host, port), timeout)
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -73,7 +73,8 @@ class Client:
         self.buffer = b""
         try:
             self.expect(220)
-            self.command("EHLO client.example")
+            if hello:
+                self.command("EHLO client.example")
         except BaseException:
             self.close()
             raise

@@ -60,13 +60,14 @@ class Kind:
 class Server:
     """A running server."""
 
-    def __init__(self, kind, maildir, scratch, free_bytes_min=0, environment=None):
-        self.kind, self.maildir, self.scratch = kind, str(maildir), Path(scratch)
+    def __init__(self, kind, maildir, scratch, free_bytes_min=0, environment=None, wrap=(), settings=""):
+        """`wrap`: a command that runs the server, such as strace; `settings`: more of postman's configuration."""
+        self.kind, self.maildir, self.scratch, self.wrap = kind, str(maildir), Path(scratch), list(wrap)
         self.environment = dict(os.environ, **(environment or {}))
         self.process, self.port = None, None
         if kind.is_postman:
             self.config = self.scratch / f"postman-{free_bytes_min}.ron"
-            self.config.write_text(f'(free_bytes_min: {free_bytes_min}, log: (console_level: "info"))\n')
+            self.config.write_text(f'(free_bytes_min: {free_bytes_min}, log: (console_level: "info"), {settings})\n')
 
     def start(self, ready=True):
         """Starts it and waits until it greets; or does not wait."""
@@ -88,7 +89,7 @@ class Server:
 
     def _spawn(self, command, stdout):
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=stdout, stderr=self.log, env=self.environment, start_new_session=True
+            [*self.wrap, *command], stdin=subprocess.DEVNULL, stdout=stdout, stderr=self.log, env=self.environment, start_new_session=True
         )
 
     def _told_port(self):
