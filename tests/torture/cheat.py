@@ -10,10 +10,12 @@ import fcntl
 import os
 import re
 import socketserver
+import threading
 import time
 
 CHEATS = {
     "none": "keeps every promise",
+    "queues": "keeps mail safe in a queue, answers, delivers later; after a kill some of it twice",
     "early": "answers 250, then writes",
     "in-place": "writes straight into `new`, in pieces",
     "twice": "writes each mail again after its answer",
@@ -87,6 +89,9 @@ class Session(socketserver.StreamRequestHandler):
             time.sleep(0.01)
             deliver(recipients, content)
             return
+        if cheat == "queues":
+            queue(recipients, content)
+            return self.answer("250 taken")
         try:
             folders = deliver(recipients, content)
         except OSError as error:
@@ -100,6 +105,29 @@ class Session(socketserver.StreamRequestHandler):
         if cheat == "twice":
             deliver(recipients, content)
         return None
+
+
+def queue(recipients, content):
+    """Safe in the queue, delivered by a thread of its own, then removed from the queue."""
+    folder = os.path.join(options.maildir, ".queue")
+    name = f"{owner}.{os.urandom(8).hex()}"
+    with open(os.path.join(folder, "." + name), "xb") as file:
+        file.write(" ".join(recipients).encode() + b"\n" + content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(os.path.join(folder, "." + name), os.path.join(folder, name))
+    sync(folder)
+    threading.Thread(target=run_queue, args=([name],), daemon=True).start()
+
+
+def run_queue(names):
+    for name in names:
+        path = os.path.join(options.maildir, ".queue", name)
+        with open(path, "rb") as file:
+            recipients, content = file.read().split(b"\n", 1)
+        deliver(recipients.decode().split(), content)
+        time.sleep(0.01)
+        os.unlink(path)
 
 
 def deliver(recipients, content):
@@ -198,5 +226,7 @@ if __name__ == "__main__":
     cheat, durable, owner = options.cheat, set(), os.urandom(8).hex()
     os.makedirs(options.maildir, exist_ok=True)
     held = sweep()
+    os.makedirs(os.path.join(options.maildir, ".queue"), exist_ok=True)
+    run_queue([name for name in os.listdir(os.path.join(options.maildir, ".queue")) if not name.startswith(".")])
     with Listener(("127.0.0.1", options.port), Session) as listener:
         listener.serve_forever()

@@ -57,8 +57,9 @@ def plug(torture, filesystem, by_copy, rounds):
         ledger = torture.ledger = Ledger(kind, maildir)
         left_in_tmp = done = 0
         for number in range(rounds):
-            server = Server(kind, maildir, torture.scratch).start()
+            server = Server(kind, maildir, torture.scratch)
             try:
+                server.start()
                 await_sweep(kind, maildir, ledger)
                 # New folders in two rounds of three: their names must be safe as well.
                 tag = f"r{number}" if number % 3 else ""

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import random
 import re
 import shlex
 import signal
@@ -12,7 +13,18 @@ from pathlib import Path
 
 from mail import Client, Lost
 
-READY_SECONDS_MAX = 30
+READY_SECONDS_MAX = 120
+
+
+def free_port():
+    """A port that nobody listens on, below those that the system gives to clients: one that waits for
+    a server on such a port can meet itself there."""
+    while True:
+        try:
+            with socket.create_server(("127.0.0.1", random.randint(10_000, 29_999))) as probe:
+                return probe.getsockname()[1]
+        except OSError:
+            pass
 
 
 class Kind:
@@ -60,6 +72,8 @@ class Kind:
 class Server:
     """A running server."""
 
+    started = []
+
     def __init__(self, kind, maildir, scratch, free_bytes_min=0, environment=None, wrap=(), settings=""):
         """`wrap`: a command that runs the server, such as strace; `settings`: more of postman's configuration."""
         self.kind, self.maildir, self.scratch, self.wrap = kind, str(maildir), Path(scratch), list(wrap)
@@ -71,6 +85,7 @@ class Server:
 
     def start(self, ready=True):
         """Starts it and waits until it greets; or does not wait."""
+        Server.started.append(self)
         # The log goes to a file of its own; the last lines are shown with a fault.
         self.log = open(self.scratch / "server.log", "ab")
         if self.kind.is_postman:
@@ -79,8 +94,7 @@ class Server:
             self._spawn(command, subprocess.PIPE)
             self.port = self._told_port() if ready else None
         else:
-            with socket.create_server(("127.0.0.1", 0)) as probe:
-                self.port = probe.getsockname()[1]
+            self.port = free_port()
             places = {"port": self.port, "maildir": self.maildir}
             self._spawn([word.format(**places) for word in shlex.split(self.kind.command)], self.log)
         if ready:
@@ -103,7 +117,7 @@ class Server:
         until = time.monotonic() + READY_SECONDS_MAX
         while True:
             try:
-                Client(self.port).close()
+                Client(self.port, timeout=10).close()
                 return
             except Lost:
                 if self.process.poll() is not None or time.monotonic() > until:
@@ -146,6 +160,12 @@ class Server:
         self.log.close()
         self.process = None
         return status
+
+    @classmethod
+    def kill_all(cls):
+        """Whatever a case that broke off has left running."""
+        while cls.started:
+            cls.started.pop().kill()
 
     def __enter__(self):
         return self.start()
