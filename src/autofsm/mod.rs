@@ -9,8 +9,10 @@
 //! act upon, as a [`Vocabulary`].
 
 mod diagnostic;
+mod expression;
 mod lexer;
 mod parser;
+mod proof;
 mod resolve;
 mod rust;
 mod served;
@@ -43,6 +45,10 @@ pub fn compile(source: &str, rules: Option<&Vocabulary>) -> Compilation {
     let is_error = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
     if let (Some(definition), Some(rules), false) = (&definition, rules, diagnostics.iter().any(is_error)) {
         served::check(definition, rules, &mut diagnostics);
+    }
+    if let Some(definition) = &definition {
+        let prove = !diagnostics.iter().any(is_error);
+        proof::check(source, definition, prove, &mut diagnostics);
     }
     if diagnostics.iter().any(is_error) {
         // A misspelt name leaves much unreached and unused: that would hide the mistake itself.
@@ -170,8 +176,12 @@ pub struct Cell {
     pub action: Option<String>,
     /// The answer, where the definition gives one.
     pub reply: Option<Reply>,
-    /// The row that decided this cell: its place in the source.
+    /// The row that decided this cell: its `ttype`, where it has one, else the row.
     pub row: Span,
+    /// The whole row, from `{` to `}`.
+    pub block: Span,
+    /// The rows that this one overrode here, whole, the last one first.
+    pub overridden: Vec<Span>,
 }
 
 /// The `reply` attribute: `reply = 250;` or `reply = '250 2.0.0 text';`.

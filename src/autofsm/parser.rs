@@ -36,13 +36,15 @@ const DEPTH_MAX: usize = 16;
 struct Parser {
     tokens: std::vec::IntoIter<Token>,
     end: Span,
+    /// One past the last token taken that closed a block.
+    last: usize,
 }
 
 /// A parsed file: its attributes, and its comments for the docs.
 pub(super) fn parse(source: &str) -> Result<(Vec<Attribute>, Vec<Comment>), Diagnostic> {
     let (tokens, comments) = lex(source)?;
     let end = Span { start: source.len(), end: source.len() };
-    let mut parser = Parser { tokens: tokens.into_iter(), end };
+    let mut parser = Parser { tokens: tokens.into_iter(), end, last: 0 };
     for word in ["autogen", "definitions", "fsm"] {
         let found = parser.tokens.next();
         let matches = matches!(&found, Some(Token { kind: Kind::Word(text), .. }) if text.eq_ignore_ascii_case(word)
@@ -80,7 +82,10 @@ impl Parser {
                         Diagnostic::error(self.end, "a block has no end").help(Some("close it with `}`".to_owned()))
                     );
                 }
-                Some(Token { kind: Kind::Sign('}'), .. }) if depth > 0 => return Ok(attributes),
+                Some(Token { kind: Kind::Sign('}'), span }) if depth > 0 => {
+                    self.last = span.end;
+                    return Ok(attributes);
+                }
                 Some(Token { kind: Kind::Word(name), .. }) => {
                     let mut values = Vec::new();
                     if matches!(self.peek(), Some(Token { kind: Kind::Sign('='), .. })) {
@@ -107,9 +112,14 @@ impl Parser {
         let Some(token) = self.tokens.next() else {
             return Err(Diagnostic::error(self.end, "expected a value"));
         };
+        let mut span = token.span;
         let content = match token.kind {
             Kind::Word(text) | Kind::Text(text) => Content::Text(text),
-            Kind::Sign('{') if depth < DEPTH_MAX => Content::Block(self.attributes(depth + 1)?),
+            Kind::Sign('{') if depth < DEPTH_MAX => {
+                let block = self.attributes(depth + 1)?;
+                span.end = self.last;
+                Content::Block(block)
+            }
             Kind::Sign('{') => {
                 return Err(Diagnostic::error(token.span, "blocks this deep are not read"));
             }
@@ -120,6 +130,6 @@ impl Parser {
             }
             Kind::Sign(_) => return Err(Diagnostic::error(token.span, "expected a value")),
         };
-        Ok(Value { content, span: token.span })
+        Ok(Value { content, span })
     }
 }

@@ -272,11 +272,18 @@ impl Resolver<'_> {
                     ))),
                 };
                 self.setters[index] = Some((span, star));
+                let mut overridden = Vec::new();
+                if let Some(before) = self.definition.cells[index].take() {
+                    overridden.push(before.block);
+                    overridden.extend(before.overridden);
+                }
                 self.definition.cells[index] = Some(Cell {
                     next: next.unwrap_or(state),
                     action,
                     reply: reply.clone(),
                     row: action_span(block, span),
+                    block: span,
+                    overridden,
                 });
             }
         }

@@ -1,0 +1,276 @@
+//! The expressions of `never` and `always`: regular, over the names of accepted events.
+//!
+//! ```text
+//! expression = branch *( "|" branch )
+//! branch     = *( atom *( "*" / "+" / "?" ) )
+//! atom       = name / "." / "[" [ "^" ] 1*name "]" / "(" expression ")"
+//! ```
+//!
+//! Blanks separate names. An expression becomes a list of instructions (Thompson's construction),
+//! one or two a sign, which [`proof`](super::proof) walks together with the machine.
+
+use super::resolve::suggest;
+use super::{Definition, Diagnostic, Span, same_name};
+
+/// A longer expression is refused, in octets: the work of a proof grows with it.
+const BYTES_MAX: usize = 4096;
+/// Parentheses deeper than this are refused: the stack is finite.
+const DEPTH_MAX: usize = 64;
+
+/// One step of the automaton.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// One of these events; then the next step. The list has a flag for each event.
+    Event(Vec<bool>),
+    /// Go on at both.
+    Fork(usize, usize),
+    /// Go on there.
+    Jump(usize),
+    /// The expression has matched.
+    Match,
+}
+
+enum Node {
+    Empty,
+    Events(Vec<bool>),
+    Sequence(Vec<Node>),
+    Choice(Vec<Node>),
+    /// The node, whether it may be left out, and whether it may come again.
+    Repeat(Box<Node>, bool, bool),
+}
+
+/// Text of an attribute, with its place: what stands at an octet of the text stands so far behind
+/// the place's begin, if the source wrote it without escapes.
+struct Parser<'a> {
+    definition: &'a Definition,
+    text: &'a str,
+    span: Span,
+    exact: bool,
+    place: usize,
+    found: &'a mut Vec<Diagnostic>,
+}
+
+/// Reads an expression; what is wrong with it is said at its place, and gives nothing.
+pub(super) fn read(
+    source: &str,
+    definition: &Definition,
+    text: &str,
+    span: Span,
+    found: &mut Vec<Diagnostic>,
+) -> Option<Vec<Step>> {
+    let before = found.len();
+    if text.len() > BYTES_MAX {
+        found.push(Diagnostic::error(span, format!("an expression of more than {BYTES_MAX} octets is not read")));
+        return None;
+    }
+    let exact = source.get(span.start + 1..).is_some_and(|rest| rest.starts_with(text));
+    let mut parser = Parser { definition, text, span, exact, place: 0, found };
+    let node = parser.choice(0);
+    if parser.found.len() == before && parser.peek().is_some() {
+        let end = parser.place + 1;
+        parser.error(parser.place..end, "this `)` closes nothing");
+    }
+    if parser.found.len() > before {
+        return None;
+    }
+    let mut steps = Vec::new();
+    emit(&node?, &mut steps);
+    steps.push(Step::Match);
+    Some(steps)
+}
+
+fn is_name(sign: char) -> bool {
+    sign.is_ascii_alphanumeric() || matches!(sign, '-' | '_')
+}
+
+impl Parser<'_> {
+    fn rest(&self) -> &str {
+        self.text.get(self.place..).unwrap_or_default()
+    }
+
+    /// The next sign that is no blank.
+    fn peek(&mut self) -> Option<char> {
+        self.place = self.text.len() - self.rest().trim_start().len();
+        self.rest().chars().next()
+    }
+
+    fn diagnostic(&self, part: std::ops::Range<usize>, message: &str) -> Diagnostic {
+        let begin = self.span.start + 1;
+        let span = if self.exact {
+            Span { start: begin + part.start, end: begin + part.end.max(part.start) }
+        } else {
+            self.span
+        };
+        Diagnostic::error(span, message)
+    }
+
+    fn error(&mut self, part: std::ops::Range<usize>, message: &str) {
+        let diagnostic = self.diagnostic(part, message);
+        self.found.push(diagnostic);
+    }
+
+    fn choice(&mut self, depth: usize) -> Option<Node> {
+        let mut branches = vec![self.sequence(depth)?];
+        while self.peek() == Some('|') {
+            self.place += 1;
+            branches.push(self.sequence(depth)?);
+        }
+        Some(if branches.len() == 1 { branches.remove(0) } else { Node::Choice(branches) })
+    }
+
+    fn sequence(&mut self, depth: usize) -> Option<Node> {
+        let mut nodes: Vec<Node> = Vec::new();
+        while let Some(sign) = self.peek() {
+            let start = self.place;
+            let node = match sign {
+                '|' | ')' => break,
+                '*' | '+' | '?' => {
+                    self.place += 1;
+                    let Some(node) = nodes.pop() else {
+                        self.error(start..start + 1, &format!("there is nothing for this `{sign}` to repeat"));
+                        return None;
+                    };
+                    Node::Repeat(Box::new(node), sign != '+', sign != '?')
+                }
+                '.' => {
+                    self.place += 1;
+                    Node::Events(vec![true; self.definition.events.len()])
+                }
+                '[' => self.set()?,
+                '(' if depth < DEPTH_MAX => {
+                    self.place += 1;
+                    let node = self.choice(depth + 1)?;
+                    if self.peek() != Some(')') {
+                        self.error(start..start + 1, "this `(` is not closed");
+                        return None;
+                    }
+                    self.place += 1;
+                    node
+                }
+                '(' => {
+                    self.error(start..start + 1, "parentheses this deep are not read");
+                    return None;
+                }
+                _ if is_name(sign) => {
+                    let mut events = vec![false; self.definition.events.len()];
+                    self.name(&mut events);
+                    Node::Events(events)
+                }
+                _ => {
+                    let message = format!("a `{}` has no meaning in an expression", sign.escape_default());
+                    let diagnostic = self.diagnostic(start..start + sign.len_utf8(), &message);
+                    let help =
+                        "names of events, `.`, `[A B]`, `[^ A B]`, `*`, `+`, `?`, `|` and parentheses".to_owned();
+                    self.found.push(diagnostic.help(Some(help)));
+                    return None;
+                }
+            };
+            nodes.push(node);
+        }
+        Some(match nodes.len() {
+            0 => Node::Empty,
+            1 => nodes.remove(0),
+            _ => Node::Sequence(nodes),
+        })
+    }
+
+    /// Reads a name and notes its event. An unknown one is said, and reading goes on: there may be others.
+    fn name(&mut self, events: &mut [bool]) {
+        let start = self.place;
+        let length = self.rest().find(|sign| !is_name(sign)).unwrap_or(self.rest().len());
+        self.place += length;
+        let name = self.text.get(start..self.place).unwrap_or_default();
+        let known = &self.definition.events;
+        if let Some(index) = known.iter().position(|event| same_name(&event.name, name)) {
+            events[index] = true;
+            return;
+        }
+        let help = suggest(name, known.iter().map(|event| event.name.as_str()));
+        let diagnostic = self.diagnostic(start..self.place, &format!("no event is called `{name}`"));
+        self.found.push(diagnostic.help(help));
+    }
+
+    fn set(&mut self) -> Option<Node> {
+        let start = self.place;
+        self.place += 1;
+        let negated = self.peek() == Some('^');
+        self.place += usize::from(negated);
+        let mut events = vec![false; self.definition.events.len()];
+        let mut is_empty = true;
+        loop {
+            match self.peek() {
+                Some(']') => {
+                    self.place += 1;
+                    break;
+                }
+                Some(sign) if is_name(sign) => {
+                    is_empty = false;
+                    self.name(&mut events);
+                }
+                Some(sign) => {
+                    let (place, message) =
+                        (self.place, format!("a `{}` has no meaning between [ and ]", sign.escape_default()));
+                    self.error(place..place + sign.len_utf8(), &message);
+                    return None;
+                }
+                None => {
+                    self.error(start..start + 1, "this `[` is not closed");
+                    return None;
+                }
+            }
+        }
+        if is_empty {
+            let diagnostic = self.diagnostic(start..self.place, "no event stands between [ and ]");
+            self.found.push(diagnostic.help(Some("`.` is any event".to_owned())));
+            return None;
+        }
+        if negated {
+            for named in &mut events {
+                *named = !*named;
+            }
+        }
+        Some(Node::Events(events))
+    }
+}
+
+fn emit(node: &Node, steps: &mut Vec<Step>) {
+    match node {
+        Node::Empty => {}
+        Node::Events(events) => steps.push(Step::Event(events.clone())),
+        Node::Sequence(nodes) => nodes.iter().for_each(|node| emit(node, steps)),
+        Node::Choice(branches) => {
+            let mut ends = Vec::new();
+            for (number, branch) in branches.iter().enumerate() {
+                let fork = steps.len();
+                let is_last = number + 1 == branches.len();
+                if !is_last {
+                    steps.push(Step::Match);
+                }
+                emit(branch, steps);
+                if !is_last {
+                    ends.push(steps.len());
+                    steps.push(Step::Match);
+                    steps[fork] = Step::Fork(fork + 1, steps.len());
+                }
+            }
+            let behind = steps.len();
+            for end in ends {
+                steps[end] = Step::Jump(behind);
+            }
+        }
+        Node::Repeat(inner, may_lack, may_repeat) => {
+            let start = steps.len();
+            if *may_lack {
+                steps.push(Step::Match);
+            }
+            emit(inner, steps);
+            if *may_repeat {
+                let again = steps.len();
+                steps.push(if *may_lack { Step::Jump(start) } else { Step::Fork(start, again + 1) });
+            }
+            if *may_lack {
+                steps[start] = Step::Fork(start + 1, steps.len());
+            }
+        }
+    }
+}

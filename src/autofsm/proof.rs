@@ -1,0 +1,198 @@
+//! `never` and `always`, proven over the whole graph.
+//!
+//! A run is a sequence of events that the machine accepts, from `init`. A `never` is broken by a
+//! run that its expression matches whole; an `always` by a run that matches, after which the state
+//! lacks a cell for one of the events that it promises. Both ask whether *some* run is so, which
+//! a walk over pairs of a state and a step of the expression answers exactly: there are finitely
+//! many, and going through them by the number of events finds the shortest such run.
+
+use super::expression::{Step, read};
+use super::{Definition, Diagnostic, Property, Span, place};
+
+/// The most pairs of a state and a step that one proof may have: it bounds its memory.
+const PAIRS_MAX: usize = 4_000_000;
+/// The most moves that all proofs of a file may look at: it bounds their time.
+const MOVES_MAX: usize = 400_000_000;
+
+/// A way through the machine: each state with the event that was accepted in it.
+pub(super) type Run = Vec<(usize, usize)>;
+
+enum Verdict {
+    /// No run breaks it.
+    Proven,
+    /// No run comes so near that one more event could matter.
+    Untouched,
+    /// This run does; for an `always` with the event that is not accepted after it.
+    Broken(Run, Option<usize>),
+}
+
+/// Proves each property, or says how it can be broken. Where there are other errors, only what is
+/// wrong with the expressions themselves is said: about a broken machine a proof says nothing.
+pub(super) fn check(source: &str, definition: &Definition, prove: bool, found: &mut Vec<Diagnostic>) {
+    let mut moves_left = MOVES_MAX;
+    for property in &definition.properties {
+        let Some(steps) = read(source, definition, &property.path, property.path_span, found) else {
+            continue;
+        };
+        if !prove {
+            continue;
+        }
+        let pairs = steps.len().saturating_mul(definition.states.len());
+        let moves = steps.len().saturating_mul(definition.cells.len());
+        if pairs > PAIRS_MAX || moves > moves_left {
+            found.push(
+                Diagnostic::error(property.path_span, "this is too much to prove")
+                    .help(Some("a shorter expression, or fewer properties".to_owned())),
+            );
+            continue;
+        }
+        moves_left -= moves;
+        let says = property.says.escape_debug().to_string();
+        match walk(definition, property, &steps) {
+            Verdict::Proven => {}
+            Verdict::Untouched => found.push(
+                Diagnostic::warning(property.path_span, format!("no run comes near it: {says}"))
+                    .help(Some("it holds whatever the last event is: is the expression what you mean?".to_owned())),
+            ),
+            Verdict::Broken(run, refused) => {
+                let message = match refused {
+                    None => format!("this can happen: {says}"),
+                    Some(_) => format!("this is not always so: {says}"),
+                };
+                let mut notes = dialogue(source, definition, &run);
+                let state =
+                    run.last().map_or(0, |&(state, event)| definition.cell(state, event).map_or(0, |cell| cell.next));
+                match refused {
+                    Some(event) => notes.push(format!(
+                        "C: {:<7} {} has no row for it",
+                        definition.events[event].name, definition.states[state].name
+                    )),
+                    None if run.is_empty() => notes.push("the expression matches before anything is said".to_owned()),
+                    None => {}
+                }
+                // The block's begin: a caret under all of it would hide the words.
+                let begin = Span { start: property.span.start, end: property.span.start + 1 };
+                found.push(Diagnostic::error(begin, message).notes(notes));
+            }
+        }
+    }
+}
+
+/// A run as a dialogue, a line an event; the last says which row allows it.
+pub(super) fn dialogue(source: &str, definition: &Definition, run: &Run) -> Vec<String> {
+    let name = |state: usize| definition.states.get(state).map_or("", |state| state.name.as_str());
+    let mut lines = Vec::new();
+    for (number, &(state, event)) in run.iter().enumerate() {
+        let Some(cell) = definition.cell(state, event) else { continue };
+        let mut line = format!("C: {:<7} {} -> {}", definition.events[event].name, name(state), name(cell.next));
+        if number + 1 == run.len() {
+            let (row, column) = place(source, cell.row.start);
+            line += &format!("      the row at {row}:{column} allows it");
+        }
+        lines.push(line);
+    }
+    lines
+}
+
+/// The pairs that are reached, by the number of events, each with the pair and the event before.
+struct Walk<'a> {
+    steps: &'a [Step],
+    reached: Vec<bool>,
+    pairs: Vec<Pair>,
+    /// Pairs at a fork or a jump whose followers are still to be entered.
+    open: Vec<(usize, usize)>,
+}
+
+struct Pair {
+    state: usize,
+    step: usize,
+    before: Option<(usize, usize)>,
+}
+
+impl Walk<'_> {
+    /// Enters a state at a step, and all steps that follow without an event.
+    fn enter(&mut self, state: usize, step: usize, before: Option<(usize, usize)>) {
+        self.open.push((state, step));
+        while let Some((state, step)) = self.open.pop() {
+            if std::mem::replace(&mut self.reached[state * self.steps.len() + step], true) {
+                continue;
+            }
+            match self.steps[step] {
+                Step::Fork(one, other) => self.open.extend([(state, other), (state, one)]),
+                Step::Jump(there) => self.open.push((state, there)),
+                Step::Event(_) | Step::Match => {
+                    self.pairs.push(Pair { state, step, before });
+                }
+            }
+        }
+    }
+
+    fn run(&self, mut pair: usize) -> Run {
+        let mut run = Vec::new();
+        while let Some((before, event)) = self.pairs[pair].before {
+            run.push((self.pairs[before].state, event));
+            pair = before;
+        }
+        run.reverse();
+        run
+    }
+}
+
+fn walk(definition: &Definition, property: &Property, steps: &[Step]) -> Verdict {
+    let mut walk = Walk {
+        steps,
+        reached: vec![false; steps.len() * definition.states.len()],
+        pairs: Vec::new(),
+        open: Vec::new(),
+    };
+    let ends = ends(steps);
+    let mut touched = false;
+    walk.enter(0, 0, None);
+    let mut number = 0;
+    while number < walk.pairs.len() {
+        let Pair { state, step, .. } = walk.pairs[number];
+        match &steps[step] {
+            Step::Match => match &property.accepts {
+                None => return Verdict::Broken(walk.run(number), None),
+                Some(promised) => {
+                    touched = true;
+                    let refused = promised.iter().find(|event| definition.cell(state, **event).is_none());
+                    if let Some(event) = refused {
+                        return Verdict::Broken(walk.run(number), Some(*event));
+                    }
+                }
+            },
+            Step::Event(events) => {
+                // One more event, accepted or not, would match.
+                touched |= property.accepts.is_none() && ends[step] && events.contains(&true);
+                for event in (0..events.len()).filter(|event| events[*event]) {
+                    if let Some(cell) = definition.cell(state, event) {
+                        walk.enter(cell.next, step + 1, Some((number, event)));
+                    }
+                }
+            }
+            Step::Fork(..) | Step::Jump(_) => {}
+        }
+        number += 1;
+    }
+    if touched { Verdict::Proven } else { Verdict::Untouched }
+}
+
+/// For each step that takes an event: whether the expression may match right behind it.
+fn ends(steps: &[Step]) -> Vec<bool> {
+    // Backwards until nothing changes: which steps lead to the match without an event.
+    let mut leads = vec![false; steps.len()];
+    let mut changed = true;
+    while std::mem::take(&mut changed) {
+        for step in (0..steps.len()).rev() {
+            let now = match steps[step] {
+                Step::Match => true,
+                Step::Fork(one, other) => leads[one] || leads[other],
+                Step::Jump(there) => leads[there],
+                Step::Event(_) => false,
+            };
+            changed |= now && !std::mem::replace(&mut leads[step], now);
+        }
+    }
+    (0..steps.len()).map(|step| leads.get(step + 1).copied().unwrap_or(false)).collect()
+}

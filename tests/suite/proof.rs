@@ -1,0 +1,250 @@
+//! `never` and `always`: the proof's verdict against a naive search, over random machines and
+//! random properties, each counterexample replayed; and what is said of broken ones.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use postman::autofsm::{Definition, compile, render};
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+
+const EVENTS: [&str; 3] = ["A", "B", "C"];
+
+/// An expression as the tests read it: by derivatives, not by an automaton.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Regular {
+    Empty,
+    Events(Vec<usize>),
+    Then(Box<Regular>, Box<Regular>),
+    Or(Box<Regular>, Box<Regular>),
+    Star(Box<Regular>),
+}
+
+use Regular::{Empty, Events, Or, Star, Then};
+
+impl Regular {
+    fn is_nullable(&self) -> bool {
+        match self {
+            Events(_) => false,
+            Empty | Star(_) => true,
+            Then(one, other) => one.is_nullable() && other.is_nullable(),
+            Or(one, other) => one.is_nullable() || other.is_nullable(),
+        }
+    }
+
+    /// What may still be to come after an event: Antimirov's partial derivatives, which are finitely many.
+    fn after(&self, event: usize) -> BTreeSet<Regular> {
+        match self {
+            Empty => BTreeSet::new(),
+            Events(events) => events.contains(&event).then_some(Empty).into_iter().collect(),
+            Then(one, other) => {
+                let mut rest: BTreeSet<_> =
+                    one.after(event).into_iter().map(|one| then(one, (**other).clone())).collect();
+                if one.is_nullable() {
+                    rest.extend(other.after(event));
+                }
+                rest
+            }
+            Or(one, other) => one.after(event).into_iter().chain(other.after(event)).collect(),
+            Star(inner) => inner.after(event).into_iter().map(|inner| then(inner, self.clone())).collect(),
+        }
+    }
+
+    fn written(&self) -> String {
+        match self {
+            Empty => "()".to_owned(),
+            Events(events) if events.len() == EVENTS.len() => ".".to_owned(),
+            Events(events) if events.len() == 1 => EVENTS[events[0]].to_owned(),
+            Events(events) => {
+                let lacks = (0..EVENTS.len()).find(|event| !events.contains(event)).unwrap();
+                format!("[^ {}]", EVENTS[lacks])
+            }
+            Then(one, other) => format!("{} {}", one.written(), other.written()),
+            Or(one, other) if **other == Empty => format!("({})?", one.written()),
+            Or(one, other) => format!("({} | {})", one.written(), other.written()),
+            Star(inner) => format!("({})*", inner.written()),
+        }
+    }
+}
+
+fn then(one: Regular, other: Regular) -> Regular {
+    if one == Empty { other } else { Then(Box::new(one), Box::new(other)) }
+}
+
+fn regular() -> impl Strategy<Value = Regular> {
+    let leaf = prop_oneof![
+        1 => Just(Empty),
+        6 => prop::sample::subsequence(vec![0, 1, 2], 1..=3).prop_map(Events),
+    ];
+    leaf.prop_recursive(4, 12, 2, |inner| {
+        prop_oneof![
+            3 => (inner.clone(), inner.clone()).prop_map(|(one, other)| Then(Box::new(one), Box::new(other))),
+            1 => (inner.clone(), inner.clone()).prop_map(|(one, other)| Or(Box::new(one), Box::new(other))),
+            1 => inner.clone().prop_map(|one| Or(Box::new(one), Box::new(Empty))),
+            1 => inner.prop_map(|one| Star(Box::new(one))),
+        ]
+    })
+}
+
+/// Cells of the states init, s1 ... s3: for each event where it leads (4 is done), if anywhere.
+type Cells = Vec<[Option<usize>; 3]>;
+
+fn cells() -> impl Strategy<Value = Cells> {
+    let cell = || prop::option::weighted(0.6, 0..5_usize);
+    prop::collection::vec((cell(), cell(), cell()).prop_map(|(a, b, c)| [a, b, c]), 4)
+}
+
+fn name(state: usize) -> &'static str {
+    ["init", "s1", "s2", "s3", "done"][state]
+}
+
+fn source(cells: &Cells, property: &str) -> String {
+    let mut text = "AutoGen Definitions fsm;\nstate = s1, s2, s3;\nevent = A, B, C;\n".to_owned();
+    for (state, row) in cells.iter().enumerate() {
+        for (event, next) in row.iter().enumerate() {
+            if let Some(next) = next {
+                let (from, event, to) = (name(state), EVENTS[event], name(*next));
+                let _ = writeln!(text, "transition = {{ tst = {from}; tev = {event}; next = {to}; ttype = noop; }};");
+            }
+        }
+    }
+    text + property + "\n"
+}
+
+/// The naive search: all runs by their length, each with what the expression may still want. Runs
+/// that came to the same pair before add nothing.
+fn search(cells: &Cells, expression: &Regular, accepts: Option<usize>) -> Option<usize> {
+    let mut level = BTreeSet::from([(0, expression.clone())]);
+    let mut known = level.clone();
+    for length in 0.. {
+        let mut next_level = BTreeSet::new();
+        for (state, wants) in &level {
+            let next = |event: usize| cells.get(*state).and_then(|row| row[event]);
+            if wants.is_nullable() && accepts.is_none_or(|event| next(event).is_none()) {
+                return Some(length);
+            }
+            for event in 0..3 {
+                if let Some(next) = next(event) {
+                    next_level.extend(wants.after(event).into_iter().map(|wants| (next, wants)));
+                }
+            }
+        }
+        level = next_level.difference(&known).cloned().collect();
+        known.extend(next_level);
+        if level.is_empty() {
+            return None;
+        }
+    }
+    None
+}
+
+/// The dialogue of a diagnostic, as events; for an `always` without the event that is refused.
+fn replay(definition: &Definition, said: &str) -> (usize, Vec<usize>) {
+    let mut state = 0;
+    let mut run = Vec::new();
+    for line in said.lines().filter_map(|line| line.trim().strip_prefix("C: ")) {
+        let mut words = line.split_whitespace();
+        let word = words.next().unwrap();
+        let event = EVENTS.iter().position(|name| *name == word).unwrap();
+        assert_eq!(words.next(), Some(definition.states[state].name.as_str()), "{said}");
+        if words.next() == Some("->") {
+            let cell = definition.cell(state, event).expect("the dialogue goes along cells");
+            assert_eq!(words.next(), Some(definition.states[cell.next].name.as_str()), "{said}");
+            state = cell.next;
+            run.push(event);
+        }
+    }
+    (state, run)
+}
+
+#[test]
+fn the_proof_agrees_with_a_naive_search_and_its_counterexamples_are_real_and_shortest() {
+    let mut runner = TestRunner::new(Config { cases: 4000, failure_persistence: None, ..Config::default() });
+    let inputs = (cells(), regular(), prop::option::of(0..3_usize));
+    let result = runner.run(&inputs, |(cells, expression, accepts)| {
+        let property = match accepts {
+            None => format!("never = {{ says = 'x'; path = '{}'; }};", expression.written()),
+            Some(event) => {
+                format!("always = {{ says = 'x'; after = '{}'; accepts = {}; }};", expression.written(), EVENTS[event])
+            }
+        };
+        let plain = compile(&source(&cells, ""), None).definition.unwrap();
+        let source = source(&cells, &property);
+        let compiled = compile(&source, None);
+        let said = render(&compiled.diagnostics, "x.def", &source);
+        match search(&cells, &expression, accepts) {
+            None => prop_assert!(compiled.definition.is_some(), "{}\n{}", source, said),
+            Some(shortest) => {
+                prop_assert!(compiled.definition.is_none(), "let pass:\n{}", source);
+                let (state, run) = replay(&plain, &said);
+                prop_assert_eq!(run.len(), shortest, "{}\n{}", source, said);
+                let whole = BTreeSet::from([expression.clone()]);
+                let rest =
+                    run.iter().fold(whole, |rest, event| rest.iter().flat_map(|one| one.after(*event)).collect());
+                prop_assert!(rest.iter().any(Regular::is_nullable), "the run does not match:\n{}\n{}", source, said);
+                prop_assert!(accepts.is_none_or(|event| plain.cell(state, event).is_none()));
+            }
+        }
+        Ok(())
+    });
+    // proptest prints the seed and the smallest case.
+    result.unwrap();
+}
+
+fn said_of(property: &str) -> String {
+    let source = include_str!("../../smtp-states.def").replace("/* end of", &format!("{property}\n/* end of"));
+    let compiled = compile(&source, Some(&postman::smtp::vocabulary::VOCABULARY));
+    render(&compiled.diagnostics, "x.def", &source)
+}
+
+#[test]
+fn a_mistake_in_an_expression_is_said_at_its_place() {
+    for (expression, expected) in [
+        ("MAIL RCTP", "no event is called `RCTP`"),
+        ("MAIL RCTP", "did you mean `RCPT`?"),
+        ("(MAIL", "this `(` is not closed"),
+        ("MAIL)", "this `)` closes nothing"),
+        ("* MAIL", "there is nothing for this `*` to repeat"),
+        ("(|+)", "there is nothing for this `+` to repeat"),
+        ("[MAIL", "this `[` is not closed"),
+        ("[^]", "no event stands between [ and ]"),
+        ("[MAIL | RCPT]", "a `|` has no meaning between [ and ]"),
+        ("MAIL & RCPT", "a `&` has no meaning in an expression"),
+        (&"(".repeat(100), "parentheses this deep are not read"),
+        (&"MAIL ".repeat(1000), "an expression of more than 4096 octets is not read"),
+    ] {
+        let said = said_of(&format!("never = {{ says = 'x'; path = '{expression}'; }};"));
+        assert!(said.contains(expected), "{expression}: {said}");
+        let caret = said.lines().find(|line| line.contains('^') && !line.contains("path")).unwrap();
+        assert!(caret.trim_start().starts_with('|'), "{said}");
+    }
+}
+
+#[test]
+fn an_expression_that_no_run_comes_near_is_a_warning() {
+    for (property, warned) in [
+        ("never = { says = 'x'; path = '.* QUIT MAIL RCPT'; };", true),
+        ("never = { says = 'x'; path = '.* QUIT MAIL'; };", false),
+        ("always = { says = 'x'; after = '.* QUIT MAIL'; accepts = QUIT; };", true),
+        ("always = { says = 'x'; after = '.* MAIL RCPT'; accepts = DATA; };", false),
+    ] {
+        let said = said_of(property);
+        assert_eq!(said.contains("warning: no run comes near it: x"), warned, "{property}: {said}");
+    }
+}
+
+#[test]
+fn the_shortest_dialogue_and_the_row_that_allows_it_are_shown() {
+    let source = include_str!("../../smtp-states.def").replace(
+        "{ tst = client_init;                     tev = MAIL;",
+        "{ tst = client_init, begin_transaction; tev = MAIL;",
+    );
+    let said = render(&compile(&source, None).diagnostics, "x.def", &source);
+    let dialogue = "error: this can happen: a transaction within a transaction";
+    let steps = [
+        "   C: HELO    init -> client_init\n",
+        "   C: MAIL    client_init -> begin_transaction\n",
+        "   C: MAIL    begin_transaction -> begin_transaction      the row at ",
+    ];
+    assert!(said.contains(dialogue) && said.contains(&steps.concat()), "{said}");
+}
