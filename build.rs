@@ -38,9 +38,13 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let text = autofsm::rust(&definition, &vocabulary::VOCABULARY, SOURCE);
+    // The picture stands in the docs of the module that includes the table.
+    let picture = autofsm::svg(&definition).unwrap_or_default();
     let folder = env::var_os("OUT_DIR").unwrap_or_default();
-    if let Err(error) = fs::write(Path::new(&folder).join("smtp_states.rs"), text) {
-        println!("cargo::error=cannot write the table: {error}");
+    for (name, text) in [("smtp_states.rs", text), ("smtp_states.svg", picture)] {
+        if let Err(error) = fs::write(Path::new(&folder).join(name), text) {
+            println!("cargo::error=cannot write {name}: {error}");
+        }
     }
     ExitCode::SUCCESS
 }

@@ -12,6 +12,7 @@ mod diagnostic;
 mod expression;
 mod lexer;
 mod parser;
+mod picture;
 mod proof;
 mod resolve;
 mod rust;
@@ -19,8 +20,9 @@ mod served;
 mod show;
 
 pub use diagnostic::{Diagnostic, Severity, place, render};
+pub use picture::{dot, mermaid, svg};
 pub use rust::rust;
-pub use show::{dot, json, table};
+pub use show::{json, table};
 
 /// What [`compile`] made of a text.
 #[derive(Clone, Debug)]

@@ -1,9 +1,9 @@
-//! The definition as text: a table, JSON, a graph for Graphviz.
+//! The definition as text: a table, and JSON.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use super::Definition;
+use super::picture::quoted;
 
 /// The table, a row an event and a column a state; a cell shows the state that follows, `=`
 /// where it is the same, and nothing where the event is not accepted.
@@ -39,20 +39,6 @@ pub fn table(definition: &Definition) -> String {
     text
 }
 
-fn quoted(text: &str) -> String {
-    let mut out = String::from("\"");
-    for sign in text.chars() {
-        match sign {
-            '"' | '\\' => out.extend(['\\', sign]),
-            '\0'..='\u{1f}' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(sign));
-            }
-            _ => out.push(sign),
-        }
-    }
-    out + "\""
-}
-
 /// `{"states": [...], "events": [...], "cells": [{"state", "event", "next", "action", "reply"}]}`;
 /// invalid cells are left out, and what a cell has not is `null`.
 #[must_use]
@@ -85,29 +71,4 @@ pub fn json(definition: &Definition) -> String {
         "{{\n  \"states\": [{states}],\n  \"events\": [{events}],\n  \"cells\": [\n{}\n  ]\n}}\n",
         cells.join(",\n")
     )
-}
-
-/// A graph: an edge for each pair of states, with all the events that lead along it.
-#[must_use]
-pub fn dot(definition: &Definition) -> String {
-    let mut edges: BTreeMap<(usize, usize), Vec<&str>> = BTreeMap::new();
-    for state in 0..definition.states.len() {
-        for (index, event) in definition.events.iter().enumerate() {
-            if let Some(cell) = definition.cell(state, index) {
-                edges.entry((state, cell.next)).or_default().push(&event.name);
-            }
-        }
-    }
-    let mut text = String::from("digraph fsm {\n  rankdir = LR;\n  node [shape = box, style = rounded];\n");
-    let name = |state: usize| definition.states.get(state).map_or("", |state| state.name.as_str());
-    for ((from, to), events) in edges {
-        let _ = writeln!(
-            text,
-            "  {} -> {} [label = {}];",
-            quoted(name(from)),
-            quoted(name(to)),
-            quoted(&events.join("\n")).replace("\\u000a", "\\n")
-        );
-    }
-    text + "}\n"
 }

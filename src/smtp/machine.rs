@@ -74,7 +74,10 @@ pub struct Machine {
     pub cells: &'static [Option<Transition>],
 }
 
-/// The table that the build made of `smtp-states.def`.
+/// The table that the build made of `smtp-states.def`. A card is a state; a round arrow shows
+/// what does not leave it; violet leads back, and brown to the end.
+///
+#[doc = include_str!(concat!(env!("OUT_DIR"), "/smtp_states.svg"))]
 #[allow(clippy::unnecessary_wraps, reason = "the helpers stand for cells, of which some are none")]
 pub mod built {
     use super::{Action, Event, Machine, ReplySpec, State, StateId, Transition};

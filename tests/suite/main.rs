@@ -3,6 +3,7 @@
 //! - `machine`: the table that the build made, cell by cell, and its golden copy
 //! - `compiler`: definitions that must be refused, each with its place and help
 //! - `proof`: never and always, against a naive search
+//! - `picture`: definitions as pictures
 //! - `dialogues`: sessions as the RFC writes them, cut in every way
 //! - `limits`: each at its last good value and one past it
 //! - `server`: the acceptance scenarios over real sockets
@@ -17,6 +18,7 @@ mod dialogues;
 mod lettre;
 mod limits;
 mod machine;
+mod picture;
 mod proof;
 mod rig;
 mod server;

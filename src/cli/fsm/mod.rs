@@ -22,6 +22,10 @@ pub(super) enum Fsm {
     Table(picture::Table),
     /// Print a graph for Graphviz.
     Dot(File),
+    /// Print a state diagram for Mermaid, as GitHub and GitLab show it.
+    Mermaid(File),
+    /// Print a picture; no other tool is needed.
+    Svg(File),
     /// Say what is wrong with the definition.
     Check(check::Check),
 }
@@ -42,7 +46,9 @@ pub(super) struct File {
 pub(super) fn run(command: &Fsm) -> Result<(), End> {
     match command {
         Fsm::Table(options) => picture::table(options),
-        Fsm::Dot(file) => picture::dot(file),
+        Fsm::Dot(file) => picture::picture(file, autofsm::dot),
+        Fsm::Mermaid(file) => picture::picture(file, autofsm::mermaid),
+        Fsm::Svg(file) => picture::svg(file),
         Fsm::Check(options) => check::check(options),
     }
 }

@@ -1,9 +1,9 @@
-//! `postman fsm table | dot`: a definition as a picture.
+//! `postman fsm table | dot | mermaid | svg`: a definition as a picture.
 
 use clap::{Args, ValueEnum};
 
 use super::{End, File, definition, print};
-use crate::autofsm;
+use crate::autofsm::{self, Definition};
 
 #[derive(Args)]
 pub(in crate::cli) struct Table {
@@ -28,6 +28,12 @@ pub(super) fn table(options: &Table) -> Result<(), End> {
     }
 }
 
-pub(super) fn dot(file: &File) -> Result<(), End> {
-    print(&autofsm::dot(&definition(file)?.0))
+/// Prints a picture of the definition.
+pub(super) fn picture(file: &File, draw: impl Fn(&Definition) -> String) -> Result<(), End> {
+    print(&draw(&definition(file)?.0))
+}
+
+pub(super) fn svg(file: &File) -> Result<(), End> {
+    let picture = autofsm::svg(&definition(file)?.0);
+    print(&picture.ok_or_else(|| "a picture of so many lines shows nothing: see `fsm table --format json`".to_owned())?)
 }

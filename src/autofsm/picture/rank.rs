@@ -1,0 +1,150 @@
+//! Rows: each state below those that lead to it, and everything else that takes room.
+//!
+//! Rows alternate, states and labels, so that a label has a place of its own that nothing
+//! crosses. An edge that passes rows bends through each of them, and **all edges to one state
+//! share their bends**: many states have an edge to the same few (the end, a reset), and one
+//! line that gathers them reads better than a bundle, and costs less.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::{Definition, Edge};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A state, by its number.
+    State(usize),
+    /// The events of an edge, by the edge's number.
+    Label(usize),
+    /// Where a line passes a row.
+    Bend,
+}
+
+/// What takes room in a row.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub kind: Kind,
+    pub row: usize,
+}
+
+/// A piece of line between two nodes of neighbouring rows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Link {
+    pub upper: usize,
+    pub lower: usize,
+    /// The state that it leads to.
+    pub target: usize,
+    /// Whether it leads upwards.
+    pub back: bool,
+    /// How much it wants to be straight.
+    pub weight: f64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Layers {
+    pub nodes: Vec<Node>,
+    pub links: Vec<Link>,
+    /// The nodes of each row, from left to right.
+    pub rows: Vec<Vec<usize>>,
+}
+
+impl Layers {
+    fn node(&mut self, kind: Kind, row: usize) -> usize {
+        let index = self.nodes.len();
+        self.nodes.push(Node { kind, row });
+        if self.rows.len() <= row {
+            self.rows.resize_with(row + 1, Vec::new);
+        }
+        if let Some(nodes) = self.rows.get_mut(row) {
+            nodes.push(index);
+        }
+        index
+    }
+
+    fn link(&mut self, from: usize, to: usize, target: usize, weight: f64) {
+        let back = self.nodes[from].row > self.nodes[to].row;
+        let (upper, lower) = if back { (to, from) } else { (from, to) };
+        self.links.push(Link { upper, lower, target, back, weight });
+    }
+}
+
+/// The states in the order in which a client can meet them; the last one stays the last.
+fn met(definition: &Definition) -> Vec<usize> {
+    let count = definition.states.len();
+    let (mut order, mut known) = (Vec::new(), vec![false; count]);
+    let last = count.saturating_sub(1);
+    if let Some(known) = known.get_mut(last) {
+        *known = true;
+    }
+    for root in 0..last {
+        let mut open = VecDeque::from([root]);
+        while let Some(state) = open.pop_front() {
+            if std::mem::replace(&mut known[state], true) {
+                continue;
+            }
+            order.push(state);
+            let cells = (0..definition.events.len()).filter_map(|event| definition.cell(state, event));
+            open.extend(cells.map(|cell| cell.next));
+        }
+    }
+    order.push(last);
+    order
+}
+
+pub(super) fn rank(definition: &Definition, edges: &[Edge]) -> Layers {
+    let order = met(definition);
+    let mut place = vec![0; order.len()];
+    for (position, state) in order.iter().enumerate() {
+        place[*state] = position;
+    }
+    let mut leaving: Vec<Vec<usize>> = vec![Vec::new(); order.len()];
+    for edge in edges {
+        // A line back counts too: no two states with a line between them share a row.
+        let (first, second) =
+            if place[edge.from] < place[edge.to] { (edge.from, edge.to) } else { (edge.to, edge.from) };
+        if first != second {
+            leaving[first].push(second);
+        }
+    }
+    let mut ranks = vec![0; order.len()];
+    for state in &order {
+        for next in &leaving[*state] {
+            ranks[*next] = ranks[*next].max(ranks[*state] + 1);
+        }
+    }
+    let mut layers = Layers::default();
+    let mut states = vec![0; order.len()];
+    for state in &order {
+        states[*state] = layers.node(Kind::State(*state), ranks[*state] * 2);
+    }
+    // The way that everything first comes is the picture's spine.
+    let (mut reached, last) = (vec![false; order.len()], order.len() - 1);
+    let mut bends: BTreeMap<(usize, bool, usize), usize> = BTreeMap::new();
+    let mut sorted: Vec<(usize, &Edge)> = edges.iter().enumerate().filter(|(_, edge)| edge.from != edge.to).collect();
+    sorted.sort_by_key(|(_, edge)| (place[edge.from], edge.events.first().copied()));
+    for (number, edge) in sorted {
+        let (from, to) = (ranks[edge.from] * 2, ranks[edge.to] * 2);
+        let back = from > to;
+        let spine = !back && to - from == 2 && edge.to != last && !std::mem::replace(&mut reached[edge.to], true);
+        let weight = if spine { 40.0 } else { 1.0 };
+        let rows: Vec<usize> = if back { (to + 1..from).rev().collect() } else { (from + 1..to).collect() };
+        let mut at = layers.node(Kind::Label(number), *rows.first().unwrap_or(&from));
+        layers.link(states[edge.from], at, edge.to, weight);
+        let mut gathered = false;
+        for row in rows.iter().skip(1) {
+            let known = bends.get(&(edge.to, back, *row)).copied();
+            let bend = known.unwrap_or_else(|| layers.node(Kind::Bend, *row));
+            bends.insert((edge.to, back, *row), bend);
+            let straight = if layers.nodes[at].kind == Kind::Bend { 10.0 } else { 1.0 };
+            layers.link(at, bend, edge.to, straight);
+            at = bend;
+            if known.is_some() {
+                gathered = true;
+                break;
+            }
+        }
+        if !gathered {
+            layers.link(at, states[edge.to], edge.to, weight);
+        }
+    }
+    layers
+}
