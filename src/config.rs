@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::smtp::path::Domain;
+use crate::smtp::machine::Machine;
+use crate::smtp::path::{Domain, LocalPart};
+use crate::smtp::session::Settings;
 
 /// Whose mailboxes there are.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -17,6 +19,21 @@ pub enum Users {
     Any,
     /// These and postmaster's.
     Listed(Vec<String>),
+}
+
+impl Users {
+    /// Whether a mailbox of this name may receive. Postmaster always may (RFC 5321 4.5.1), and
+    /// nobody is called `""`.
+    #[must_use]
+    pub fn contains(&self, local: &LocalPart) -> bool {
+        match self {
+            Self::Any => !local.as_str().is_empty(),
+            Self::Listed(users) => {
+                let name = local.folded();
+                name == LocalPart::postmaster().as_str() || users.iter().any(|user| user.eq_ignore_ascii_case(&name))
+            }
+        }
+    }
 }
 
 /// What becomes of a bare CR or LF in content.
@@ -249,6 +266,26 @@ impl Config {
             format!("{}:{column}: {key} must be {reason}", before.matches('\n').count() + 1)
         })?;
         Ok(config)
+    }
+
+    /// What sessions need of it.
+    #[must_use]
+    pub fn settings(&self, machine: &'static Machine) -> Settings {
+        Settings {
+            machine,
+            domain: self.domain.clone(),
+            strict_helo: self.strict_helo,
+            refuse_bare_newline: self.bare_newline == BareNewline::Refuse,
+            verify_honestly: self.vrfy == Verify::Honest,
+            line_bytes_max: self.line_bytes_max,
+            message_bytes_max: self.message_bytes_max,
+            recipients_max: self.recipients_max,
+            errors_max: self.errors_max,
+            commands_max: self.commands_max,
+            recipients_per_session_max: self.recipients_per_session_max,
+            header_bytes_max: self.header_bytes_max,
+            received_max: self.received_max,
+        }
     }
 
     fn check(&self) -> Result<(), (&'static str, &'static str)> {

@@ -105,7 +105,7 @@ fn write(
 /// Headers, then the content: from the spool what was spooled, then what is in memory.
 fn fill(store: &Inner, disk: &dyn Disk, draft: &Draft, target: &Target, file: &OwnedFd) -> io::Result<()> {
     let format = store.options.format;
-    let mut ends = (!target.is_queue_form(format)).then(LineEnds::default);
+    let mut ends = (!target.keeps_line_ends(format)).then(LineEnds::default);
     let headers = target.headers(&draft.envelope, draft.time, &store.options.host, format, &draft.begin);
     let mut out = headers.into_bytes();
     let mut put = |content: &[u8], out: &mut Vec<u8>| match &mut ends {

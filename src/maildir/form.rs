@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::net::IpAddr;
 
 use crate::smtp::envelope::{Envelope, Place};
+use crate::smtp::path::Domain;
 
 use super::{Format, name};
 
@@ -41,6 +41,11 @@ impl Target {
         self.place == Place::Remote || format == Format::Envelope
     }
 
+    /// Whether lines end in CR LF, as they came.
+    pub(super) fn keeps_line_ends(&self, format: Format) -> bool {
+        self.is_queue_form(format) || format == Format::MessageAsItCame
+    }
+
     /// What stands before the content. `begin` is the content's begin.
     pub(super) fn headers(&self, envelope: &Envelope, time: u64, host: &str, format: Format, begin: &[u8]) -> String {
         let sender = envelope.sender.to_string();
@@ -66,14 +71,20 @@ impl Target {
         if queue || !begins_with_header(begin) {
             text.push('\n');
         }
-        if queue { text.replace('\n', "\r\n") } else { text }
+        if self.keeps_line_ends(format) { text.replace('\n', "\r\n") } else { text }
     }
 
-    /// The trace field. RFC 5321 4.4.
+    // Time-stamp-line = "Received:" FWS Stamp                              RFC 5321 4.4
+    // Stamp           = From-domain By-domain Opt-info [CFWS] ";" FWS date-time
+    // From-domain     = "FROM" FWS Extended-Domain
+    // Extended-Domain = Domain / ( Domain FWS "(" TCP-info ")" ) / ( address-literal FWS "(" TCP-info ")" )
+    // Opt-info        = [Via] [With] [ID] [For]
     fn received(&self, envelope: &Envelope, time: u64, host: &str) -> String {
-        let client = match envelope.client.to_canonical() {
-            IpAddr::V4(address) => format!("[{address}]"),
-            IpAddr::V6(address) => format!("[IPv6:{address}]"),
+        let client = Domain::Literal(envelope.client.to_canonical());
+        let from = match Domain::parse(&envelope.helo) {
+            Ok(domain) => format!("{domain} ({client})"),
+            // A name that is no domain stands in a comment, where it can end nothing.
+            Err(_) => format!("{client} (helo={})", comment(&envelope.helo)),
         };
         let seconds = i64::try_from(time).unwrap_or(i64::MAX);
         let date = chrono::DateTime::from_timestamp(seconds, 0).unwrap_or_default().to_rfc2822();
@@ -83,10 +94,23 @@ impl Target {
             _ => String::new(),
         };
         format!(
-            "Received: from {} ({client})\n\tby {host} (Postman) with {} id {}{with_for};\n\t{date}\n",
-            envelope.helo, envelope.with, envelope.id
+            "Received: from {from}\n\tby {host} (Postman) via TCP with {} id {}{with_for};\n\t{date}\n",
+            envelope.with, envelope.id
         )
     }
+}
+
+// comment = "(" *([FWS] ccontent) [FWS] ")"   ctext = %d33-39 / %d42-91 / %d93-126   RFC 5322 3.2.2
+// What is no ctext is a quoted-pair.
+fn comment(word: &str) -> String {
+    let mut text = String::new();
+    for sign in word.chars().filter(char::is_ascii_graphic) {
+        if matches!(sign, '(' | ')' | '\\') {
+            text.push('\\');
+        }
+        text.push(sign);
+    }
+    text
 }
 
 // field-name = 1*ftext      ftext = %d33-57 / %d59-126                   RFC 5322 3.6.8
@@ -133,6 +157,56 @@ impl LineEnds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::smtp::path::ReversePath;
+
+    fn received(helo: &str, with: &'static str, recipients: &[&str]) -> String {
+        let envelope = Envelope {
+            id: "2a-1".to_owned(),
+            sender: ReversePath(None),
+            recipients: Vec::new(),
+            helo: helo.to_owned(),
+            client: "::ffff:192.0.2.7".parse().unwrap(),
+            with,
+        };
+        let recipients = recipients.iter().map(|text| (*text).to_owned()).collect();
+        let target = Target { place: Place::Local, folder: "b".to_owned(), recipients };
+        target.headers(&envelope, 1_608_416_175, "postman.local", Format::Message, b"")
+    }
+
+    #[test]
+    fn the_trace_fields_are_as_the_rfc_has_them() {
+        assert_eq!(
+            received("client.example", "ESMTP", &["b@postman.local"]),
+            "Return-Path: <>\n\
+             Received: from client.example ([192.0.2.7])\n\
+             \tby postman.local (Postman) via TCP with ESMTP id 2a-1\n\
+             \tfor <b@postman.local>;\n\
+             \tSat, 19 Dec 2020 22:16:15 +0000\n\
+             X-Postman-From: <>\nX-Postman-Date: 1608416175\nX-Postman-To: b@postman.local\n\n"
+        );
+        let two = received("[192.0.2.7]", "SMTP", &["b@x.org", "c@x.org"]);
+        assert!(
+            two.contains("from [192.0.2.7] ([192.0.2.7])\n\tby postman.local (Postman) via TCP with SMTP id 2a-1;")
+        );
+    }
+
+    /// HELO's word is any printable one: it cannot end its field, its comment or the date's begin.
+    #[test]
+    fn a_hostile_greeting_stays_inside_a_comment() {
+        for (helo, shown) in [
+            ("my_pc", "my_pc"),
+            ("x)(;by", "x\\)\\(;by"),
+            ("a\\", "a\\\\"),
+            (";\tMon", ";Mon"),
+            ("\"x", "\"x"),
+            ("x\r\nBcc:y@x.org", "xBcc:y@x.org"),
+        ] {
+            let text = received(helo, "SMTP", &["b@x.org"]);
+            let from = text.lines().nth(1).unwrap();
+            assert_eq!(from, format!("Received: from [192.0.2.7] (helo={shown})"));
+            assert_eq!(text.lines().count(), 9);
+        }
+    }
 
     #[test]
     fn content_joins_the_headers_only_where_it_begins_with_one() {

@@ -43,6 +43,8 @@ pub enum Format {
     /// A message that mail readers show, with LF line ends.
     #[default]
     Message,
+    /// The same, with each octet of the content as it came: its lines, and ours, end in CR LF.
+    MessageAsItCame,
     /// Exactly the queue's form.
     Envelope,
 }

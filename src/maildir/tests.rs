@@ -136,7 +136,7 @@ fn each_mailbox_and_each_domain_gets_one_file() {
     );
     assert_eq!(
         found[2].1,
-        "Return-Path: <a@x.org>\nReceived: from client.example ([127.0.0.1])\n\tby postman.local (Postman) with ESMTP id 1-1\n\
+        "Return-Path: <a@x.org>\nReceived: from client.example ([127.0.0.1])\n\tby postman.local (Postman) via TCP with ESMTP id 1-1\n\
          \tfor <user@postman.local>;\n\tSat, 19 Dec 2020 22:16:15 +0000\nX-Postman-From: a@x.org\n\
          X-Postman-Date: 1608416175\nX-Postman-To: user@postman.local\nSubject: x\n\nbody\n"
     );

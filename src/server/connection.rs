@@ -190,7 +190,7 @@ impl Connection<'_> {
     async fn answer(&mut self, question: Question) -> Verdict {
         match question {
             Question::Room(octets) => self.verdict(self.shared.store.room(octets)),
-            Question::Recipient(local) if self.shared.is_user(&local) => Verdict::Yes,
+            Question::Recipient(local) if self.shared.config.users.contains(&local) => Verdict::Yes,
             Question::Recipient(_) => Verdict::Unknown,
             Question::Store => {
                 let Some(draft) = self.draft.take() else { return Verdict::Broken };

@@ -15,10 +15,9 @@ use async_signal::{Signal, Signals};
 use futures_lite::{FutureExt as _, StreamExt as _};
 use smol::Executor;
 
-use crate::config::{BareNewline, Config, MailboxFormat, UncappedFrom, Users, Verify};
+use crate::config::{BareNewline, Config, MailboxFormat, UncappedFrom};
 use crate::maildir::{Format, Options, Store};
 use crate::smtp::machine::Machine;
-use crate::smtp::path::LocalPart;
 use crate::smtp::reply::{self, Reply};
 use crate::smtp::session::{Client, Settings};
 
@@ -57,16 +56,6 @@ impl Shared {
         self.config.relay_from.iter().any(|network| network.contains(address))
     }
 
-    fn is_user(&self, local: &LocalPart) -> bool {
-        match &self.config.users {
-            Users::Any => true,
-            Users::Listed(users) => {
-                let name = local.folded();
-                name == "postmaster" || users.iter().any(|user| user.eq_ignore_ascii_case(&name))
-            }
-        }
-    }
-
     /// Whether an address is held by the cap on all connections only.
     fn is_uncapped(&self, address: IpAddr) -> bool {
         match &self.config.uncapped_from {
@@ -100,21 +89,7 @@ impl Server {
     }
 
     fn with_store(config: Config, machine: &'static Machine, listener: TcpListener, store: Store) -> Self {
-        let settings = Arc::new(Settings {
-            machine,
-            domain: config.domain.clone(),
-            strict_helo: config.strict_helo,
-            refuse_bare_newline: config.bare_newline == BareNewline::Refuse,
-            verify_honestly: config.vrfy == Verify::Honest,
-            line_bytes_max: config.line_bytes_max,
-            message_bytes_max: config.message_bytes_max,
-            recipients_max: config.recipients_max,
-            errors_max: config.errors_max,
-            commands_max: config.commands_max,
-            recipients_per_session_max: config.recipients_per_session_max,
-            header_bytes_max: config.header_bytes_max,
-            received_max: config.received_max,
-        });
+        let settings = Arc::new(config.settings(machine));
         let admission = Admission::new(Caps {
             connections: connections_max(&config),
             per_address: config.connections_per_address_max,
@@ -243,9 +218,11 @@ async fn serve_client(shared: Arc<Shared>, stream: TcpStream, address: IpAddr, n
 fn options(config: &Config) -> Options {
     Options {
         root: config.maildir_path.clone(),
-        format: match config.mailbox_format {
-            MailboxFormat::Message => Format::Message,
-            MailboxFormat::Envelope => Format::Envelope,
+        format: match (config.mailbox_format, config.bare_newline) {
+            (MailboxFormat::Message, BareNewline::Refuse) => Format::Message,
+            // Where a bare LF may stand, the other line ends stay what they are.
+            (MailboxFormat::Message, BareNewline::Keep) => Format::MessageAsItCame,
+            (MailboxFormat::Envelope, _) => Format::Envelope,
         },
         host: config.domain.to_string(),
         threads_max: config.store_threads,

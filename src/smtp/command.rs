@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::path::{Domain, ForwardPath, PathError, ReversePath, path_length, pattern};
+use super::path::{DOMAIN_BYTES_MAX, Domain, ForwardPath, PathError, ReversePath, path_length, pattern};
 
 /// Why an argument is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +45,11 @@ static PARAMETER: LazyLock<Regex> =
 // size-value = 1*20DIGIT                                                 RFC 1870 3
 static SIZE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[0-9]{1,20}$"));
 
+// vrfy   = "VRFY" SP String CRLF                                         RFC 5321 4.1.1.6
+// String = Atom / Quoted-string                                          RFC 5321 4.1.2
+// "a user name or mailbox": we take a mailbox too, bare or as a path. RFC 5321 3.5.1 shows both.
+
+// What a web client says first. It would go on with headers, and with a body that its user chose.
 static HTTP: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[A-Z]+ [!-~]+ HTTP/[0-9]"));
 
 /// A line, split.
@@ -119,13 +124,26 @@ pub fn rcpt(argument: &str) -> Result<ForwardPath, ArgumentError> {
     if parameters.is_empty() { Ok(recipient) } else { Err(ArgumentError::UnknownParameter) }
 }
 
+/// Reads what VRFY asks for: a user of the own domain, or any path.
+///
+/// # Errors
+/// [`ArgumentError::Syntax`].
+pub fn vrfy(argument: &str, own: &Domain) -> Result<ForwardPath, ArgumentError> {
+    let bare = argument.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(argument);
+    ForwardPath::parse(&format!("<{bare}>"))
+        .or_else(|_| ForwardPath::parse(&format!("<{bare}@{own}>")))
+        .map_err(|_| ArgumentError::Syntax)
+}
+
 /// Reads what HELO and EHLO say: by default any printable word, since many real clients send
 /// names that are no domains; `strict` asks for the RFC's domain or address literal.
 ///
 /// # Errors
 /// [`ArgumentError::Domain`].
 pub fn helo(argument: &str, strict: bool) -> Result<String, ArgumentError> {
-    let word = !argument.is_empty() && argument.len() <= 255 && argument.bytes().all(|octet| octet.is_ascii_graphic());
+    let word = !argument.is_empty()
+        && argument.len() <= DOMAIN_BYTES_MAX
+        && argument.bytes().all(|octet| octet.is_ascii_graphic());
     if word && (!strict || Domain::parse(argument).is_ok()) {
         Ok(argument.to_owned())
     } else {

@@ -4,17 +4,21 @@
 //! dots taken away, until CR LF dot CR LF and nothing else ends it. It holds no content: what
 //! it yields are places in the caller's octets.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
-/// A line of the client's, without its end.
+/// Of a line that is not obeyed so much is kept for the log, in octets.
+const SHOWN_BYTES_MAX: usize = 256;
+
+/// A line of the client's, without its end. A line that came whole is not copied.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Line {
+pub enum Line<'a> {
     /// A line that ended in CR LF.
-    Whole(Vec<u8>),
+    Whole(Cow<'a, [u8]>),
     /// A line that ended in a bare LF; it must not be obeyed.
-    BareLf,
-    /// A line longer than the limit, swallowed to its end.
-    TooLong,
+    BareLf(Cow<'a, [u8]>),
+    /// A line longer than the limit, swallowed to its end; this is how it began.
+    TooLong(Cow<'a, [u8]>),
 }
 
 /// Cuts lines. Holds at most one line of the limit's length.
@@ -34,15 +38,18 @@ impl Lines {
 
     /// Takes octets up to the end of one line of at most `bytes_max` octets, CR LF included.
     /// Returns how many were taken, and the line where it was completed.
-    pub fn take(&mut self, octets: &[u8], bytes_max: usize) -> (usize, Option<Line>) {
+    pub fn take<'a>(&mut self, octets: &'a [u8], bytes_max: usize) -> (usize, Option<Line<'a>>) {
         let end = memchr::memchr(b'\n', octets);
         let taken = end.map_or(octets.len(), |place| place + 1);
         let piece = octets.get(..taken).unwrap_or(octets);
         if self.overlong || self.held.len() + piece.len() > bytes_max {
             self.overlong = true;
-            // An over-long line must hold no memory while it is swallowed.
-            self.held = Vec::new();
-        } else {
+            // An over-long line must hold little memory while it is swallowed.
+            let missing = SHOWN_BYTES_MAX.saturating_sub(self.held.len());
+            self.held.extend_from_slice(piece.get(..missing).unwrap_or(piece));
+            self.held.truncate(SHOWN_BYTES_MAX);
+            self.held.shrink_to_fit();
+        } else if end.is_none() || !self.held.is_empty() {
             self.held.extend_from_slice(piece);
         }
         let before_end = match piece {
@@ -54,18 +61,29 @@ impl Lines {
             return (taken, None);
         }
         self.last = 0;
-        let line = if before_end != b'\r' {
-            self.held = Vec::new();
-            Line::BareLf
-        } else if self.overlong {
-            Line::TooLong
-        } else {
-            let mut line = std::mem::take(&mut self.held);
-            line.truncate(line.len().saturating_sub(2));
-            Line::Whole(line)
+        let overlong = std::mem::take(&mut self.overlong);
+        let whole =
+            if self.held.is_empty() { Cow::Borrowed(piece) } else { Cow::Owned(std::mem::take(&mut self.held)) };
+        let bare = before_end != b'\r';
+        let line = match (overlong, bare) {
+            (true, true) => Line::BareLf(whole),
+            (true, false) => Line::TooLong(whole),
+            (false, true) => Line::BareLf(without(whole, 1)),
+            (false, false) => Line::Whole(without(whole, 2)),
         };
-        self.overlong = false;
         (taken, Some(line))
+    }
+}
+
+/// A line without the octets of its end.
+fn without(line: Cow<'_, [u8]>, end: usize) -> Cow<'_, [u8]> {
+    let length = line.len().saturating_sub(end);
+    match line {
+        Cow::Borrowed(octets) => Cow::Borrowed(octets.get(..length).unwrap_or(octets)),
+        Cow::Owned(mut octets) => {
+            octets.truncate(length);
+            Cow::Owned(octets)
+        }
     }
 }
 
@@ -273,23 +291,33 @@ mod tests {
         }
     }
 
-    fn lines(pieces: &[&[u8]], bytes_max: usize) -> Vec<Line> {
+    fn lines(pieces: &[&[u8]], bytes_max: usize) -> Vec<Line<'static>> {
         let (mut cutter, mut found) = (Lines::new(), Vec::new());
         for piece in pieces {
             let mut rest = *piece;
             while !rest.is_empty() {
                 let (taken, line) = cutter.take(rest, bytes_max);
-                found.extend(line);
+                found.extend(line.map(|line| match line {
+                    Line::Whole(text) => Line::Whole(Cow::Owned(text.into_owned())),
+                    Line::BareLf(text) => Line::BareLf(Cow::Owned(text.into_owned())),
+                    Line::TooLong(text) => Line::TooLong(Cow::Owned(text.into_owned())),
+                }));
                 rest = &rest[taken..];
             }
+            assert!(cutter.held.capacity() <= bytes_max.max(SHOWN_BYTES_MAX) * 2);
         }
         found
+    }
+
+    fn whole(text: &'static [u8]) -> Line<'static> {
+        Line::Whole(Cow::Borrowed(text))
     }
 
     #[test]
     fn lines_end_in_cr_lf_wherever_they_are_cut() {
         let text = b"NOOP\r\nlf\nlong line, too long\r\n\r\n";
-        let expected = [Line::Whole(b"NOOP".to_vec()), Line::BareLf, Line::TooLong, Line::Whole(Vec::new())];
+        let (bare, long) = (Cow::Borrowed(&b"lf"[..]), Cow::Borrowed(&b"long line, too long\r\n"[..]));
+        let expected = [whole(b"NOOP"), Line::BareLf(bare), Line::TooLong(long), whole(b"")];
         for cut in 0..text.len() {
             assert_eq!(lines(&[&text[..cut], &text[cut..]], 12), expected, "cut at {cut}");
         }
@@ -299,7 +327,125 @@ mod tests {
 
     #[test]
     fn the_limit_of_a_line_counts_its_end() {
-        assert_eq!(lines(&[b"1234\r\n"], 6), [Line::Whole(b"1234".to_vec())]);
-        assert_eq!(lines(&[b"12345\r\n"], 6), [Line::TooLong]);
+        assert_eq!(lines(&[b"1234\r\n"], 6), [whole(b"1234")]);
+        assert_eq!(lines(&[b"12345\r\n"], 6), [Line::TooLong(Cow::Borrowed(b"12345\r\n"))]);
+    }
+
+    #[test]
+    fn a_line_without_end_holds_next_to_nothing_and_what_is_its_tail_is_no_command() {
+        let piece = [b'x'; 10_000];
+        let mut cutter = Lines::new();
+        for _ in 0..1000 {
+            assert_eq!(cutter.take(&piece, 2048), (piece.len(), None));
+            assert!(cutter.held.capacity() <= SHOWN_BYTES_MAX);
+        }
+        let (taken, line) = cutter.take(b" QUIT\r\nNOOP\r\n", 2048);
+        assert_eq!((taken, line), (7, Some(Line::TooLong(Cow::Borrowed(&[b'x'; SHOWN_BYTES_MAX])))));
+        assert_eq!(cutter.take(b"NOOP\r\n", 2048), (6, Some(whole(b"NOOP"))));
+    }
+
+    #[test]
+    fn a_line_that_came_whole_is_not_copied() {
+        assert!(matches!(Lines::new().take(b"NOOP\r\n", 512).1, Some(Line::Whole(Cow::Borrowed(b"NOOP")))));
+    }
+
+    /// What has been seen, as a second reading has it: the longest suffix of all that came
+    /// (with the CR LF before the content) that begins CR LF dot CR LF.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+    struct Suffix(usize);
+
+    const END: &[u8] = b"\r\n.\r\n";
+
+    impl Suffix {
+        /// By the definition, not by a table: the longest prefix of the end that the text ends in.
+        fn after(self, octet: u8) -> Self {
+            let mut text = END[..self.0].to_vec();
+            text.push(octet);
+            Self((0..=END.len()).rev().find(|length| text.ends_with(&END[..*length])).unwrap())
+        }
+    }
+
+    /// The table against the reference, over their whole product: every pair of states that
+    /// any text of any length can bring about, each with every octet. What was held back
+    /// belongs to the pair; the way of cutting does not, since a cutter keeps nothing but its
+    /// state between octets, which the last part of this test looks at.
+    #[test]
+    fn in_every_state_that_any_text_can_reach_the_table_does_what_the_rfc_says() {
+        let start = (Seen::Start, Suffix(2));
+        let (mut met, mut todo) = (vec![start], vec![start]);
+        let mut ends = 0;
+        while let Some((seen, suffix)) = todo.pop() {
+            // The pair is one fact told twice.
+            let expected = match suffix.0 {
+                0 => Seen::Inside,
+                1 => Seen::Cr,
+                2 => Seen::Start,
+                3 => Seen::Dot,
+                _ => Seen::DotCr,
+            };
+            assert_eq!(seen, expected);
+            for octet in 0..=u8::MAX {
+                let next = suffix.after(octet);
+                let mut cutter = Content { seen, bare: false };
+                let text = [octet];
+                let (mut given, mut rest, mut ended) = (Vec::new(), &text[..], false);
+                while !rest.is_empty() {
+                    let (taken, run) = cutter.take(rest);
+                    match run {
+                        Run::Octets(range) => given.extend_from_slice(&rest[range]),
+                        Run::HeldCr => given.push(b'\r'),
+                        Run::End => ended = true,
+                    }
+                    rest = &rest[taken..];
+                }
+                // Content is what is surely not the end: all that was held and is not held now.
+                // The dot that begins a line is never content; nor is the CR behind it while an
+                // LF could end all.
+                let mut content = Vec::new();
+                if !(next.0 == END.len() || suffix.0 == 2 && octet == b'.') {
+                    content.extend((suffix.0 == 4).then_some(b'\r'));
+                    content.extend((next.0 != 4).then_some(octet));
+                }
+                assert_eq!((&given, ended), (&content, next.0 == END.len()), "{seen:?} {octet:#04x}");
+                // A CR without LF behind it, or an LF without CR before it.
+                let bare =
+                    (octet == b'\n') != matches!(suffix.0, 1 | 4) && (octet == b'\n' || matches!(suffix.0, 1 | 4));
+                assert_eq!(cutter.bare, bare, "{seen:?} {octet:#04x}");
+                if ended {
+                    ends += 1;
+                    continue;
+                }
+                let pair = (cutter.seen, next);
+                if !met.contains(&pair) {
+                    met.push(pair);
+                    todo.push(pair);
+                }
+            }
+        }
+        assert_eq!((met.len(), ends), (5, 1), "each state once, and one way out");
+        // However it is cut: in every state, two octets at once are as one and one.
+        for (seen, _) in met {
+            for pair in 0..=u16::MAX {
+                let both = pair.to_be_bytes();
+                let mut runs = [(Vec::new(), None, false), (Vec::new(), None, false)];
+                for (result, size) in runs.iter_mut().zip([2, 1]) {
+                    let mut cutter = Content { seen, bare: false };
+                    'pieces: for piece in both.chunks(size) {
+                        let mut rest = piece;
+                        while !rest.is_empty() {
+                            let (taken, run) = cutter.take(rest);
+                            match run {
+                                Run::Octets(range) => result.0.extend_from_slice(&rest[range]),
+                                Run::HeldCr => result.0.push(b'\r'),
+                                Run::End => break 'pieces,
+                            }
+                            rest = &rest[taken..];
+                        }
+                    }
+                    (result.1, result.2) = (Some(cutter.seen), cutter.bare);
+                }
+                assert_eq!(runs[0], runs[1], "{seen:?} {both:?}");
+            }
+        }
     }
 }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use super::path::{DOMAIN_BYTES_MAX, LOCAL_PART_BYTES_MAX, PATH_BYTES_MAX, PathError};
+
 /// The longest reply line, CR LF included, in octets. RFC 5321 4.5.3.1.5.
 const LINE_BYTES_MAX: usize = 512;
 
@@ -84,6 +86,8 @@ replies! {
     bad_sender = 501 "5.1.7" "Bad sender address, expected <user@domain> or <>";
     /// An address against the grammar.
     bad_recipient = 501 "5.1.3" "Bad recipient address, expected <user@domain>";
+    /// A general address literal as a destination.
+    no_route = 553 "5.1.2" "No route to address literals of this kind";
     /// A host name against the grammar.
     bad_domain = 501 "5.5.4" "Expected a domain or an address literal";
     /// A parameter whose value is wrong, or given twice.
@@ -102,6 +106,19 @@ replies! {
     bare_newline = 550 "5.6.0" "Bare CR or LF in the message, lines end in CR LF";
     /// Too many Received: fields.
     mail_loop = 554 "5.4.6" "Too many Received: fields, this is a loop";
+}
+
+/// 501 for a path that is none: `usual` where it is against the grammar, else the limit that it
+/// is over. RFC 5321 4.5.3.1.10.
+#[must_use]
+pub fn bad_path(error: PathError, usual: Reply) -> Reply {
+    let (what, most) = match error {
+        PathError::Syntax => return usual,
+        PathError::LocalPartTooLong => ("Local part", LOCAL_PART_BYTES_MAX),
+        PathError::DomainTooLong => ("Domain", DOMAIN_BYTES_MAX),
+        PathError::PathTooLong => ("Path", PATH_BYTES_MAX),
+    };
+    Reply::new(usual.code, usual.enhanced, format!("{what} too long, at most {most} octets"))
 }
 
 /// The default words for a code that the definition gives without any.

@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use postman::smtp::session::{Input, Settings};
+use postman::config::Config;
+use postman::smtp::session::Input;
 
-use crate::rig::{Peer, Server, settings};
+use crate::rig::{Peer, Server};
 
 /// What a session says to these octets, without the greeting.
-fn said(settings: Settings, octets: &str) -> String {
-    let mut peer = Peer::new(settings);
+fn said(config: Config, octets: &str) -> String {
+    let mut peer = Peer::new(&config);
     peer.said.clear();
     peer.give(Input::Octets(octets.as_bytes()));
     String::from_utf8(peer.said).unwrap()
@@ -27,7 +28,7 @@ const BEGIN: &str = "HELO x\r\nMAIL FROM:<a@x.org>\r\n";
 
 #[test]
 fn commands_a_session() {
-    let limit = Settings { commands_max: 5, ..settings() };
+    let limit = Config { commands_max: 5, ..Config::default() };
     assert_eq!(said(limit.clone(), &"NOOP\r\n".repeat(5)), "250 2.0.0 OK\r\n".repeat(5));
     let text = said(limit, &"NOOP\r\n".repeat(7));
     assert!(text.ends_with("421 4.7.0 Too many commands in one session, come again\r\n"), "{text}");
@@ -36,7 +37,7 @@ fn commands_a_session() {
 
 #[test]
 fn errors_a_session() {
-    let limit = Settings { errors_max: 3, ..settings() };
+    let limit = Config { errors_max: 3, ..Config::default() };
     assert_eq!(count(&said(limit.clone(), &"X\r\n".repeat(2)), "421"), 0);
     let text = said(limit, &"X\r\n".repeat(3));
     assert!(text.ends_with("421 4.7.0 Too many errors, closing\r\n"), "{text}");
@@ -44,7 +45,7 @@ fn errors_a_session() {
 
 #[test]
 fn recipients_a_message_and_a_session() {
-    let limit = Settings { recipients_max: 2, recipients_per_session_max: 3, ..settings() };
+    let limit = Config { recipients_max: 2, recipients_per_session_max: 3, ..Config::default() };
     let rcpt = |names: &[&str]| {
         names.iter().map(|name| ["RCPT TO:<", name, "@postman.local>\r\n"].concat()).collect::<Vec<_>>().concat()
     };
@@ -57,14 +58,14 @@ fn recipients_a_message_and_a_session() {
 
 #[test]
 fn octets_a_line() {
-    let limit = Settings { line_bytes_max: 512, ..settings() };
+    let limit = Config { line_bytes_max: 512, ..Config::default() };
     assert_eq!(count(&said(limit.clone(), &format!("NOOP {}\r\n", "x".repeat(505))), "250"), 1);
     assert_eq!(count(&said(limit, &format!("NOOP {}\r\n", "x".repeat(506))), "500 5.5.2"), 1);
 }
 
 #[test]
 fn octets_a_header_block_and_a_message() {
-    let limit = Settings { header_bytes_max: 5000, message_bytes_max: 70_000, ..settings() };
+    let limit = Config { header_bytes_max: 5000, message_bytes_max: 70_000, ..Config::default() };
     let send = |content: &str| {
         let text = said(limit.clone(), &format!("{BEGIN}RCPT TO:<a@postman.local>\r\nDATA\r\n{content}.\r\nNOOP\r\n"));
         // Whatever becomes of the message, nothing of it was read as a command.

@@ -6,6 +6,7 @@
 //! - `picture`: definitions as pictures
 //! - `dialogues`: sessions as the RFC writes them, cut in every way
 //! - `limits`: each at its last good value and one past it
+//! - `session`: what it refuses, how it ends, that it moves only along the table
 //! - `server`: the acceptance scenarios over real sockets
 //! - `lettre`: a real client that is a crate
 //! - `cli`: the command line as a user runs it
@@ -14,6 +15,7 @@
 
 mod cli;
 mod compiler;
+mod dialogue;
 mod dialogues;
 mod lettre;
 mod limits;
@@ -22,3 +24,4 @@ mod picture;
 mod proof;
 mod rig;
 mod server;
+mod session;

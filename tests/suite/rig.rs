@@ -1,6 +1,8 @@
 //! The second peer: a session without a socket, and a server in a process of its own.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -8,74 +10,143 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use postman::config::{Config, Users};
+use postman::smtp::envelope::Envelope;
 use postman::smtp::machine::BUILT;
-use postman::smtp::path::Domain;
-use postman::smtp::session::{Client, Input, Output, Question, Session, Settings, Step, Verdict};
+use postman::smtp::session::{Client, Input, Output, Question, Session, Step, Verdict};
 use tempfile::TempDir;
 
-/// A session with a store that takes all, and users that are all but `nobody`.
-pub(crate) struct Peer {
-    pub(crate) session: Session,
-    pub(crate) said: Vec<u8>,
-    pub(crate) content: Vec<u8>,
-    pub(crate) steps: Vec<Step>,
-    pub(crate) open: bool,
-}
+/// Numbers that only look random: the same seed, the same numbers.
+pub(crate) struct Random(pub(crate) u64);
 
-pub(crate) fn settings() -> Settings {
-    Settings {
-        machine: &BUILT,
-        domain: Domain::Name("postman.local".to_owned()),
-        strict_helo: false,
-        refuse_bare_newline: true,
-        verify_honestly: false,
-        line_bytes_max: 1000,
-        message_bytes_max: 100_000,
-        recipients_max: 100,
-        errors_max: 20,
-        commands_max: 10_000,
-        recipients_per_session_max: 200,
-        header_bytes_max: 50_000,
-        received_max: 100,
+impl Random {
+    /// `POSTMAN_SEED`, or another each time. Print it.
+    pub(crate) fn seed() -> u64 {
+        let given = std::env::var("POSTMAN_SEED").ok().and_then(|text| text.parse().ok());
+        given.unwrap_or_else(|| RandomState::new().build_hasher().finish())
+    }
+
+    /// splitmix64
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// A number from 0 to `end`, which is not among them.
+    pub(crate) fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % end as u64).unwrap()
     }
 }
 
+/// A session, with the users of its configuration and a store that takes all but where
+/// `verdicts` says otherwise. It holds the session to its contract.
+pub(crate) struct Peer {
+    pub(crate) session: Session,
+    users: Users,
+    /// What the session said and `take_reply` has not taken.
+    pub(crate) said: Vec<u8>,
+    /// The content of the message at hand.
+    pub(crate) content: Vec<u8>,
+    /// Whether a message is open.
+    pub(crate) draft: bool,
+    /// What the store was asked to make safe.
+    pub(crate) stored: Vec<Vec<u8>>,
+    pub(crate) envelopes: Vec<Envelope>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) refused: Vec<(String, u16)>,
+    pub(crate) questions: usize,
+    /// By the number of their question.
+    pub(crate) verdicts: BTreeMap<usize, Verdict>,
+    pub(crate) open: bool,
+}
+
 impl Peer {
-    pub(crate) fn new(settings: Settings) -> Self {
-        let client = Client {
-            id: "1".to_owned(),
-            address: [127, 0, 0, 1].into(),
-            local: [127, 0, 0, 1].into(),
-            may_relay: false,
+    /// A session that has greeted its client.
+    pub(crate) fn new(config: &Config) -> Self {
+        let address = [127, 0, 0, 1].into();
+        let may_relay = config.relay_from.iter().any(|network| network.contains(address));
+        let client = Client { id: "1".to_owned(), address, local: address, may_relay };
+        let session = Session::new(Arc::new(config.settings(&BUILT)), client);
+        let mut peer = Self {
+            session,
+            users: config.users.clone(),
+            said: Vec::new(),
+            content: Vec::new(),
+            draft: false,
+            stored: Vec::new(),
+            envelopes: Vec::new(),
+            steps: Vec::new(),
+            refused: Vec::new(),
+            questions: 0,
+            verdicts: BTreeMap::new(),
+            open: true,
         };
-        let session = Session::new(Arc::new(settings), client);
-        let mut peer = Self { session, said: Vec::new(), content: Vec::new(), steps: Vec::new(), open: true };
         peer.give(Input::Connect);
         peer
     }
 
     pub(crate) fn give(&mut self, input: Input<'_>) {
         let enhanced = self.session.shows_enhanced();
-        let mut verdict = None;
+        let mut asked = None;
         let mut outputs = self.session.handle(input);
         while let Some(output) = outputs.next() {
+            assert!(self.open, "an output after the end: {output:?}");
             match output {
                 Output::Reply(reply) => reply.write(&mut self.said, enhanced),
-                Output::Ask(Question::Recipient(local)) if local.folded() == "nobody" => {
-                    verdict = Some(Verdict::Unknown);
+                Output::Ask(question) => {
+                    assert!(asked.replace(question).is_none(), "two questions at once");
                 }
-                Output::Ask(_) => verdict = Some(Verdict::Yes),
-                Output::Open(_) | Output::Discard => self.content.clear(),
-                Output::Content(content) => self.content.extend_from_slice(content),
+                Output::Open(envelope) => {
+                    assert!(!std::mem::replace(&mut self.draft, true), "a message within a message");
+                    self.envelopes.push(*envelope);
+                    self.content.clear();
+                }
+                Output::Content(content) => {
+                    assert!(self.draft && !content.is_empty(), "content without a message");
+                    self.content.extend_from_slice(content);
+                }
+                Output::Discard => {
+                    assert!(std::mem::replace(&mut self.draft, false), "no message to discard");
+                    self.content.clear();
+                }
                 Output::Step(step) => self.steps.push(step),
-                Output::Refused(..) => {}
+                Output::Refused(line, code) => self.refused.push((line, code)),
                 Output::Close => self.open = false,
             }
         }
         drop(outputs);
-        if let Some(verdict) = verdict {
+        if matches!(input, Input::HangUp) || !self.open {
+            assert!(!self.draft && asked.is_none(), "an end that leaves something open");
+        }
+        if let Some(question) = asked {
+            let verdict = match question {
+                Question::Recipient(local) if !self.users.contains(&local) => Verdict::Unknown,
+                Question::Store => {
+                    assert!(std::mem::replace(&mut self.draft, false), "no message to store");
+                    self.stored.push(std::mem::take(&mut self.content));
+                    Verdict::Yes
+                }
+                _ => Verdict::Yes,
+            };
+            let verdict = self.verdicts.get(&self.questions).copied().unwrap_or(verdict);
+            self.questions += 1;
             self.give(Input::Verdict(verdict));
         }
+    }
+
+    /// The oldest reply that was not taken, whole.
+    pub(crate) fn take_reply(&mut self) -> Option<String> {
+        let mut end = 0;
+        for line in self.said.split_inclusive(|octet| *octet == b'\n') {
+            end += line.len();
+            if line.get(3) == Some(&b' ') {
+                break;
+            }
+        }
+        let reply: Vec<u8> = self.said.drain(..end).collect();
+        (end > 0).then(|| String::from_utf8(reply).unwrap())
     }
 }
 
@@ -115,11 +186,16 @@ impl Server {
     }
 
     pub(crate) fn connect(&self) -> Talk {
-        let stream = TcpStream::connect(self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-        let mut talk = Talk { reader: BufReader::new(stream) };
+        let mut talk = self.connect_quietly();
         talk.expect("220");
         talk
+    }
+
+    /// A client that has not read its greeting.
+    pub(crate) fn connect_quietly(&self) -> Talk {
+        let stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
+        Talk { reader: BufReader::new(stream) }
     }
 
     /// SIGTERM, and the exit code.

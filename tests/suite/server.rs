@@ -155,23 +155,3 @@ fn a_client_too_many_gets_421() {
     std::io::Read::read_to_string(&mut &stream, &mut text).unwrap();
     assert!(text.starts_with("421 4.3.2"), "{text}");
 }
-
-#[test]
-fn each_dialogue_goes_over_a_socket_as_it_does_without() {
-    let server = Server::start("(users: Listed([\"b\"]), relay_from: [])");
-    for (name, text) in crate::dialogues::all() {
-        let mut talk = server.connect();
-        let mut greeted = false;
-        for line in text.lines() {
-            if let Some(expected) = line.strip_prefix("S: ") {
-                // The rig has read the greeting.
-                if std::mem::replace(&mut greeted, true) {
-                    println!("{name}: {line}");
-                    talk.expect(expected);
-                }
-            } else if let Some(client) = line.strip_prefix("C:") {
-                talk.send(format!("{}\r\n", client.strip_prefix(' ').unwrap_or(client)).as_bytes());
-            }
-        }
-    }
-}

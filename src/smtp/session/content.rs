@@ -85,6 +85,7 @@ impl Session {
         self.drop_transaction();
         if let Some(reply) = refused {
             step.code = reply.code;
+            self.note_refused("(the message)", reply.code);
             self.queue.push_back(Output::Step(step));
             self.say(reply);
         } else if cell.action == Action::Deliver {

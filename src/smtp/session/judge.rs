@@ -11,6 +11,7 @@ impl Session {
     /// One command line of printable text.
     pub(super) fn judge(&mut self, line: &str) {
         if command::is_http(line) {
+            self.note_refused(line, reply::not_http().code);
             self.end(reply::not_http());
             return;
         }
@@ -45,10 +46,8 @@ impl Session {
             Action::SetSender => self.judge_sender(event, argument, line)?,
             Action::AddRecipient => self.judge_recipient(event, argument, line)?,
             Action::Verify => {
-                if argument.is_empty() {
-                    return Err(self.syntax(event));
-                }
-                match self.own_mailbox(argument).filter(|_| self.settings.verify_honestly) {
+                let path = command::vrfy(argument, &self.settings.domain).map_err(|_| self.syntax(event))?;
+                match self.own_mailbox(path).filter(|_| self.settings.verify_honestly) {
                     Some(local) => {
                         self.ask(Question::Recipient(local.clone()), Waiting::Verify(event, local, line.to_owned()));
                     }
@@ -73,7 +72,8 @@ impl Session {
             ArgumentError::Syntax => self.syntax(event),
             ArgumentError::BadParameter => reply::bad_parameter(),
             ArgumentError::UnknownParameter => reply::unknown_parameter(),
-            ArgumentError::Path(_) | ArgumentError::Domain => reply::bad_sender(),
+            ArgumentError::Path(error) => reply::bad_path(error, reply::bad_sender()),
+            ArgumentError::Domain => reply::bad_sender(),
         })?;
         let octets = mail.size.unwrap_or(0);
         if octets > self.settings.message_bytes_max {
@@ -88,7 +88,8 @@ impl Session {
             ArgumentError::Syntax => self.syntax(event),
             ArgumentError::BadParameter => reply::bad_parameter(),
             ArgumentError::UnknownParameter => reply::unknown_parameter(),
-            ArgumentError::Path(_) | ArgumentError::Domain => reply::bad_recipient(),
+            ArgumentError::Path(error) => reply::bad_path(error, reply::bad_recipient()),
+            ArgumentError::Domain => reply::bad_recipient(),
         })?;
         let mailbox = match path {
             ForwardPath::Mailbox(mailbox) => mailbox,
@@ -97,6 +98,10 @@ impl Session {
         let place = if self.is_own(&mailbox.domain) { Place::Local } else { Place::Remote };
         if place == Place::Remote && !self.client.may_relay {
             return Err(reply::no_relaying());
+        }
+        if let Domain::General { .. } = mailbox.domain {
+            // The grammar has them for networks to come; none has come. RFC 5321 4.1.3.
+            return Err(reply::no_route());
         }
         let recipient = Recipient { mailbox, place };
         if self.recipients.iter().any(|known| same_mailbox(known, &recipient)) {
@@ -159,13 +164,8 @@ impl Session {
         }
     }
 
-    /// A mailbox of the own domain as VRFY's argument names it: `user`, `user@domain`, with or
-    /// without angle brackets.
-    fn own_mailbox(&self, argument: &str) -> Option<LocalPart> {
-        let bare = argument.trim_start_matches('<').trim_end_matches('>');
-        let path = ForwardPath::parse(&format!("<{bare}>"))
-            .or_else(|_| ForwardPath::parse(&format!("<{bare}@{}>", self.settings.domain)));
-        match path.ok()? {
+    fn own_mailbox(&self, path: ForwardPath) -> Option<LocalPart> {
+        match path {
             ForwardPath::Postmaster => Some(LocalPart::postmaster()),
             ForwardPath::Mailbox(mailbox) => self.is_own(&mailbox.domain).then_some(mailbox.local),
         }

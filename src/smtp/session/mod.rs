@@ -34,6 +34,9 @@ use content::Message;
 pub use contract::{Client, Input, Output, Question, Settings, Verdict};
 pub use trace::Step;
 
+/// So much of a refused line goes to the log, in octets.
+const SHOWN_BYTES_MAX: usize = 256;
+
 /// A question that was asked, with what follows from its answer.
 #[derive(Debug)]
 enum Waiting {
@@ -151,11 +154,17 @@ impl Session {
         self.closed = true;
     }
 
-    /// Answers a line that changes nothing. Many of them in a row end the session.
+    /// Tells the log what was refused; the log escapes it.
+    fn note_refused(&mut self, line: &str, code: u16) {
+        let shown = line.get(..line.floor_char_boundary(SHOWN_BYTES_MAX)).unwrap_or_default();
+        self.queue.push_back(Output::Refused(shown.to_owned(), code));
+    }
+
+    /// Answers a line that changes nothing. Many errors in a row, with no command between that
+    /// succeeds, end the session; what is refused for now (4xx) is no error of the client's.
     fn refuse(&mut self, line: &str, reply: Reply) {
-        let (code, mut shown) = (reply.code, line.to_owned());
-        shown.truncate(shown.floor_char_boundary(256));
-        self.queue.push_back(Output::Refused(shown, code));
+        let code = reply.code;
+        self.note_refused(line, code);
         self.say(reply);
         if code >= 500 {
             self.errors += 1;
@@ -169,7 +178,6 @@ impl Session {
     fn step(&mut self, event: EventId) -> Option<(Step, &'static Transition)> {
         let from = self.position();
         let cell = self.machine.consume(&event).ok().flatten()?;
-        self.errors = 0;
         let name = from.machine().events.get(usize::from(event.0)).map_or("", |event| event.name);
         let step =
             Step { from: from.name(), event: name, action: cell.action.name(), code: 0, to: self.position().name() };
@@ -177,15 +185,15 @@ impl Session {
     }
 
     /// One line outside content.
-    fn line(&mut self, line: Line) {
+    fn line(&mut self, line: Line<'_>) {
         self.commands += 1;
         if self.commands > self.settings.commands_max {
             self.end(reply::too_many_commands());
             return;
         }
         match line {
-            Line::BareLf => self.refuse("(bare LF)", reply::bare_lf()),
-            Line::TooLong => self.refuse("(too long)", reply::line_too_long()),
+            Line::BareLf(octets) => self.refuse(&String::from_utf8_lossy(&octets), reply::bare_lf()),
+            Line::TooLong(octets) => self.refuse(&String::from_utf8_lossy(&octets), reply::line_too_long()),
             Line::Whole(octets) => match std::str::from_utf8(&octets) {
                 Ok(text) if text.bytes().all(|octet| matches!(octet, b'\t' | b' '..=b'~')) => self.judge(text),
                 _ => self.refuse(&String::from_utf8_lossy(&octets), reply::not_text()),
@@ -196,6 +204,10 @@ impl Session {
     fn finish_step(&mut self, mut step: Step, reply: Reply) {
         step.code = reply.code;
         self.queue.push_back(Output::Step(step));
+        // A row that declines its command (502) is no error of the client's, and no success.
+        if reply.code < 400 {
+            self.errors = 0;
+        }
         if self.position().is_final() {
             self.end(reply);
         } else {
