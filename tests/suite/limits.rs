@@ -13,8 +13,8 @@ use postman::smtp::session::Input;
 use crate::rig::{Peer, Server};
 
 /// What a session says to these octets, without the greeting.
-fn said(config: Config, octets: &str) -> String {
-    let mut peer = Peer::new(&config);
+fn said(config: &Config, octets: &str) -> String {
+    let mut peer = Peer::new(config);
     peer.said.clear();
     peer.give(Input::Octets(octets.as_bytes()));
     String::from_utf8(peer.said).unwrap()
@@ -29,8 +29,8 @@ const BEGIN: &str = "HELO x\r\nMAIL FROM:<a@x.org>\r\n";
 #[test]
 fn commands_a_session() {
     let limit = Config { commands_max: 5, ..Config::default() };
-    assert_eq!(said(limit.clone(), &"NOOP\r\n".repeat(5)), "250 2.0.0 OK\r\n".repeat(5));
-    let text = said(limit, &"NOOP\r\n".repeat(7));
+    assert_eq!(said(&limit, &"NOOP\r\n".repeat(5)), "250 2.0.0 OK\r\n".repeat(5));
+    let text = said(&limit, &"NOOP\r\n".repeat(7));
     assert!(text.ends_with("421 4.7.0 Too many commands in one session, come again\r\n"), "{text}");
     assert_eq!((count(&text, "250"), count(&text, "421")), (5, 1));
 }
@@ -38,8 +38,8 @@ fn commands_a_session() {
 #[test]
 fn errors_a_session() {
     let limit = Config { errors_max: 3, ..Config::default() };
-    assert_eq!(count(&said(limit.clone(), &"X\r\n".repeat(2)), "421"), 0);
-    let text = said(limit, &"X\r\n".repeat(3));
+    assert_eq!(count(&said(&limit, &"X\r\n".repeat(2)), "421"), 0);
+    let text = said(&limit, &"X\r\n".repeat(3));
     assert!(text.ends_with("421 4.7.0 Too many errors, closing\r\n"), "{text}");
 }
 
@@ -49,25 +49,25 @@ fn recipients_a_message_and_a_session() {
     let rcpt = |names: &[&str]| {
         names.iter().map(|name| ["RCPT TO:<", name, "@postman.local>\r\n"].concat()).collect::<Vec<_>>().concat()
     };
-    let text = said(limit.clone(), &(BEGIN.to_owned() + &rcpt(&["a", "b", "A", "c"])));
+    let text = said(&limit, &(BEGIN.to_owned() + &rcpt(&["a", "b", "A", "c"])));
     assert_eq!((count(&text, "250"), count(&text, "452 4.5.3 Too many recipients, ")), (5, 1), "{text}");
     let again = "RSET\r\nMAIL FROM:<a@x.org>\r\n";
-    let text = said(limit, &(BEGIN.to_owned() + &rcpt(&["a", "b"]) + again + &rcpt(&["c", "d"])));
+    let text = said(&limit, &(BEGIN.to_owned() + &rcpt(&["a", "b"]) + again + &rcpt(&["c", "d"])));
     assert_eq!((count(&text, "250"), count(&text, "452 4.5.3 Too many recipients in one session")), (7, 1), "{text}");
 }
 
 #[test]
 fn octets_a_line() {
     let limit = Config { line_bytes_max: 512, ..Config::default() };
-    assert_eq!(count(&said(limit.clone(), &format!("NOOP {}\r\n", "x".repeat(505))), "250"), 1);
-    assert_eq!(count(&said(limit, &format!("NOOP {}\r\n", "x".repeat(506))), "500 5.5.2"), 1);
+    assert_eq!(count(&said(&limit, &format!("NOOP {}\r\n", "x".repeat(505))), "250"), 1);
+    assert_eq!(count(&said(&limit, &format!("NOOP {}\r\n", "x".repeat(506))), "500 5.5.2"), 1);
 }
 
 #[test]
 fn octets_a_header_block_and_a_message() {
     let limit = Config { header_bytes_max: 5000, message_bytes_max: 70_000, ..Config::default() };
     let send = |content: &str| {
-        let text = said(limit.clone(), &format!("{BEGIN}RCPT TO:<a@postman.local>\r\nDATA\r\n{content}.\r\nNOOP\r\n"));
+        let text = said(&limit, &format!("{BEGIN}RCPT TO:<a@postman.local>\r\nDATA\r\n{content}.\r\nNOOP\r\n"));
         // Whatever becomes of the message, nothing of it was read as a command.
         assert_eq!(text.lines().count(), 6, "{text}");
         text.lines().nth(4).unwrap().to_owned()
