@@ -10,6 +10,7 @@
 
 mod diagnostic;
 mod expression;
+mod fitting;
 mod lexer;
 mod parser;
 mod picture;
@@ -45,12 +46,13 @@ pub fn compile(source: &str, rules: Option<&Vocabulary>) -> Compilation {
         }
     };
     let is_error = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
-    if let (Some(definition), Some(rules), false) = (&definition, rules, diagnostics.iter().any(is_error)) {
-        served::check(definition, rules, &mut diagnostics);
-    }
     if let Some(definition) = &definition {
-        let prove = !diagnostics.iter().any(is_error);
-        proof::check(source, definition, prove, &mut diagnostics);
+        // A table that is whole can be asked everything, and each answer is worth having.
+        let is_whole = !diagnostics.iter().any(is_error);
+        if let (Some(rules), true) = (rules, is_whole) {
+            served::check(definition, rules, &mut diagnostics);
+        }
+        proof::check(source, definition, is_whole, &mut diagnostics);
     }
     if diagnostics.iter().any(is_error) {
         // A misspelt name leaves much unreached and unused: that would hide the mistake itself.
@@ -82,6 +84,18 @@ pub struct Vocabulary {
     pub end: &'static str,
 }
 
+/// Whether an action takes an argument; without one that is required, or with one that is
+/// refused, its command is never accepted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Argument {
+    /// There must be none.
+    Refused,
+    /// There may be one, where the command's syntax shows it.
+    Optional,
+    /// There must be one.
+    Required,
+}
+
 /// One action: its name, and what it needs, gives and drops of the conversation's resources.
 #[derive(Clone, Copy, Debug)]
 pub struct ActionSpec {
@@ -89,8 +103,12 @@ pub struct ActionSpec {
     pub name: &'static str,
     /// The same as a Rust variant, `AddRecipient`, for the generated table.
     pub variant: &'static str,
+    /// Whether it looks for an argument behind the command's verb.
+    pub argument: Argument,
     /// What must be at hand on every path that leads here, each as a phrase: `a sender`.
     pub needs: &'static [&'static str],
+    /// What must not be at hand on any path that leads here.
+    pub lacks: &'static [&'static str],
     /// What is at hand afterwards.
     pub gives: &'static [&'static str],
     /// What is no longer at hand afterwards. What it also `gives` it has.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 
 use super::resolve::{reached, suggest};
-use super::{ActionSpec, Cell, Definition, Diagnostic, Vocabulary, same_name};
+use super::{ActionSpec, Cell, Definition, Diagnostic, Vocabulary, fitting, same_name};
 
 type Resources = BTreeSet<&'static str>;
 /// A state with what is at hand in it, and the place and the event that led there.
@@ -18,18 +18,19 @@ pub(super) fn check(definition: &Definition, rules: &Vocabulary, found: &mut Vec
     if found.len() == before {
         prove_needs(definition, rules, found);
     }
+    fitting::check(definition, rules, found);
 }
 
-fn event(definition: &Definition, name: &str) -> Option<usize> {
+pub(super) fn event(definition: &Definition, name: &str) -> Option<usize> {
     definition.events.iter().position(|event| same_name(&event.name, name))
 }
 
-fn action<'r>(rules: &'r Vocabulary, cell: &Cell) -> Option<&'r ActionSpec> {
+pub(super) fn action<'r>(rules: &'r Vocabulary, cell: &Cell) -> Option<&'r ActionSpec> {
     let name = cell.action.as_deref()?;
     rules.actions.iter().find(|action| action.name == name)
 }
 
-fn cells(definition: &Definition) -> impl Iterator<Item = (usize, usize, &Cell)> {
+pub(super) fn cells(definition: &Definition) -> impl Iterator<Item = (usize, usize, &Cell)> {
     let events = definition.events.len().max(1);
     definition
         .cells
@@ -161,6 +162,13 @@ fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diag
             if let Some(missing) = spec.needs.iter().find(|need| !at_hand.contains(*need)) {
                 if said.insert((cell.row, *missing)) {
                     let message = format!("`{}` needs {missing}, and there is a way here without", spec.name);
+                    found.push(Diagnostic::error(cell.row, message).notes(dialogue()));
+                }
+                continue;
+            }
+            if let Some(left) = spec.lacks.iter().find(|thing| at_hand.contains(*thing)) {
+                if said.insert((cell.row, *left)) {
+                    let message = format!("`{}` must not find {left}, and there is a way here with one", spec.name);
                     found.push(Diagnostic::error(cell.row, message).notes(dialogue()));
                 }
                 continue;

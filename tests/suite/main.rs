@@ -2,6 +2,7 @@
 //!
 //! - `machine`: the table that the build made, cell by cell, and its golden copy
 //! - `compiler`: definitions that must be refused, each with its place and help
+//! - `mutants`: the project's definition, broken in every small way
 //! - `proof`: never and always, against a naive search
 //! - `picture`: definitions as pictures
 //! - `dialogues`: sessions as the RFC writes them, cut in every way
@@ -20,6 +21,7 @@ mod dialogues;
 mod lettre;
 mod limits;
 mod machine;
+mod mutants;
 mod picture;
 mod proof;
 mod rig;

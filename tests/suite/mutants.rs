@@ -1,0 +1,261 @@
+//! The checks are checked: the project's definition, broken in every small way. `check`, which does
+//! not know the original, must catch what is dangerous; what it lets pass stands in a golden file.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use postman::autofsm::{Definition, Diagnostic, Severity, compile, same_name};
+use postman::smtp::vocabulary::{Action, VOCABULARY};
+use regex::Regex;
+
+const SOURCE: &str = include_str!("../../smtp-states.def");
+
+/// A row, in pieces that can be exchanged.
+#[derive(Clone)]
+struct Row {
+    states: Vec<String>,
+    events: Vec<String>,
+    next: Option<String>,
+    action: String,
+    reply: Option<String>,
+}
+
+impl Row {
+    fn read(text: &str) -> Self {
+        let value = |key: &str| {
+            let pattern = Regex::new(&format!(r"[{{; ]{key} *= *('[^']*'|[^;]*);")).unwrap();
+            pattern.captures(text).map(|found| found[1].trim().to_owned())
+        };
+        let list = |key: &str| value(key).unwrap().split(',').map(|name| name.trim().to_owned()).collect();
+        Self {
+            states: list("tst"),
+            events: list("tev"),
+            next: value("next"),
+            action: value("ttype").unwrap(),
+            reply: value("reply"),
+        }
+    }
+
+    fn written(&self) -> String {
+        let mut text = format!("{{ tst = {}; tev = {};", self.states.join(", "), self.events.join(", "));
+        for (key, value) in [("next", &self.next), ("ttype", &Some(self.action.clone())), ("reply", &self.reply)] {
+            if let Some(value) = value {
+                let _ = write!(text, " {key} = {value};");
+            }
+        }
+        text + " }"
+    }
+}
+
+/// The definition without its rows, and its rows.
+fn taken_apart() -> (String, Vec<Row>) {
+    let statement = Regex::new(r"(?s)transition *=[ \n]*(\{.*?\}) *;").unwrap();
+    let block = Regex::new(r"(?s)\{.*?\}").unwrap();
+    let rows = statement.captures_iter(SOURCE).flat_map(|found| {
+        block.find_iter(found.get(1).unwrap().as_str()).map(|row| Row::read(row.as_str())).collect::<Vec<_>>()
+    });
+    (statement.replace_all(SOURCE, "").into_owned(), rows.collect())
+}
+
+fn put_together(frame: &str, rows: &[Row]) -> String {
+    let rows: Vec<_> = rows.iter().map(Row::written).collect();
+    format!("{frame}\ntransition =\n  {};\n", rows.join(",\n  "))
+}
+
+struct Mutant {
+    /// What was done to the row.
+    kind: &'static str,
+    /// The row as it was, and what became of it.
+    shown: String,
+    source: String,
+}
+
+/// All mutants of the project's definition.
+#[allow(clippy::too_many_lines, reason = "a list of the ways to break a row")]
+fn mutants(original: &Definition) -> Vec<Mutant> {
+    let (frame, rows) = taken_apart();
+    let states: Vec<_> = original.states.iter().map(|state| state.name.as_str()).collect();
+    let events: Vec<_> = original.events.iter().map(|event| event.name.as_str()).collect();
+    let mut mutants = Vec::new();
+    for (number, row) in rows.iter().enumerate() {
+        let mut add = |kind: &'static str, what: String, instead: &[Row]| {
+            let mut all = rows.clone();
+            all.splice(number..=number, instead.iter().cloned());
+            let shown = format!("{what}  in  {}", row.written());
+            mutants.push(Mutant { kind, shown, source: put_together(&frame, &all) });
+        };
+        let with = |change: &dyn Fn(&mut Row)| {
+            let mut row = row.clone();
+            change(&mut row);
+            [row]
+        };
+        add("drop a row", "no row".to_owned(), &[]);
+        add("double a row", "twice".to_owned(), &[row.clone(), row.clone()]);
+        for &state in &states {
+            if row.next.as_deref() != Some(state) {
+                add("retarget next", format!("next = {state}"), &with(&|row| row.next = Some(state.to_owned())));
+            }
+            if !row.states.iter().any(|known| known == state) {
+                add("add a state", format!("also tst = {state}"), &with(&|row| row.states.push(state.to_owned())));
+                for place in 0..row.states.len() {
+                    add(
+                        "swap a state",
+                        format!("tst = {state} for {}", row.states[place]),
+                        &with(&|row| state.clone_into(&mut row.states[place])),
+                    );
+                }
+            }
+        }
+        if row.next.is_some() {
+            add("retarget next", "no next".to_owned(), &with(&|row| row.next = None));
+        }
+        if row.states.len() > 1 {
+            for place in 0..row.states.len() {
+                let what = format!("not tst = {}", row.states[place]);
+                add("drop a state", what, &with(&|row| drop(row.states.remove(place))));
+            }
+        }
+        for &event in events.iter().filter(|event| !row.events.iter().any(|known| known == *event)) {
+            add("swap an event", format!("tev = {event}"), &with(&|row| row.events = vec![event.to_owned()]));
+        }
+        let code = row.reply.as_deref().map(|reply| reply.trim_matches('\'').get(..3).unwrap_or_default());
+        for other in ["250", "354", "550"].into_iter().filter(|other| code.is_some_and(|code| code != *other)) {
+            add("swap a code", format!("reply = {other}"), &with(&|row| row.reply = Some(other.to_owned())));
+        }
+        for action in Action::ALL.iter().map(|action| action.name()).filter(|action| *action != row.action) {
+            add("swap an action", format!("ttype = {action}"), &with(&|row| action.clone_into(&mut row.action)));
+        }
+    }
+    mutants
+}
+
+/// Whether the two are one to a client: the states of both are sorted into classes, by what they accept
+/// and do, then by the classes that follow, until nothing more comes apart. `words` says whether
+/// actions and replies count, or only what is accepted.
+fn behaves_alike(one: &Definition, other: &Definition, words: bool) -> bool {
+    let all: Vec<_> = [one, other]
+        .into_iter()
+        .flat_map(|definition| (0..definition.states.len()).map(move |state| (definition, state)))
+        .collect();
+    let place = |definition: &Definition, state: usize| {
+        if std::ptr::eq(definition, one) { state } else { one.states.len() + state }
+    };
+    let mut classes = vec![0; all.len()];
+    loop {
+        let mut known = BTreeMap::new();
+        let next: Vec<usize> = all
+            .iter()
+            .enumerate()
+            .map(|(index, &(definition, state))| {
+                let cells: Vec<_> = (0..one.events.len())
+                    .map(|event| {
+                        let event =
+                            definition.events.iter().position(|other| same_name(&other.name, &one.events[event].name));
+                        let cell = definition.cell(state, event?)?;
+                        let said = words.then_some((&cell.action, &cell.reply));
+                        let said = said.map(|(action, reply)| format!("{action:?} {reply:?}"));
+                        Some((said, classes[place(definition, cell.next)]))
+                    })
+                    .collect();
+                let is_last = state + 1 == definition.states.len();
+                let count = known.len();
+                *known.entry((classes[index], is_last, cells)).or_insert(count)
+            })
+            .collect();
+        if next == classes {
+            return classes[0] == classes[one.states.len()];
+        }
+        classes = next;
+    }
+}
+
+/// Who caught a mutant, in the order of the columns.
+const CATCHERS: [&str; 4] = ["language", "needs", "never", "always"];
+
+fn catcher(diagnostic: &Diagnostic) -> usize {
+    let message = &diagnostic.message;
+    match message {
+        _ if message.contains("there is a way here") || message.contains("leaves a message open") => 1,
+        _ if message.starts_with("this can happen") => 2,
+        _ if message.starts_with("this is not always so") => 3,
+        _ => 0,
+    }
+}
+
+#[derive(Default)]
+struct Count {
+    mutants: usize,
+    same: usize,
+    by: [usize; 4],
+    caught: usize,
+    survived: usize,
+}
+
+#[test]
+fn check_catches_every_mutant_but_for_matters_of_taste() {
+    let original = compile(SOURCE, Some(&VOCABULARY)).definition.unwrap();
+    let (frame, rows) = taken_apart();
+    let rebuilt = compile(&put_together(&frame, &rows), Some(&VOCABULARY)).definition.unwrap();
+    assert!(behaves_alike(&original, &rebuilt, true), "the definition was not put together again as it was");
+
+    let mut counts: BTreeMap<&str, Count> = BTreeMap::new();
+    let mut survivors = String::new();
+    for mutant in mutants(&original) {
+        let count = counts.entry(mutant.kind).or_default();
+        count.mutants += 1;
+        let compiled = compile(&mutant.source, Some(&VOCABULARY));
+        let errors = compiled.diagnostics.iter().filter(|found| found.severity == Severity::Error);
+        let mut by: Vec<_> = errors.map(catcher).collect();
+        by.sort_unstable();
+        by.dedup();
+        for catcher in by {
+            count.by[catcher] += 1;
+        }
+        match &compiled.definition {
+            None => count.caught += 1,
+            Some(mutated) if behaves_alike(&original, mutated, true) => count.same += 1,
+            Some(mutated) => {
+                count.survived += 1;
+                let is_taste = behaves_alike(&original, mutated, false);
+                assert!(is_taste, "other commands are accepted, and check is silent: {}", mutant.shown);
+                let warned = if compiled.diagnostics.is_empty() { "" } else { "  (a warning)" };
+                let _ = writeln!(survivors, "{:<14}  {}{warned}", mutant.kind, mutant.shown);
+            }
+        }
+    }
+    let mut text = format!(
+        "Mutants of smtp-states.def: how many are caught, by whom (several may catch one), and who survives.\n\
+         \"same\": no client could notice it. Who survives accepts the same commands in the same order; it\n\
+         words an answer in another way, or says no where nothing was to be done.\n\n{:<14}{:>9}{:>7}",
+        "", "mutants", "same"
+    );
+    for name in CATCHERS {
+        let _ = write!(text, "{name:>10}");
+    }
+    text += "    caught  survive\n";
+    let mut all = Count::default();
+    for count in counts.values() {
+        all.mutants += count.mutants;
+        all.same += count.same;
+        all.caught += count.caught;
+        all.survived += count.survived;
+        for (sum, by) in all.by.iter_mut().zip(count.by) {
+            *sum += by;
+        }
+    }
+    for (kind, count) in counts.iter().map(|(kind, count)| (*kind, count)).chain([("all", &all)]) {
+        let _ = write!(text, "{kind:<14}{:>9}{:>7}", count.mutants, count.same);
+        for by in count.by {
+            let _ = write!(text, "{by:>10}");
+        }
+        let _ = writeln!(text, "{:>10}{:>9}", count.caught, count.survived);
+    }
+    let _ = write!(text, "\n{survivors}");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/mutants.txt");
+    if fs::read_to_string(&path).unwrap_or_default() != text {
+        fs::write(&path, &text).unwrap();
+        panic!("tests/golden/mutants.txt differed and was rewritten: look at what survives now\n{text}");
+    }
+}
