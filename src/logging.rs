@@ -1,5 +1,7 @@
 //! The log: one line an event, to the console and to any number of files, a level each.
 //!
+//! Times are UTC, so that neither the environment nor the time of the year changes them.
+//!
 //! Lines go through a bounded channel to one thread that writes them, so that neither a slow
 //! disk nor a full one stops a session. Lines that find the channel full are counted, and the
 //! count is logged when there is room again.
@@ -7,11 +9,13 @@
 use std::fmt::Write as _;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::config::Log;
 
@@ -19,13 +23,18 @@ use crate::config::Log;
 const LINES_MAX: usize = 4096;
 /// Lines that come within this time are written together.
 const GATHER: Duration = Duration::from_millis(2);
+/// Who stops waits so long at most for what is to be written.
+const END_SECONDS_MAX: Duration = Duration::from_secs(5);
 /// So much of a hostile text is shown, in octets.
 const SHOWN_BYTES_MAX: usize = 256;
+
+/// The writer's stack, in octets: said here, so that the environment does not say it.
+const STACK_BYTES: usize = 1 << 20;
 
 enum Order {
     /// A line for one of the outputs; 0 is the console.
     Line(usize, String),
-    Reopen,
+    Wake,
     End,
 }
 
@@ -58,6 +67,8 @@ impl log::Log for Output {
 #[derive(Debug)]
 pub struct Logging {
     channel: SyncSender<Order>,
+    /// A channel that is full must not lose this.
+    reopen: Arc<AtomicBool>,
     writer: Option<JoinHandle<()>>,
 }
 
@@ -68,7 +79,8 @@ impl std::fmt::Debug for Order {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
+    // Who wrote to whom is not everybody's to read.
+    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
 }
 
 impl Logging {
@@ -80,11 +92,11 @@ impl Logging {
         let mut files = Vec::new();
         for (path, _) in &log.files {
             let file = open(path).map_err(|error| format!("cannot open the log {}: {error}", path.display()))?;
-            files.push((path.clone(), Some(file)));
+            files.push((path.clone(), file));
         }
         let (channel, orders) = sync_channel(LINES_MAX);
         let mut dispatch = fern::Dispatch::new().format(|out, message, record| {
-            out.finish(format_args!("{} {:<5} {message}", chrono::Local::now().format("%F %T"), record.level()));
+            out.finish(format_args!("{} {:<5} {message}", chrono::Utc::now().format("%F %T"), record.level()));
         });
         // Only our own lines: libraries' would not have the form.
         let levels = std::iter::once(log.console_level).chain(log.files.iter().map(|(_, level)| *level));
@@ -94,20 +106,31 @@ impl Logging {
             dispatch = dispatch.chain(fern::Dispatch::new().level(level.0).filter(only_ours).chain(output));
         }
         dispatch.apply().map_err(|error| format!("cannot start the log: {error}"))?;
-        let writer = thread::Builder::new().name("log".to_owned()).spawn(move || write(&orders, files));
+        let reopen = Arc::new(AtomicBool::new(false));
+        let asked = Arc::clone(&reopen);
+        let named = thread::Builder::new().name("log".to_owned()).stack_size(STACK_BYTES);
+        let writer = named.spawn(move || write(&orders, files, &asked));
         let writer = writer.map_err(|error| format!("cannot start the log: {error}"))?;
-        Ok(Self { channel, writer: Some(writer) })
+        Ok(Self { channel, reopen, writer: Some(writer) })
     }
 
     /// Opens the files again, for rotation.
     pub fn reopen(&self) {
-        let _ = self.channel.try_send(Order::Reopen);
+        self.reopen.store(true, Ordering::SeqCst);
+        let _ = self.channel.try_send(Order::Wake);
     }
 }
 
 impl Drop for Logging {
     fn drop(&mut self) {
-        if self.channel.send(Order::End).is_ok()
+        let until = Instant::now() + END_SECONDS_MAX;
+        let is_finished = |writer: &Option<JoinHandle<()>>| writer.as_ref().is_none_or(JoinHandle::is_finished);
+        // A log disk that stands still must not keep a server that stops.
+        while !is_finished(&self.writer) && Instant::now() < until {
+            let _ = self.channel.try_send(Order::End);
+            thread::sleep(GATHER);
+        }
+        if is_finished(&self.writer)
             && let Some(writer) = self.writer.take()
         {
             let _ = writer.join();
@@ -117,7 +140,7 @@ impl Drop for Logging {
 
 /// Writes what comes, many lines at once: each wake of this thread and each write costs a session
 /// more than its line does.
-fn write(orders: &Receiver<Order>, files: Vec<(PathBuf, Option<File>)>) {
+fn write(orders: &Receiver<Order>, files: Vec<(PathBuf, File)>, reopen: &AtomicBool) {
     let mut sinks = Sinks { console: Vec::new(), files, waiting: Vec::new(), told: false };
     sinks.waiting.resize_with(sinks.files.len(), Vec::new);
     while let Ok(first) = orders.recv() {
@@ -133,10 +156,7 @@ fn write(orders: &Receiver<Order>, files: Vec<(PathBuf, Option<File>)>) {
                         waiting.extend_from_slice(line.as_bytes());
                     }
                 }
-                Order::Reopen => {
-                    sinks.flush();
-                    sinks.reopen();
-                }
+                Order::Wake => {}
                 Order::End => {
                     sinks.flush();
                     return;
@@ -144,12 +164,16 @@ fn write(orders: &Receiver<Order>, files: Vec<(PathBuf, Option<File>)>) {
             }
         }
         sinks.flush();
+        if reopen.swap(false, Ordering::SeqCst) {
+            sinks.reopen();
+            log::info!("logs reopened");
+        }
     }
 }
 
 struct Sinks {
     console: Vec<u8>,
-    files: Vec<(PathBuf, Option<File>)>,
+    files: Vec<(PathBuf, File)>,
     /// What waits for each file.
     waiting: Vec<Vec<u8>>,
     told: bool,
@@ -160,7 +184,7 @@ impl Sinks {
         let _ = io::stderr().write_all(&self.console);
         self.console.clear();
         for ((_, file), waiting) in self.files.iter_mut().zip(&mut self.waiting) {
-            let result = file.as_mut().map_or(Ok(()), |file| file.write_all(waiting));
+            let result = file.write_all(waiting);
             waiting.clear();
             if let (Err(error), false) = (result, self.told) {
                 // Once: a full log disk must not fill the console too.
@@ -172,7 +196,13 @@ impl Sinks {
 
     fn reopen(&mut self) {
         for (path, file) in &mut self.files {
-            *file = open(path).ok();
+            match open(path) {
+                Ok(opened) => *file = opened,
+                // The old one is better than none.
+                Err(error) => {
+                    let _ = writeln!(io::stderr(), "postman: cannot reopen {}: {error}", path.display());
+                }
+            }
         }
         self.told = false;
     }

@@ -12,7 +12,7 @@ mod fsm;
 mod serve;
 
 use fsm::Fsm;
-use serve::Serve;
+use serve::{Check, Serve};
 
 /// An SMTP receiver whose protocol is one file.
 #[derive(Parser)]
@@ -29,7 +29,7 @@ enum Command {
     /// Receive mail; the default.
     Serve(Serve),
     /// Say what `serve` would do, and start nothing.
-    Check(Serve),
+    Check(Check),
     /// Print the default configuration, a comment for each key.
     Config,
     /// Look at a definition: the built-in one, or any of AutoFSM's.

@@ -8,7 +8,8 @@ use clap::Args;
 use super::{End, print};
 use crate::config::Config;
 use crate::logging::Logging;
-use crate::server::{self, Server};
+use crate::maildir::Store;
+use crate::server::{self, Server, sandbox, service, user};
 use crate::smtp::machine::BUILT;
 use crate::smtp::path::Domain;
 
@@ -42,9 +43,23 @@ fn configuration(options: &Serve) -> Result<Config, String> {
     Ok(config)
 }
 
-pub(super) fn check(options: &Serve) -> Result<(), End> {
-    let config = configuration(options)?;
-    print(&about(&config, SocketAddr::new(config.host, config.port)))
+#[derive(Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    serve: Serve,
+    /// Say what the sandbox will allow, too.
+    #[arg(long)]
+    explain_sandbox: bool,
+}
+
+pub(super) fn check(options: &Check) -> Result<(), End> {
+    let config = configuration(&options.serve)?;
+    user::configured(&config)?;
+    let mut text = about(&config, SocketAddr::new(config.host, config.port));
+    if options.explain_sandbox {
+        text += &sandbox::explain(&config, &sandbox::rules(&config, options.serve.config.as_deref()));
+    }
+    print(&text)
 }
 
 /// What a server is, in a few lines.
@@ -59,14 +74,24 @@ fn about(config: &Config, address: SocketAddr) -> String {
 
 pub(super) fn serve(options: &Serve) -> Result<(), End> {
     let config = configuration(options)?;
-    let logging = Logging::start(&config.log)?;
-    if config.nice != 0
-        && let Err(error) = rustix::process::nice(config.nice)
-    {
-        log::warn!("cannot set the priority to {}: {error}", config.nice);
+    if config.nice != 0 {
+        rustix::process::setpriority_process(None, config.nice)
+            .map_err(|error| format!("cannot set the priority to {}: {error}", config.nice))?;
     }
-    let server = Server::open(config.clone(), &BUILT, server::listen(&config)?)?;
-    let address = server.address().map_err(|error| format!("cannot tell the address: {error}"))?;
+    let listener = match service::listener()? {
+        Some(given) => given,
+        None => server::listen(&config)?,
+    };
+    let address = listener.local_addr().map_err(|error| format!("cannot tell the address: {error}"))?;
+    // From here on nothing needs root, and no thread is started yet: it is given up for all.
+    let as_root = user::become_configured(&config, address)?;
+    Store::make_folder(&config.maildir_path).map_err(|error| error.to_string())?;
+    let unlocked = sandbox::enter(&config, &sandbox::rules(&config, options.config.as_deref()))?;
+    let logging = Logging::start(&config.log)?;
+    for warning in [as_root, unlocked].into_iter().flatten() {
+        log::warn!("{warning}");
+    }
+    let server = Server::open(config.clone(), &BUILT, listener)?;
     let ready = || {
         let text = format!(
             "Postman receives mail.\n{}  to stop     Ctrl-C\n  to try it   swaks --to user@{} --server {address}\n",
@@ -75,6 +100,7 @@ pub(super) fn serve(options: &Serve) -> Result<(), End> {
         );
         let _ = print(&text);
         log::info!("listening address={address} domain={} definition={}", config.domain, BUILT.source);
+        service::ready();
     };
     server.run(&|| logging.reopen(), ready)?;
     Ok(())

@@ -10,7 +10,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -34,6 +34,8 @@ use disk::{Disk, Durable, RealDisk, write_all};
 const QUEUE: &str = ".OTHER_SERVERS";
 /// The folder of the owners' locks.
 const OWNERS: &str = ".owners";
+/// A thread's stack: said here, so that the environment does not say it.
+const STACK_BYTES: usize = 1 << 20;
 /// A thread without work ends after this time.
 const IDLE: Duration = Duration::from_secs(10);
 
@@ -187,6 +189,15 @@ impl Draft {
 }
 
 impl Store {
+    /// Makes the mail folder if it is not there.
+    ///
+    /// # Errors
+    /// It cannot be made or opened.
+    pub fn make_folder(root: &Path) -> Result<(), OpenError> {
+        let made = owner::open_root(root).map(drop);
+        made.map_err(|error| OpenError(format!("cannot open the mail folder {}", root.display()), error))
+    }
+
     /// Opens the store; the folder is made if it is not there. What dead servers have left in
     /// `tmp` folders is swept in the background.
     ///
@@ -304,7 +315,8 @@ impl Store {
         pool.jobs.push_back(job);
         if pool.idle == 0 && pool.threads < self.0.options.threads_max.max(1) {
             let inner = Arc::clone(&self.0);
-            let started = thread::Builder::new().name("store".to_owned()).spawn(move || inner.work());
+            let started =
+                thread::Builder::new().name("store".to_owned()).stack_size(STACK_BYTES).spawn(move || inner.work());
             pool.threads += usize::from(started.is_ok());
         }
         self.0.changed.notify_one();

@@ -1,6 +1,7 @@
 //! One connection: octets to its session, and what the session wants to the socket, the store
 //! and the log.
 
+use std::cmp::Ordering;
 use std::io::{self, Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::time::SystemTime;
@@ -21,6 +22,8 @@ const CONTENT_READ_BYTES: usize = 64 * 1024;
 const LINGER_MS: u64 = 500;
 /// Replies leave when there are so many of them, though the client pipelined more commands.
 const OUT_BYTES: usize = 16 * 1024;
+/// A session fills no log: so many of its refused commands are told, and one more line.
+const REFUSALS_LOGGED: u32 = 50;
 /// While the server is pressed, a message may take so many times longer than a single wait.
 const PRESSED_MESSAGE: u64 = 10;
 
@@ -31,6 +34,7 @@ struct Connection<'a> {
     /// Since when the client owes a command, or the rest of a message, in the watch's time.
     since: u64,
     reads_content: bool,
+    refused: u32,
     id: String,
     session: Session,
     draft: Option<Draft>,
@@ -49,6 +53,7 @@ pub(super) async fn serve(shared: &Shared, stream: &Async<TcpStream>, client: Cl
         since: waiter.now(),
         waiter,
         reads_content: false,
+        refused: 0,
         id: client.id.clone(),
         session: Session::new(shared.settings.clone(), client),
         draft: None,
@@ -168,7 +173,16 @@ impl Connection<'_> {
                     step.action,
                     step.code
                 ),
-                Output::Refused(line, code) => log::info!("{} refused code={code} line=\"{}\"", self.id, escape(&line)),
+                Output::Refused(line, code) => {
+                    self.refused += 1;
+                    match self.refused.cmp(&REFUSALS_LOGGED) {
+                        Ordering::Less => {
+                            log::info!("{} refused code={code} line=\"{}\"", self.id, escape(&line));
+                        }
+                        Ordering::Equal => log::info!("{} refused, and what is refused now is not logged", self.id),
+                        Ordering::Greater => {}
+                    }
+                }
                 Output::Close => closed = true,
             }
             if full && let Some(draft) = self.draft.take() {
@@ -179,9 +193,11 @@ impl Connection<'_> {
             if self.out.len() >= OUT_BYTES {
                 let out = std::mem::take(&mut self.out);
                 if send(self.shared, &self.waiter, self.stream, &out).await.is_err() {
-                    // The next look at the socket tells why.
-                    closed = true;
+                    // The client is gone, or does not read.
+                    return Err(());
                 }
+                // Who asks for so much lets others have their turn.
+                futures_lite::future::yield_now().await;
             }
         }
         if closed { Err(()) } else { Ok(question) }
@@ -212,7 +228,9 @@ impl Connection<'_> {
 
     fn verdict(&self, result: Result<(), Failure>) -> Verdict {
         let Err(failure) = result else { return Verdict::Yes };
-        log::error!("{} store error=\"{}\"", self.id, escape(&failure.to_string()));
+        if !matches!(failure, Failure::Full(_) | Failure::Busy) || self.refused < REFUSALS_LOGGED {
+            log::error!("{} store error=\"{}\"", self.id, escape(&failure.to_string()));
+        }
         match failure {
             Failure::Full(_) => Verdict::Full,
             Failure::Busy => Verdict::Busy,

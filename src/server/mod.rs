@@ -25,8 +25,11 @@ mod admission;
 mod connection;
 mod door;
 mod guard;
+pub mod sandbox;
+pub mod service;
 #[cfg(test)]
 mod tests;
+pub mod user;
 mod watch;
 
 use admission::{Admission, Caps};
@@ -180,6 +183,7 @@ impl Server {
         }
         drop(door);
         log::info!("stopping");
+        service::stopping();
         let stopped_by = Instant::now() + Duration::from_secs(self.shared.config.stop_seconds_max);
         while self.shared.admission.connections() > 0 {
             if Instant::now() >= stopped_by {

@@ -38,12 +38,20 @@ fn what_is_wrong_is_one_line_and_exit_code_2() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let bad = bad.to_str().unwrap();
+    let with = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (nobody, root) = (&with("nobody.ron", "(user: \"no-such-user\")"), &with("root.ron", "(user: \"root\")"));
     let maildir = folder.path().join("m");
     for (arguments, expected) in [
         (vec!["--config", "/does/not/exist"], "postman: cannot read /does/not/exist: No such file or directory"),
         (vec!["serve", "--config", bad], "unknown key `prot`; did you mean `port`?"),
         (vec!["--listen", &address, "--maildir", maildir.to_str().unwrap()], "postman: cannot listen on 127.0.0.1:"),
         (vec!["--listen", "127.0.0.1:0", "--maildir", "/proc/none"], "postman: cannot open the mail folder /proc/none"),
+        (vec!["check", "--config", nobody], "postman: there is no user no-such-user"),
+        (vec!["check", "--config", root], "postman: the user root is root, which the server must not be"),
         (vec!["fsm", "check", "/does/not/exist"], "postman: cannot read /does/not/exist"),
         (vec!["fsm", "check", "/"], "postman: cannot read /"),
     ] {
@@ -53,6 +61,42 @@ fn what_is_wrong_is_one_line_and_exit_code_2() {
         assert!(said.contains(expected) && said.lines().count() == 1, "{arguments:?}: {said}");
     }
     assert_eq!(postman(&["--nonsense"]).status.code(), Some(2));
+}
+
+#[test]
+fn a_priority_that_is_not_allowed_is_one_line_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("postman.ron");
+    fs::write(&path, "(nice: -20)").unwrap();
+    // Root may do it; without the capability it may not.
+    let mut command = Command::new("setpriv");
+    if rustix::process::getuid().is_root() {
+        command.args(["--bounding-set", "-sys_nice"]).arg(env!("CARGO_BIN_EXE_postman"));
+    } else {
+        command = Command::new(env!("CARGO_BIN_EXE_postman"));
+    }
+    let Ok(output) = command.arg("--config").arg(&path).output() else {
+        return crate::rig::skip("there is no setpriv");
+    };
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.starts_with("postman: cannot set the priority to -20: Permission denied"), "{said}");
+}
+
+#[test]
+fn check_explains_the_sandbox() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("postman.ron");
+    fs::write(&path, "(maildir_path: \"/srv/mail\", log: (files: [(\"/var/log/postman/log\", \"info\")]))").unwrap();
+    let said = text(&postman(&["check", "--explain-sandbox", "--config", path.to_str().unwrap()]).stdout);
+    for line in [
+        "  may         read, write, make, move, remove: /srv/mail (mailboxes and queue)",
+        "  may         write, make: /var/log/postman (the log /var/log/postman/log)",
+        &format!("  may         read: {} (the configuration)", path.display()),
+        "  may not     reach other files, connect or bind TCP, start programs of more rights",
+    ] {
+        assert!(said.lines().any(|said| said == line), "{line}\n{said}");
+    }
 }
 
 #[test]

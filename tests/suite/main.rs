@@ -1,11 +1,13 @@
 //! The tests from outside, cheapest first.
 //!
+//! - `boundaries`: what each part of the source may know
 //! - `machine`: the table that the build made, cell by cell, and its golden copy
 //! - `compiler`: definitions that must be refused, each with its place and help
 //! - `mutants`: the project's definition, broken in every small way
 //! - `proof`: never and always, against a naive search
 //! - `picture`: definitions as pictures
 //! - `dialogues`: sessions as the RFC writes them, cut in every way
+//! - `confinement`: who the server is, what it may reach, and what it hears
 //! - `limits`: each at its last good value and one past it
 //! - `session`: what it refuses, how it ends, that it moves only along the table
 //! - `server`: the acceptance scenarios over real sockets
@@ -14,8 +16,10 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod boundaries;
 mod cli;
 mod compiler;
+mod confinement;
 mod dialogue;
 mod dialogues;
 mod lettre;

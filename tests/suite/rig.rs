@@ -162,7 +162,7 @@ impl Server {
         Self::start_with(config, ":")
     }
 
-    /// The same, after a command of the shell.
+    /// The same, after a command of the shell, which finds the configuration's path in `$4`.
     pub(crate) fn start_with(config: &str, before: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("postman.ron");
@@ -205,11 +205,15 @@ impl Server {
     }
 
     pub(crate) fn signal(&self) {
-        let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.send_signal(rustix::process::Signal::TERM);
     }
 
-    fn proc(&self, name: &str) -> PathBuf {
+    pub(crate) fn send_signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
+    pub(crate) fn proc(&self, name: &str) -> PathBuf {
         PathBuf::from(format!("/proc/{}/{name}", self.child.id()))
     }
 
@@ -273,7 +277,32 @@ impl Talk {
         self.expect(reply)
     }
 
+    /// Sends one message to user@postman.local.
+    pub(crate) fn deliver(&mut self) {
+        self.send(b"HELO x\r\nMAIL FROM:<a@x.org>\r\nRCPT TO:<user@postman.local>\r\nDATA\r\n");
+        for code in ["250", "250", "250", "354"] {
+            self.expect(code);
+        }
+        self.send(b"Subject: x\r\n\r\nx\r\n");
+        self.say(".", "250");
+    }
+
     pub(crate) fn is_closed(&mut self) -> bool {
         self.reader.read(&mut [0]).is_ok_and(|taken| taken == 0)
     }
+}
+
+/// Something that a test waits for, which must come within a minute.
+pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + Duration::from_mins(1);
+    while !holds() {
+        assert!(std::time::Instant::now() < deadline, "waited for {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Says aloud that a test cannot run here; where CI demands all of them, that is a failure.
+pub(crate) fn skip(why: &str) {
+    assert!(std::env::var_os("POSTMAN_REQUIRE_TOOLS").is_none(), "cannot run: {why}");
+    eprintln!("SKIPPED: {why}");
 }

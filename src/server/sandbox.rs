@@ -1,0 +1,110 @@
+//! The sandbox: after its start the server reaches its mail, its logs and its configuration, and
+//! no other file. Linux's Landlock does it.
+//!
+//! Moving a message between folders needs Landlock's second ABI. Where it is not there, there is
+//! no sandbox and one warning, never a server that cannot deliver.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use landlock::{
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset,
+    RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus, make_bitflags,
+};
+
+use crate::config::Config;
+
+/// What is allowed somewhere.
+pub struct Rule {
+    path: PathBuf,
+    access: BitFlags<AccessFs>,
+    says: &'static str,
+    why: String,
+}
+
+/// What a configuration needs. Paths are as they will be opened.
+#[must_use]
+pub fn rules(config: &Config, config_file: Option<&Path>) -> Vec<Rule> {
+    let mail = make_bitflags!(AccessFs::{
+        ReadFile | WriteFile | ReadDir | RemoveFile | RemoveDir | MakeDir | MakeReg | Refer | Truncate
+    });
+    let mut rules = vec![Rule {
+        path: config.maildir_path.clone(),
+        access: mail,
+        says: "read, write, make, move, remove",
+        why: "mailboxes and queue".to_owned(),
+    }];
+    for (file, _) in &config.log.files {
+        // A log that is rotated is made again: that is a right on its folder. A device is not.
+        let is_special = fs::metadata(file).is_ok_and(|found| !found.is_file());
+        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let (path, access) = if is_special {
+            (file.as_path(), make_bitflags!(AccessFs::{WriteFile}))
+        } else {
+            (folder, make_bitflags!(AccessFs::{WriteFile | MakeReg}))
+        };
+        let says = if is_special { "write" } else { "write, make" };
+        rules.push(Rule { path: path.to_owned(), access, says, why: format!("the log {}", file.display()) });
+    }
+    if let Some(file) = config_file {
+        let access = make_bitflags!(AccessFs::{ReadFile});
+        rules.push(Rule { path: file.to_owned(), access, says: "read", why: "the configuration".to_owned() });
+    }
+    rules
+}
+
+/// What `check --explain-sandbox` prints.
+#[must_use]
+pub fn explain(config: &Config, rules: &[Rule]) -> String {
+    let state = match (config.sandbox, ruleset()) {
+        (false, _) => "off, by `sandbox`".to_owned(),
+        (true, Ok(_)) => "Landlock".to_owned(),
+        (true, Err(error)) => format!("none, this system cannot: {error}"),
+    };
+    let mut text = format!("  sandbox     {state}\n");
+    for Rule { path, says, why, .. } in rules {
+        text += &format!("  may         {says}: {} ({why})\n", path.display());
+    }
+    text += "  may not     reach other files, connect or bind TCP, start programs of more rights\n";
+    text
+}
+
+/// A ruleset that allows nothing yet.
+fn ruleset() -> Result<Ruleset, RulesetError> {
+    Ruleset::default()
+        .set_compatibility(CompatLevel::HardRequirement)
+        .handle_access(AccessFs::from_all(ABI::V2))?
+        .set_compatibility(CompatLevel::BestEffort)
+        // Newer rights are taken away too where the system knows them.
+        .handle_access(AccessFs::from_all(ABI::V5))?
+        .handle_access(AccessNet::from_all(ABI::V4))
+}
+
+/// Locks this thread, and all that it starts, in. Returns a warning where there is no sandbox.
+///
+/// # Errors
+/// One line: a path that is to be allowed is not there.
+pub fn enter(config: &Config, rules: &[Rule]) -> Result<Option<String>, String> {
+    // The server starts no programs; should it ever, they get no more rights than it has.
+    rustix::thread::set_no_new_privs(true).map_err(|error| format!("cannot give up new privileges: {error}"))?;
+    if !config.sandbox {
+        return Ok(None);
+    }
+    let none = |error: &dyn std::fmt::Display| Ok(Some(format!("no sandbox, this system cannot: {error}")));
+    let created = match ruleset().and_then(Ruleset::create) {
+        Ok(created) => created,
+        Err(error) => return none(&error),
+    };
+    let mut created = created.set_compatibility(CompatLevel::BestEffort);
+    for rule in rules {
+        let shown = rule.path.display();
+        let path = PathFd::new(&rule.path).map_err(|error| format!("cannot open {shown} for the sandbox: {error}"))?;
+        let beneath = PathBeneath::new(path, rule.access);
+        created = created.add_rule(beneath).map_err(|error| format!("cannot allow {shown}: {error}"))?;
+    }
+    match created.restrict_self() {
+        Ok(status) if status.ruleset == RulesetStatus::NotEnforced => none(&"Landlock is not enforced"),
+        Ok(_) => Ok(None),
+        Err(error) => none(&error),
+    }
+}

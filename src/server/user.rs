@@ -1,0 +1,67 @@
+//! Who the server is: started as root, it becomes its configured user, for good.
+//!
+//! It is done before any thread is started, and by calls that change the whole process, so that
+//! no thread can stay behind.
+
+use std::net::SocketAddr;
+
+use nix::unistd::{Gid, Group, ResUid, Uid, User, getresuid, getuid, setgroups, setresgid, setresuid};
+
+use crate::config::Config;
+
+/// The user and the group that a configuration names, looked up. None: it names none.
+///
+/// # Errors
+/// One line: there is none of this name, or it is root.
+pub fn configured(config: &Config) -> Result<Option<(Uid, Gid)>, String> {
+    let Some(name) = &config.user else {
+        return if config.group.is_some() { Err("group needs user".to_owned()) } else { Ok(None) };
+    };
+    let user = User::from_name(name).map_err(|error| format!("cannot look up the user {name}: {error}"))?;
+    let user = user.ok_or_else(|| format!("there is no user {name}"))?;
+    if user.uid.is_root() {
+        return Err(format!("the user {name} is root, which the server must not be"));
+    }
+    let Some(name) = &config.group else { return Ok(Some((user.uid, user.gid))) };
+    let group = Group::from_name(name).map_err(|error| format!("cannot look up the group {name}: {error}"))?;
+    let group = group.ok_or_else(|| format!("there is no group {name}"))?;
+    Ok(Some((user.uid, group.gid)))
+}
+
+/// Becomes the configured user. Returns a warning where root stays root.
+///
+/// # Errors
+/// One line: what is configured cannot be, or root would serve others than this host.
+pub fn become_configured(config: &Config, listening: SocketAddr) -> Result<Option<String>, String> {
+    match configured(config)? {
+        Some((uid, _)) if !getuid().is_root() => {
+            if getuid() == uid {
+                Ok(None)
+            } else {
+                Err(format!("cannot become the user {uid}: not started as root"))
+            }
+        }
+        Some((uid, gid)) => {
+            become_for_good(uid, gid).map_err(|error| format!("cannot become the user {uid}: {error}"))?;
+            Ok(None)
+        }
+        None if !getuid().is_root() => Ok(None),
+        None if listening.ip().to_canonical().is_loopback() => {
+            Ok(Some("serving as root, and on loopback only: `user` says whom to become".to_owned()))
+        }
+        None => Err(format!("root serves on loopback only, not on {listening}: set `user` to whom it shall become")),
+    }
+}
+
+fn become_for_good(uid: Uid, gid: Gid) -> Result<(), String> {
+    let shown = |error: nix::Error| error.desc().to_owned();
+    setgroups(&[]).map_err(shown)?;
+    setresgid(gid, gid, gid).map_err(shown)?;
+    setresuid(uid, uid, uid).map_err(shown)?;
+    // Trust, but look.
+    let is = getresuid().map_err(shown)?;
+    if is != (ResUid { real: uid, effective: uid, saved: uid }) || setresuid(Uid::from_raw(0), uid, uid).is_ok() {
+        return Err("the way back to root is open".to_owned());
+    }
+    Ok(())
+}

@@ -1,0 +1,209 @@
+//! The rooms of the house: what each part of the source may know.
+//!
+//! `autofsm/` is compiled by build.rs alone too, so that a `use crate::` in it does not compile;
+//! the rest is read here.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A rule: which files, but for which, may not have these words, and why.
+struct Rule {
+    room: &'static str,
+    but: &'static [&'static str],
+    words: &'static [&'static str],
+    why: &'static str,
+}
+
+const RULES: &[Rule] = &[
+    Rule {
+        room: "src/autofsm",
+        but: &[],
+        words: &["crate::", "postman", "smtp::", "std::fs", "std::net", "std::env", "log::", "rustix", "regex"],
+        why: "the definition compiler knows nothing of the rest, of SMTP or of files",
+    },
+    Rule {
+        room: "src/smtp",
+        but: &[],
+        words: &[
+            "std::fs",
+            "std::thread",
+            "std::time",
+            "std::env",
+            "std::os",
+            "std::process",
+            "TcpStream",
+            "TcpListener",
+            "UdpSocket",
+            "SystemTime",
+            "Instant",
+            "log::",
+            "println!",
+            "async ",
+            ".await",
+            "rustix",
+            "chrono",
+            "getrandom",
+            "crate::server",
+            "crate::maildir",
+            "crate::config",
+            "crate::logging",
+            "crate::cli",
+        ],
+        why: "the protocol has no socket, no file, no clock and no log",
+    },
+    Rule {
+        room: "src",
+        but: &["src/server"],
+        words: &["async fn", "async move", "async {", ".await", "async_io", "async_channel", "futures_lite", "smol"],
+        why: "only the server is async",
+    },
+    Rule {
+        room: "src",
+        but: &["src/maildir"],
+        words: &[
+            "fs::write",
+            "File::create",
+            "create_new",
+            "OpenOptions",
+            "fs::rename",
+            "fs::remove",
+            "fs::create_dir",
+            "DirBuilder",
+            "openat",
+            "renameat",
+            "linkat",
+            "unlinkat",
+            "mkdirat",
+            "fsync",
+            "fdatasync",
+        ],
+        why: "only maildir writes mail",
+    },
+    Rule {
+        room: "src/maildir",
+        but: &[],
+        words: &["crate::server", "crate::config", "crate::logging", "crate::cli", "TcpStream", "log::"],
+        why: "the store knows no socket, no configuration and no log",
+    },
+    Rule {
+        room: "src",
+        but: &[],
+        words: &["env::var", "env::vars", "option_env!", "env::set_var", "chrono::Local", "home_dir", "temp_dir"],
+        why: "nothing in the environment changes what it does",
+    },
+    Rule {
+        room: "src",
+        but: &[],
+        words: &["todo!", "unimplemented!", "dbg!", "TODO", "FIXME", "XXX"],
+        why: "what is here is finished",
+    },
+];
+
+/// Files that a rule does not bind, and why.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    // The log's own files are no mail.
+    ("src/logging.rs", "OpenOptions"),
+];
+
+fn files(folder: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The code of a file: no comments, and nothing from its tests on.
+fn code(text: &str) -> Vec<(usize, &str)> {
+    let lines = text.lines().enumerate();
+    let before_tests = text.find("#[cfg(test)]\nmod tests {").map_or(usize::MAX, |place| text[..place].lines().count());
+    lines
+        .take_while(|(number, _)| *number < before_tests)
+        .map(|(number, line)| (number + 1, line.split("//").next().unwrap_or_default()))
+        .collect()
+}
+
+fn broken(path: &str, text: &str) -> Vec<String> {
+    let is_test = path.ends_with("/tests.rs") || path.ends_with("/gate.rs") || path.contains("/tests/");
+    let within = |room: &str| path.starts_with(&format!("{room}/")) || path == room;
+    let mut found = Vec::new();
+    for rule in RULES.iter().filter(|rule| !is_test && within(rule.room) && !rule.but.iter().any(|but| within(but))) {
+        for (number, line) in code(text) {
+            // Where autofsm is a module of the build script, this names the same module.
+            let line = line.replace("pub(in crate::autofsm)", "");
+            for word in rule.words.iter().filter(|word| line.contains(**word)) {
+                if !EXCEPTIONS.contains(&(path, word)) {
+                    found.push(format!("{path}:{number}: `{word}`, but {}", rule.why));
+                }
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn each_part_of_the_source_keeps_to_its_room() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = Vec::new();
+    files(&root.join("src"), &mut paths);
+    assert!(paths.len() > 30);
+    let found: Vec<_> = paths
+        .iter()
+        .flat_map(|path| {
+            let shown = path.strip_prefix(root).unwrap().to_str().unwrap();
+            broken(shown, &fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}
+
+#[test]
+fn a_planted_violation_is_found() {
+    for (path, text) in [
+        ("src/autofsm/mod.rs", "use crate::smtp::path;"),
+        ("src/smtp/session/mod.rs", "let now = std::time::Instant::now();"),
+        ("src/cli/serve.rs", "async fn serve() {}"),
+        ("src/server/door.rs", "fs::write(path, mail)?;"),
+        ("src/maildir/mod.rs", "log::info!(\"delivered\");"),
+        ("src/logging.rs", "let zone = env::var(\"TZ\");"),
+    ] {
+        assert!(!broken(path, text).is_empty(), "{path}: {text}");
+        assert!(broken(path, &format!("// {text}")).is_empty(), "{path}: {text}");
+    }
+}
+
+/// The names of a table of Cargo.toml.
+fn dependencies(manifest: &str, table: &str) -> Vec<String> {
+    let lines = manifest.lines().skip_while(|line| *line != format!("[{table}]")).skip(1);
+    lines
+        .take_while(|line| !line.starts_with('['))
+        .filter_map(|line| line.split_once(" = "))
+        .map(|(name, _)| name.to_owned())
+        .collect()
+}
+
+#[test]
+fn the_list_of_dependencies_is_whole_and_each_has_its_reason() {
+    let manifest = include_str!("../../Cargo.toml");
+    let mut document = include_str!("../../docs/dependencies.md").lines();
+    for (table, heading) in [
+        ("dependencies", "## In the program"),
+        ("build-dependencies", "## In the build"),
+        ("dev-dependencies", "## In the tests"),
+    ] {
+        document.find(|line| *line == heading).unwrap();
+        let rows =
+            document.by_ref().skip_while(|line| !line.starts_with("| `")).take_while(|line| line.starts_with("| `"));
+        let told: Vec<_> = rows
+            .map(|row| {
+                let cells: Vec<_> = row.trim_matches('|').split(" | ").collect();
+                assert!(cells.last().is_some_and(|reason| reason.trim().len() > 20), "no reason: {row}");
+                cells[0].trim().trim_matches('`').to_owned()
+            })
+            .collect();
+        assert_eq!(told, dependencies(manifest, table), "[{table}] and docs/dependencies.md differ");
+    }
+}
