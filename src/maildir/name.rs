@@ -35,31 +35,195 @@ fn component(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::{HashMap, HashSet};
+
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::smtp::path::{ForwardPath, Mailbox, PathError};
+
+    fn read(address: &str) -> Result<Mailbox, PathError> {
+        match ForwardPath::parse(&format!("<{address}>"))? {
+            ForwardPath::Mailbox(mailbox) => Ok(mailbox),
+            ForwardPath::Postmaster => {
+                Ok(Mailbox { local: LocalPart::postmaster(), domain: Domain::parse("postman.local")? })
+            }
+        }
+    }
+
+    /// What becomes of a mailbox's hostile name: a folder, or no address at all.
+    const MAILBOXES: &[(&str, Result<&str, PathError>)] = &[
+        ("user", Ok("user")),
+        ("USER", Ok("user")),
+        ("\"user\"", Ok("user")),
+        ("\"u\\s\\e\\r\"", Ok("user")),
+        // Not dot-strings: they need quotes.
+        ("..", Err(PathError::Syntax)),
+        (".", Err(PathError::Syntax)),
+        ("../x", Err(PathError::Syntax)),
+        (".OTHER_SERVERS", Err(PathError::Syntax)),
+        (".hidden", Err(PathError::Syntax)),
+        ("trailing.", Err(PathError::Syntax)),
+        ("a b", Err(PathError::Syntax)),
+        ("a\0b", Err(PathError::Syntax)),
+        ("\"a\0b\"", Err(PathError::Syntax)),
+        ("\"a\\\0b\"", Err(PathError::Syntax)),
+        ("\"a\nb\"", Err(PathError::Syntax)),
+        ("\"a\tb\"", Err(PathError::Syntax)),
+        ("a:b", Err(PathError::Syntax)),
+        ("a\\b", Err(PathError::Syntax)),
+        ("üser", Err(PathError::Syntax)),
+        ("\"\u{202e}resu\"", Err(PathError::Syntax)),
+        ("us\u{435}r", Err(PathError::Syntax)),
+        // With quotes they are names like any other.
+        ("\"..\"", Ok("%2e.")),
+        ("\".\"", Ok("%2e")),
+        ("\"../x\"", Ok("%2e.%2fx")),
+        ("\"../../etc/passwd\"", Ok("%2e.%2f..%2fetc%2fpasswd")),
+        ("\".OTHER_SERVERS\"", Ok("%2eother_servers")),
+        ("\".owners\"", Ok("%2eowners")),
+        ("\"trailing.\"", Ok("trailing.")),
+        ("\"trailing \"", Ok("trailing%20")),
+        ("\" \"", Ok("%20")),
+        ("\"a:b\"", Ok("a:b")),
+        ("\"a:2,S\"", Ok("a:2%2cs")),
+        ("\"a\\\\b\"", Ok("a%5cb")),
+        ("\"a\\\"b\"", Ok("a%22b")),
+        ("\"a@b\"", Ok("a@b")),
+        ("\"$(id)\"", Ok("%24%28id%29")),
+        ("\"*\"", Ok("%2a")),
+        ("a/b", Ok("a%2fb")),
+        ("/", Ok("%2f")),
+        ("/etc/passwd", Ok("%2fetc%2fpasswd")),
+        ("-rf", Ok("%2drf")),
+        ("--", Ok("%2d-")),
+        ("~root", Ok("%7eroot")),
+        ("%2e%2e", Ok("%252e%252e")),
+        ("a%2fb", Ok("a%252fb")),
+        ("%00", Ok("%2500")),
+        ("%c0%ae", Ok("%25c0%25ae")),
+        ("&AC8-", Ok("%26ac8-")),
+        ("=2e", Ok("=2e")),
+        ("tmp", Ok("tmp")),
+        ("new", Ok("new")),
+        ("cur", Ok("cur")),
+        ("con", Ok("con")),
+        ("user+tag", Ok("user+tag")),
+        ("1608416175_274817136", Ok("1608416175_274817136")),
+    ];
 
     #[test]
-    fn hostile_names_become_harmless_components() {
-        for (name, expected) in [
-            ("user", "user"),
-            ("..", "%2e."),
-            (".", "%2e"),
-            ("../x", "%2e.%2fx"),
-            ("a/b", "a%2fb"),
-            (".other_servers", "%2eother_servers"),
-            ("tmp", "tmp"),
-            ("a%2fb", "a%252fb"),
-            ("-rf", "%2drf"),
-            ("a b", "a%20b"),
-            ("a\\b", "a%5cb"),
-            ("a.b-c", "a.b-c"),
-            ("other.server", "other.server"),
-            ("[192.0.2.1]", "[192.0.2.1]"),
-        ] {
-            assert_eq!(component(name).as_deref(), Some(expected));
+    fn each_hostile_mailbox_has_a_harmless_folder_or_is_no_address() {
+        for (name, expected) in MAILBOXES {
+            let found = read(&format!("{name}@postman.local")).map(|found| mailbox(&found.local).unwrap());
+            assert_eq!(found.as_deref(), expected.as_deref(), "{name:?}");
         }
-        assert_eq!(component(""), None);
-        assert_eq!(component(&"/".repeat(300)), None);
-        // The longest local part that the grammar takes fits, whatever is in it.
-        assert!(component(&"/".repeat(64)).is_some());
+        // The grammar has the empty name; no folder has.
+        assert_eq!(mailbox(&read("\"\"@postman.local").unwrap().local), None);
+        // Three hundred octets are no local part; sixty-four of the worst fit.
+        assert_eq!(read(&format!("{}@x.org", "a".repeat(300))), Err(PathError::PathTooLong));
+        let worst = read(&format!("\"{}\"@x.org", "/".repeat(62))).unwrap();
+        assert_eq!(mailbox(&worst.local).map(|folder| folder.len()), Some(62 * 3));
+    }
+
+    /// What becomes of a domain's in the queue.
+    const DOMAINS: &[(&str, Result<&str, PathError>)] = &[
+        ("other.server", Ok("other.server")),
+        ("OTHER.Server", Ok("other.server")),
+        ("tmp", Ok("tmp")),
+        ("new", Ok("new")),
+        ("xn--bcher-kva.example", Ok("xn--bcher-kva.example")),
+        ("[192.0.2.1]", Ok("[192.0.2.1]")),
+        ("[192.000.002.001]", Ok("[192.0.2.1]")),
+        ("[IPv6:2001:DB8::1]", Ok("[ipv6:2001:db8::1]")),
+        ("[IPv6:2001:db8:0:0:0:0:0:1]", Ok("[ipv6:2001:db8::1]")),
+        ("[IPv6:::ffff:192.0.2.1]", Ok("[192.0.2.1]")),
+        ("[tag:/../x]", Ok("[tag:%2f..%2fx]")),
+        ("..", Err(PathError::Syntax)),
+        (".", Err(PathError::Syntax)),
+        ("../x", Err(PathError::Syntax)),
+        (".hidden", Err(PathError::Syntax)),
+        ("other.server.", Err(PathError::Syntax)),
+        ("a/b", Err(PathError::Syntax)),
+        ("-rf", Err(PathError::Syntax)),
+        ("a%2fb", Err(PathError::Syntax)),
+        ("a\0b", Err(PathError::Syntax)),
+        ("b\u{fc}cher.example", Err(PathError::Syntax)),
+        ("\u{43e}ther.server", Err(PathError::Syntax)),
+        ("other server", Err(PathError::Syntax)),
+        ("[../x]", Err(PathError::Syntax)),
+    ];
+
+    #[test]
+    fn each_hostile_domain_has_a_harmless_folder_or_is_no_address() {
+        for (name, expected) in DOMAINS {
+            let found = read(&format!("a@{name}")).map(|found| domain(&found.domain).unwrap());
+            assert_eq!(found.as_deref(), expected.as_deref(), "{name:?}");
+        }
+        // The longest domain that a path holds is a component too.
+        let longest = read(&format!("a@{}", "d".repeat(252))).unwrap();
+        assert_eq!(domain(&longest.domain).map(|folder| folder.len()), Some(252));
+    }
+
+    /// All that a component must be.
+    fn is_harmless(component: &str) -> bool {
+        !component.is_empty()
+            && component.len() <= COMPONENT_BYTES_MAX
+            && !component.starts_with(['.', '-'])
+            && component.bytes().all(|octet| octet.is_ascii_graphic() && !matches!(octet, b'/' | b'\\' | b'A'..=b'Z'))
+    }
+
+    /// Back again: who can be told from its component shares it with nobody.
+    fn name_of(component: &str) -> String {
+        let (mut name, mut rest) = (Vec::new(), component.bytes());
+        while let Some(octet) = rest.next() {
+            if octet == b'%' {
+                let digits = [rest.next().unwrap(), rest.next().unwrap()];
+                name.push(u8::from_str_radix(std::str::from_utf8(&digits).unwrap(), 16).unwrap());
+            } else {
+                name.push(octet);
+            }
+        }
+        String::from_utf8(name).unwrap()
+    }
+
+    #[test]
+    fn no_two_names_of_up_to_three_octets_share_a_folder() {
+        const SIGNS: &[u8] = b"aA%2eF./-_ :\\@+=~\"";
+        let mut folders: HashMap<String, String> = HashMap::new();
+        for number in 0..SIGNS.len().pow(3) * 3 {
+            let (length, number) = (1 + number % 3, number / 3);
+            let signs = (0..length)
+                .map(|place| char::from(SIGNS[number / SIGNS.len().pow(u32::try_from(place).unwrap()) % SIGNS.len()]));
+            let name = signs.collect::<String>().to_ascii_lowercase();
+            let folder = component(&name).unwrap();
+            assert!(is_harmless(&folder), "{name:?}: {folder:?}");
+            let before = folders.entry(folder).or_insert_with(|| name.clone());
+            assert_eq!(*before, name, "two names, one folder");
+        }
+        assert_eq!(folders.keys().collect::<HashSet<_>>().len(), folders.values().collect::<HashSet<_>>().len());
+    }
+
+    proptest! {
+        /// Two mailboxes never share a folder, since each can be told from its folder's name;
+        /// one never has two, however it is written.
+        #[test]
+        fn a_mailbox_and_its_folder_are_one_to_one(name in "[ -~]{1,62}", quoted in any::<u64>(), cased in any::<u64>()) {
+            let mut written = String::from("\"");
+            for (place, sign) in name.chars().enumerate() {
+                if matches!(sign, '"' | '\\') || quoted >> (place % 64) & 1 == 1 {
+                    written.push('\\');
+                }
+                let upper = cased >> (place % 64) & 1 == 1;
+                written.push(if upper { sign.to_ascii_uppercase() } else { sign });
+            }
+            written.push('"');
+            prop_assume!(written.len() <= 64);
+            let found = read(&format!("{written}@postman.local")).unwrap();
+            let folder = mailbox(&found.local).unwrap();
+            prop_assert!(is_harmless(&folder));
+            prop_assert_eq!(name_of(&folder), name.to_ascii_lowercase());
+            prop_assert_eq!(mailbox(&found.local), component(&name.to_ascii_lowercase()));
+        }
     }
 }

@@ -36,6 +36,12 @@ impl Lines {
         Self { held: Vec::new(), overlong: false, last: 0 }
     }
 
+    /// How many octets are held of a line whose end has not come.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.held.capacity()
+    }
+
     /// Takes octets up to the end of one line of at most `bytes_max` octets, CR LF included.
     /// Returns how many were taken, and the line where it was completed.
     pub fn take<'a>(&mut self, octets: &'a [u8], bytes_max: usize) -> (usize, Option<Line<'a>>) {

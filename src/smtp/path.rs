@@ -101,10 +101,14 @@ impl Domain {
         if DOMAIN.is_match(text) { Ok(Self::Name(text.to_owned())) } else { Err(PathError::Syntax) }
     }
 
-    /// The form in which domains compare: lower case. RFC 5321 2.4.
+    /// The form in which domains compare: lower case, and an IPv4 address that is mapped into
+    /// IPv6 is the IPv4 one. RFC 5321 2.4.
     #[must_use]
     pub fn folded(&self) -> String {
-        self.to_string().to_ascii_lowercase()
+        match self {
+            Self::Literal(address) => Self::Literal(address.to_canonical()).to_string().to_ascii_lowercase(),
+            other => other.to_string().to_ascii_lowercase(),
+        }
     }
 }
 
@@ -285,19 +289,15 @@ fn groups(side: &str) -> Option<Vec<u16>> {
 }
 
 fn ipv6(text: &str) -> Option<Ipv6Addr> {
-    let (head, tail) = if IPV6_FULL.is_match(text) {
-        (groups(text)?, Vec::new())
-    } else {
-        let parts = IPV6_COMP.captures(text)?;
-        let tail = parts.name("tail4").or(parts.name("tail"));
-        (groups(&parts["head"])?, groups(tail.map_or("", |tail| tail.as_str()))?)
-    };
-    let zeros = 8_usize.checked_sub(head.len() + tail.len())?;
-    // Written whole, or with "::" for two groups or more.
-    if zeros == 1 {
-        return None;
+    if IPV6_FULL.is_match(text) {
+        return <[u16; 8]>::try_from(groups(text)?).ok().map(Ipv6Addr::from);
     }
-    let mut address = head;
+    let parts = IPV6_COMP.captures(text)?;
+    let (head, tail) = (parts.name("head"), parts.name("tail4").or(parts.name("tail")));
+    let (mut address, tail) =
+        (groups(head.map_or("", |head| head.as_str()))?, groups(tail.map_or("", |tail| tail.as_str()))?);
+    // The "::" stands for two groups or more.
+    let zeros = 8_usize.checked_sub(address.len() + tail.len()).filter(|zeros| *zeros >= 2)?;
     address.extend(std::iter::repeat_n(0, zeros));
     address.extend(tail);
     <[u16; 8]>::try_from(address).ok().map(Ipv6Addr::from)
@@ -445,6 +445,8 @@ mod tests {
             "<a@[IPv6:1:2:3:4:5:6:7]>",
             "<a@[IPv6:1:2:3:4:5:6:7:8:9]>",
             "<a@[IPv6:1:2:3::4:5:1.2.3.4]>",
+            "<a@[IPv6:1:2:3:4:5::6:7:8]>",
+            "<a@[IPv6:1:2:3:4:5:6::1.2.3.4]>",
             "<a@[IPv6:12345::]>",
             "<a@[IPv6:fe80::1%eth0]>",
             "<a@[IPv6]>",

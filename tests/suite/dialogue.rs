@@ -25,7 +25,7 @@ use std::path::Path;
 use postman::config::Config;
 use postman::smtp::session::{Input, Verdict};
 
-use crate::rig::Peer;
+use crate::peer::Peer;
 
 /// One mailbox, `b`; nobody relays; small limits.
 const BASE: &[(&str, &str)] = &[

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use postman::smtp::session::Input;
 
 use crate::dialogue::{Act, Dialogue};
-use crate::rig::{Peer, Random, Server};
+use crate::peer::Peer;
+use crate::rig::{Random, Server};
 
 #[test]
 fn each_dialogue_goes_as_it_is_written_however_it_is_cut() {

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use postman::config::Config;
 use postman::smtp::session::Input;
 
-use crate::rig::{Peer, Server};
+use crate::peer::Peer;
+use crate::rig::Server;
 
 /// What a session says to these octets, without the greeting.
 fn said(config: &Config, octets: &str) -> String {

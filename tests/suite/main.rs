@@ -9,6 +9,10 @@
 //! - `dialogues`: sessions as the RFC writes them, cut in every way
 //! - `confinement`: who the server is, what it may reach, and what it hears
 //! - `limits`: each at its last good value and one past it
+//! - `grammar`: what is taken is what the RFC's own ABNF says, and what other parsers say
+//! - `smuggling`: nothing but CR LF dot CR LF ends a message
+//! - `bad_input`: the reply, the log line, and folders that stay as they were
+//! - `checks`: what the fuzzers check, run over their corpora
 //! - `session`: what it refuses, how it ends, that it moves only along the table
 //! - `server`: the acceptance scenarios over real sockets
 //! - `lettre`: a real client that is a crate
@@ -16,18 +20,24 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
+mod abnf;
+mod bad_input;
 mod boundaries;
+mod checks;
 mod cli;
 mod compiler;
 mod confinement;
 mod dialogue;
 mod dialogues;
+mod grammar;
 mod lettre;
 mod limits;
 mod machine;
 mod mutants;
+mod peer;
 mod picture;
 mod proof;
 mod rig;
 mod server;
 mod session;
+mod smuggling;

@@ -1,19 +1,13 @@
-//! The second peer: a session without a socket, and a server in a process of its own.
+//! A server in a process of its own, its client, and numbers that look random.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
-use postman::config::{Config, Users};
-use postman::smtp::envelope::Envelope;
-use postman::smtp::machine::BUILT;
-use postman::smtp::session::{Client, Input, Output, Question, Session, Step, Verdict};
 use tempfile::TempDir;
 
 /// Numbers that only look random: the same seed, the same numbers.
@@ -37,116 +31,6 @@ impl Random {
     /// A number from 0 to `end`, which is not among them.
     pub(crate) fn below(&mut self, end: usize) -> usize {
         usize::try_from(self.next() % end as u64).unwrap()
-    }
-}
-
-/// A session, with the users of its configuration and a store that takes all but where
-/// `verdicts` says otherwise. It holds the session to its contract.
-pub(crate) struct Peer {
-    pub(crate) session: Session,
-    users: Users,
-    /// What the session said and `take_reply` has not taken.
-    pub(crate) said: Vec<u8>,
-    /// The content of the message at hand.
-    pub(crate) content: Vec<u8>,
-    /// Whether a message is open.
-    pub(crate) draft: bool,
-    /// What the store was asked to make safe.
-    pub(crate) stored: Vec<Vec<u8>>,
-    pub(crate) envelopes: Vec<Envelope>,
-    pub(crate) steps: Vec<Step>,
-    pub(crate) refused: Vec<(String, u16)>,
-    pub(crate) questions: usize,
-    /// By the number of their question.
-    pub(crate) verdicts: BTreeMap<usize, Verdict>,
-    pub(crate) open: bool,
-}
-
-impl Peer {
-    /// A session that has greeted its client.
-    pub(crate) fn new(config: &Config) -> Self {
-        let address = [127, 0, 0, 1].into();
-        let may_relay = config.relay_from.iter().any(|network| network.contains(address));
-        let client = Client { id: "1".to_owned(), address, local: address, may_relay };
-        let session = Session::new(Arc::new(config.settings(&BUILT)), client);
-        let mut peer = Self {
-            session,
-            users: config.users.clone(),
-            said: Vec::new(),
-            content: Vec::new(),
-            draft: false,
-            stored: Vec::new(),
-            envelopes: Vec::new(),
-            steps: Vec::new(),
-            refused: Vec::new(),
-            questions: 0,
-            verdicts: BTreeMap::new(),
-            open: true,
-        };
-        peer.give(Input::Connect);
-        peer
-    }
-
-    pub(crate) fn give(&mut self, input: Input<'_>) {
-        let enhanced = self.session.shows_enhanced();
-        let mut asked = None;
-        let mut outputs = self.session.handle(input);
-        while let Some(output) = outputs.next() {
-            assert!(self.open, "an output after the end: {output:?}");
-            match output {
-                Output::Reply(reply) => reply.write(&mut self.said, enhanced),
-                Output::Ask(question) => {
-                    assert!(asked.replace(question).is_none(), "two questions at once");
-                }
-                Output::Open(envelope) => {
-                    assert!(!std::mem::replace(&mut self.draft, true), "a message within a message");
-                    self.envelopes.push(*envelope);
-                    self.content.clear();
-                }
-                Output::Content(content) => {
-                    assert!(self.draft && !content.is_empty(), "content without a message");
-                    self.content.extend_from_slice(content);
-                }
-                Output::Discard => {
-                    assert!(std::mem::replace(&mut self.draft, false), "no message to discard");
-                    self.content.clear();
-                }
-                Output::Step(step) => self.steps.push(step),
-                Output::Refused(line, code) => self.refused.push((line, code)),
-                Output::Close => self.open = false,
-            }
-        }
-        drop(outputs);
-        if matches!(input, Input::HangUp) || !self.open {
-            assert!(!self.draft && asked.is_none(), "an end that leaves something open");
-        }
-        if let Some(question) = asked {
-            let verdict = match question {
-                Question::Recipient(local) if !self.users.contains(&local) => Verdict::Unknown,
-                Question::Store => {
-                    assert!(std::mem::replace(&mut self.draft, false), "no message to store");
-                    self.stored.push(std::mem::take(&mut self.content));
-                    Verdict::Yes
-                }
-                _ => Verdict::Yes,
-            };
-            let verdict = self.verdicts.get(&self.questions).copied().unwrap_or(verdict);
-            self.questions += 1;
-            self.give(Input::Verdict(verdict));
-        }
-    }
-
-    /// The oldest reply that was not taken, whole.
-    pub(crate) fn take_reply(&mut self) -> Option<String> {
-        let mut end = 0;
-        for line in self.said.split_inclusive(|octet| *octet == b'\n') {
-            end += line.len();
-            if line.get(3) == Some(&b' ') {
-                break;
-            }
-        }
-        let reply: Vec<u8> = self.said.drain(..end).collect();
-        (end > 0).then(|| String::from_utf8(reply).unwrap())
     }
 }
 
@@ -285,6 +169,17 @@ impl Talk {
         }
         self.send(b"Subject: x\r\n\r\nx\r\n");
         self.say(".", "250");
+    }
+
+    /// All that comes until the server closes.
+    pub(crate) fn rest(&mut self) -> String {
+        let mut text = Vec::new();
+        self.reader.read_to_end(&mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    pub(crate) fn stream(&self) -> &TcpStream {
+        self.reader.get_ref()
     }
 
     pub(crate) fn is_closed(&mut self) -> bool {

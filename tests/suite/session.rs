@@ -4,7 +4,7 @@ use postman::config::Config;
 use postman::smtp::session::Input;
 use proptest::prelude::*;
 
-use crate::rig::Peer;
+use crate::peer::Peer;
 
 fn config() -> Config {
     Config { message_bytes_max: 100_000, ..Config::default() }

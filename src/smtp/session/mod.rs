@@ -112,6 +112,17 @@ impl Session {
         self.settings.machine.offers("ENHANCEDSTATUSCODES")
     }
 
+    /// How many octets the session holds of what the client sent: the line at hand, octets not
+    /// yet looked at, the envelope. Content is none of them.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let path = |mailbox: &Mailbox| mailbox.local.as_str().len() + mailbox.domain.folded().len();
+        let recipients: usize = self.recipients.iter().map(|recipient| path(&recipient.mailbox)).sum();
+        let sender = self.sender.as_ref().and_then(|sender| sender.0.as_ref()).map_or(0, path);
+        let helo = self.helo.as_ref().map_or(0, |(name, _)| name.len());
+        self.lines.held_bytes() + self.unread.capacity() + recipients + sender + helo
+    }
+
     /// Takes one input. Take the outputs until there are none before the next; octets that
     /// were not yet looked at when a question is asked are kept for later.
     pub fn handle<'a>(&'a mut self, input: Input<'a>) -> Outputs<'a> {

@@ -1,0 +1,250 @@
+//! What the fuzzers check, each a function of any octets that panics where something is wrong.
+//! `cargo fuzz` calls them with what it finds, `cargo test` with the corpora.
+
+use postman::autofsm;
+use postman::config::Config;
+use postman::smtp::command;
+use postman::smtp::framer::{Content, Line, Lines, Run};
+use postman::smtp::path::{Domain, ForwardPath, PATH_BYTES_MAX, ReversePath};
+use postman::smtp::session::{Input, Verdict};
+use postman::smtp::vocabulary::VOCABULARY;
+
+use crate::peer::Peer;
+
+pub(crate) type Check = fn(&[u8]);
+
+/// Every check, by the name of its target.
+pub(crate) const ALL: &[(&str, Check)] = &[
+    ("command", command),
+    ("configuration", configuration),
+    ("definition", definition),
+    ("framer", framer),
+    ("path", path),
+    ("session", session),
+];
+
+/// The octets after the first, cut in pieces whose length the first tells.
+fn pieces(data: &[u8]) -> (&[u8], impl Iterator<Item = &[u8]>) {
+    let (first, text) = data.split_first().unwrap_or((&0, &[]));
+    (text, text.chunks(1 + usize::from(*first)))
+}
+
+/// Lines and content against the plainest reading of the RFC.
+pub(crate) fn framer(data: &[u8]) {
+    const MAX: usize = 40;
+    let (text, cut) = pieces(data);
+
+    let mut content = Content::new();
+    let (mut kept, mut ended, mut taken_in_all) = (Vec::new(), false, 0);
+    for piece in cut {
+        let mut rest = piece;
+        while !ended && !rest.is_empty() {
+            let (taken, run) = content.take(rest);
+            assert!(taken > 0 || run == Run::HeldCr, "no progress");
+            match run {
+                Run::Octets(range) => kept.extend_from_slice(&rest[range]),
+                Run::HeldCr => kept.push(b'\r'),
+                Run::End => ended = true,
+            }
+            taken_in_all += taken;
+            rest = &rest[taken..];
+        }
+    }
+    let mut whole = b"\r\n".to_vec();
+    whole.extend_from_slice(text);
+    let end = whole.windows(5).position(|window| window == b"\r\n.\r\n");
+    assert_eq!(ended, end.is_some());
+    let body = end.map_or(&whole[..], |end| &whole[..end + 2]);
+    let mut expected = Vec::new();
+    for (place, octet) in body.iter().enumerate().skip(2) {
+        if !(*octet == b'.' && body[..place].ends_with(b"\r\n")) {
+            expected.push(*octet);
+        }
+    }
+    if let Some(end) = end {
+        assert_eq!((kept, taken_in_all), (expected, end + 5 - 2));
+    } else {
+        // A CR behind the dot that begins a line may be the end's.
+        let held = usize::from(body.ends_with(b"\r\n.\r"));
+        assert_eq!(kept, expected[..expected.len() - held]);
+    }
+
+    let (_, cut) = pieces(data);
+    let mut lines = Lines::new();
+    let mut expected = text.split_inclusive(|octet| *octet == b'\n').filter(|line| line.ends_with(b"\n"));
+    for piece in cut {
+        let mut rest = piece;
+        while !rest.is_empty() {
+            let (taken, line) = lines.take(rest, MAX);
+            assert!(taken > 0, "no progress");
+            rest = &rest[taken..];
+            let Some(line) = line else { continue };
+            let raw = expected.next().expect("a line that nobody sent");
+            let (long, bare) = (raw.len() > MAX, !raw.ends_with(b"\r\n"));
+            match line {
+                Line::Whole(text) => assert!(!long && !bare && *text == raw[..raw.len() - 2]),
+                Line::BareLf(text) => assert!(bare && raw.starts_with(&text)),
+                Line::TooLong(text) => assert!(long && !bare && raw.starts_with(&text)),
+            }
+        }
+    }
+    assert_eq!(expected.next(), None, "a line was lost");
+}
+
+/// A command's parts are parts of its line, and what was read writes itself so that it reads
+/// as the same.
+pub(crate) fn command(data: &[u8]) {
+    let Ok(line) = std::str::from_utf8(data) else { return };
+    let _ = command::is_http(line);
+    let Some(words) = command::split(line) else { return };
+    assert!(line.starts_with(words.verb) && line.contains(words.argument));
+    if let Ok(mail) = command::mail(words.argument, |_| true) {
+        let again = command::mail(&format!("FROM:<{}>", mail.sender), |_| false).expect("what was read can be read");
+        assert_eq!(again.sender, mail.sender);
+    }
+    if let Ok(recipient) = command::rcpt(words.argument) {
+        let text = match &recipient {
+            ForwardPath::Postmaster => "postmaster".to_owned(),
+            ForwardPath::Mailbox(mailbox) => mailbox.to_string(),
+        };
+        assert_eq!(command::rcpt(&format!("TO:<{text}>")), Ok(recipient));
+    }
+    for strict in [false, true] {
+        if let Ok(name) = command::helo(words.argument, strict) {
+            assert!(name.len() <= 255 && name.bytes().all(|octet| octet.is_ascii_graphic()));
+        }
+    }
+    let _ = command::vrfy(words.argument, &Domain::Name("postman.local".to_owned()));
+}
+
+/// What is read as an address is printable, bounded, and reads as the same again.
+pub(crate) fn path(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(domain) = Domain::parse(text) {
+        let shown = domain.to_string();
+        assert!(shown.bytes().all(|octet| octet.is_ascii_graphic()));
+        assert_eq!(Domain::parse(&shown), Ok(domain));
+    }
+    if let Ok(path) = ReversePath::parse(text) {
+        let shown = format!("<{path}>");
+        assert!(text.len() <= PATH_BYTES_MAX && shown.bytes().all(|octet| matches!(octet, b' '..=b'~')));
+        // What is shorter written whole is longer: `::` and quotes.
+        if shown.len() <= PATH_BYTES_MAX {
+            assert_eq!(ReversePath::parse(&shown), Ok(path));
+        }
+    }
+    let _ = ForwardPath::parse(text);
+}
+
+/// A configuration is used, or refused in one line with its place.
+pub(crate) fn configuration(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Err(error) = Config::parse(text) {
+        assert!(!error.is_empty() && !error.contains('\n'), "{error}");
+        let mut place = error.split(':').map(str::parse::<usize>);
+        assert!(matches!((place.next(), place.next()), (Some(Ok(1..)), Some(Ok(1..)))), "{error}");
+    }
+}
+
+/// A definition compiles, or has diagnostics; they render; what compiled can be written.
+pub(crate) fn definition(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    for vocabulary in [None, Some(&VOCABULARY)] {
+        let compiled = autofsm::compile(text, vocabulary);
+        let shown = autofsm::render(&compiled.diagnostics, "x.def", text);
+        assert_eq!(shown.is_empty(), compiled.diagnostics.is_empty());
+        match compiled.definition {
+            None => assert!(!compiled.diagnostics.is_empty(), "refused without a word"),
+            Some(definition) => {
+                assert_eq!(definition.cells.len(), definition.states.len() * definition.events.len());
+                if vocabulary.is_some() {
+                    assert!(!autofsm::rust(&definition, &VOCABULARY, "x.def").is_empty());
+                }
+            }
+        }
+    }
+}
+
+const SAID: [&str; 16] = [
+    "EHLO x\r\n",
+    "HELO x\r\n",
+    "MAIL FROM:<a@x.org>\r\n",
+    "MAIL FROM:<> SIZE=9 BODY=7BIT\r\n",
+    "RCPT TO:<b@postman.local>\r\n",
+    "RCPT TO:<nobody@postman.local>\r\n",
+    "RCPT TO:<Postmaster>\r\n",
+    "RCPT TO:<a@other.server>\r\n",
+    "DATA\r\n",
+    "\r\n.\r\n",
+    "RSET\r\n",
+    "VRFY b\r\n",
+    "HELP\r\n",
+    "x\r\n",
+    "Received: x\r\n",
+    "NOOP\r\n",
+];
+
+/// A list of operations: an octet says which, the next ones what. The peer holds the session to
+/// its contract: the state moves only along a cell, each command has one reply, memory has its
+/// bound, and a transaction that was dropped leaves no open message.
+pub(crate) fn session(data: &[u8]) {
+    let mut rest = data.iter().copied();
+    let setup = rest.next().unwrap_or(0);
+    let text = format!(
+        "(users: Listed([\"b\"]), relay_from: [{}], vrfy: {}, bare_newline: {}, errors_max: 5, line_bytes_max: 512,
+          message_bytes_max: 65536, recipients_max: 100)",
+        if setup & 1 == 0 { "" } else { "\"127.0.0.1\"" },
+        if setup & 2 == 0 { "Vague" } else { "Honest" },
+        if setup & 4 == 0 { "Refuse" } else { "Keep" },
+    );
+    let mut peer = Peer::new(&Config::parse(&text).expect("a configuration"));
+    while let (true, Some(operation)) = (peer.open, rest.next()) {
+        match operation {
+            0..=15 => peer.give(Input::Octets(SAID[usize::from(operation)].as_bytes())),
+            16 => {
+                let verdict = match rest.next().unwrap_or(0) % 5 {
+                    0 => Verdict::Yes,
+                    1 => Verdict::Unknown,
+                    2 => Verdict::Full,
+                    3 => Verdict::Busy,
+                    _ => Verdict::Broken,
+                };
+                peer.verdicts.insert(peer.questions, verdict);
+            }
+            17 => peer.give(Input::Silence),
+            18 => peer.give(Input::Stop),
+            19 => peer.give(Input::HangUp),
+            20 => {
+                // The same, many times: an over-long line, a big message, a full envelope.
+                let (times, octet) = (rest.next().unwrap_or(0), rest.next().unwrap_or(b'x'));
+                peer.give(Input::Octets(&vec![octet; usize::from(times) * 300]));
+            }
+            21 => {
+                // Pipelined, in one input.
+                let count = usize::from(rest.next().unwrap_or(0));
+                let said: String = rest.by_ref().take(count).map(|octet| SAID[usize::from(octet) % 16]).collect();
+                peer.give(Input::Octets(said.as_bytes()));
+            }
+            _ => {
+                let count = usize::from(operation) - 21;
+                let octets: Vec<u8> = rest.by_ref().take(count).collect();
+                peer.give(Input::Octets(&octets));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_corpora_of_the_fuzzers_pass_their_checks() {
+    for (name, check) in ALL {
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+        let mut count = 0;
+        for entry in std::fs::read_dir(&folder).expect("a corpus") {
+            let path = entry.expect("an entry").path();
+            println!("{}", path.display());
+            check(&std::fs::read(path).expect("a seed"));
+            count += 1;
+        }
+        assert!(count >= 5, "{name}: {count} seeds");
+    }
+}
