@@ -15,8 +15,8 @@ use crate::logging::escape;
 use crate::maildir::{Draft, Failure, Fill};
 use crate::smtp::session::{Client, Input, Output, Question, Session, Verdict};
 
-/// How much is read at once: lines, and content.
-const LINE_READ_BYTES: usize = 4 * 1024;
+/// How much is read at once: little, and more while content fills it.
+const READ_BYTES: usize = 8 * 1024;
 const CONTENT_READ_BYTES: usize = 64 * 1024;
 /// A closing server waits so long for the client to read the last reply, in milliseconds.
 const LINGER_MS: u64 = 500;
@@ -35,6 +35,7 @@ struct Connection<'a> {
     since: u64,
     reads_content: bool,
     refused: u32,
+    read_bytes: usize,
     id: String,
     session: Session,
     draft: Option<Draft>,
@@ -54,32 +55,22 @@ pub(super) async fn serve(shared: &Shared, stream: &Async<TcpStream>, client: Cl
         waiter,
         reads_content: false,
         refused: 0,
+        read_bytes: READ_BYTES,
         id: client.id.clone(),
         session: Session::new(shared.settings.clone(), client),
         draft: None,
         about: String::new(),
         out: Vec::new(),
     };
-    if !connection.give(Input::Connect).await? {
-        return Ok(());
-    }
+    // The work is boxed: it needs more room than a wait, and most clients wait.
+    let mut go_on = Box::pin(connection.give(Input::Connect)).await?;
     let mut stopping = false;
-    loop {
-        let go_on = match connection.wait(stopping).await {
-            Ended::Late => connection.give(Input::Silence).await?,
-            Ended::Stop => {
-                stopping = true;
-                connection.give(Input::Stop).await?
-            }
-            Ended::Done(ready) => {
-                ready?;
-                connection.read().await?
-            }
-        };
-        if !go_on {
-            return Ok(());
-        }
+    while go_on {
+        let ended = connection.wait(stopping).await;
+        stopping = stopping || matches!(ended, Ended::Stop);
+        go_on = Box::pin(connection.work(ended)).await?;
     }
+    Ok(())
 }
 
 impl Connection<'_> {
@@ -101,9 +92,19 @@ impl Connection<'_> {
         self.waiter.until(deadline, !stopping, self.stream.readable()).await
     }
 
+    async fn work(&mut self, ended: Ended<io::Result<()>>) -> io::Result<bool> {
+        match ended {
+            Ended::Late => self.give(Input::Silence).await,
+            Ended::Stop => self.give(Input::Stop).await,
+            Ended::Done(ready) => {
+                ready?;
+                self.read().await
+            }
+        }
+    }
+
     async fn read(&mut self) -> io::Result<bool> {
-        let size = if self.session.reads_content() { CONTENT_READ_BYTES } else { LINE_READ_BYTES };
-        let mut octets = vec![0; size];
+        let mut octets = vec![0; self.read_bytes];
         let taken = match self.stream.get_ref().read(&mut octets) {
             Ok(0) => {
                 self.give(Input::HangUp).await?;
@@ -115,6 +116,8 @@ impl Connection<'_> {
             }
             Err(error) => return Err(error),
         };
+        let filled = self.reads_content && taken == octets.len();
+        self.read_bytes = if filled { CONTENT_READ_BYTES } else { READ_BYTES };
         #[cfg(test)]
         assert!(!octets.starts_with(b"PANIC"), "the test asked for it");
         self.give(Input::Octets(octets.get(..taken).unwrap_or_default())).await
@@ -133,7 +136,7 @@ impl Connection<'_> {
         if reads_content != self.reads_content {
             (self.reads_content, self.since) = (reads_content, self.waiter.now());
         }
-        if closing {
+        if closing && !self.is_quit() {
             self.linger().await;
         }
         Ok(!closing)
@@ -251,23 +254,31 @@ impl Connection<'_> {
         sent
     }
 
+    /// Whether the client has said its last word, so that no octets can come that nobody reads.
+    fn is_quit(&self) -> bool {
+        self.session.position().is_final()
+            && match self.stream.get_ref().read(&mut [0]) {
+                Ok(taken) => taken == 0,
+                Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+            }
+    }
+
     /// Closes so that the last reply arrives: octets that nobody read would reset it away.
     async fn linger(&self) {
         if self.stream.get_ref().shutdown(Shutdown::Write).is_err() {
             return;
         }
-        let drain = async {
-            let mut octets = [0; 1024];
-            while self.stream.readable().await.is_ok() {
-                match self.stream.get_ref().read(&mut octets) {
-                    Ok(0) => return,
-                    Err(error) if error.kind() != io::ErrorKind::WouldBlock => return,
-                    _ => {}
-                }
-            }
-        };
+        let drain = async { while self.stream.readable().await.is_ok() && !is_over(self.stream.get_ref()) {} };
         let end = self.waiter.now() + LINGER_MS;
         self.waiter.until(Deadline { usual: end, pressed: end }, false, drain).await;
+    }
+}
+
+/// Reads what nobody wants. Whether the client has closed, too.
+fn is_over(mut stream: &TcpStream) -> bool {
+    match stream.read(&mut [0; 1024]) {
+        Ok(taken) => taken == 0,
+        Err(error) => error.kind() != io::ErrorKind::WouldBlock,
     }
 }
 

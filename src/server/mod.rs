@@ -36,6 +36,9 @@ use admission::{Admission, Caps};
 use door::Door;
 use watch::Watch;
 
+/// So many file descriptors are the store's at most: for commits and spools.
+const STORE_DESCRIPTORS: u64 = 4096;
+
 /// The stack of a worker, in octets: said here, so that the environment does not say it.
 const STACK_BYTES: usize = 2 << 20;
 
@@ -209,7 +212,7 @@ async fn serve_client(shared: Arc<Shared>, stream: TcpStream, address: IpAddr, n
     log::info!("{id} connect client={address}");
     let local = stream.get_ref().local_addr().map_or(address, |local| local.ip());
     let client = Client { id: id.clone(), address, local, may_relay: shared.may_relay(address) };
-    match guard::guard(&id, connection::serve(&shared, &stream, client)).await {
+    match guard::guard(&id, Box::pin(connection::serve(&shared, &stream, client))).await {
         Some(Ok(())) => log::info!("{id} disconnect"),
         Some(Err(error)) => log::info!("{id} disconnect error=\"{error}\""),
         None => {
@@ -236,8 +239,8 @@ fn options(config: &Config) -> Options {
     }
 }
 
-/// The cap on all connections: the configured one, or what the descriptors allow. The other
-/// half of them is the store's.
+/// The cap on all connections: the configured one, or what the descriptors allow. Half of them,
+/// but no more than it can use, is the store's.
 fn connections_max(config: &Config) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
@@ -246,7 +249,7 @@ fn connections_max(config: &Config) -> usize {
         log::warn!("cannot raise the limit of file descriptors: {error}");
     }
     let Some(descriptors) = getrlimit(Resource::Nofile).current else { return config.connections_max };
-    let most = usize::try_from(descriptors / 2).unwrap_or(usize::MAX);
+    let most = usize::try_from(descriptors - (descriptors / 2).min(STORE_DESCRIPTORS)).unwrap_or(usize::MAX);
     if most < config.connections_max {
         log::warn!(
             "connections_max is {} and is held to {most}: {descriptors} file descriptors",
