@@ -9,6 +9,7 @@
 //! act upon, as a [`Vocabulary`].
 
 mod diagnostic;
+mod diff;
 mod expression;
 mod fitting;
 mod lexer;
@@ -21,6 +22,7 @@ mod served;
 mod show;
 
 pub use diagnostic::{Diagnostic, Severity, place, render};
+pub use diff::{Change, Difference, diff};
 pub use picture::{dot, mermaid, svg};
 pub use rust::rust;
 pub use show::{json, table};

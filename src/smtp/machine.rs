@@ -133,11 +133,19 @@ impl Machine {
         u16::try_from(index).ok().map(EventId)
     }
 
-    /// The event that a verb means: the framer's own two are no commands.
+    /// The event that a verb means. The framer's own two are no commands, and an event that no
+    /// state accepts is none either.
     #[must_use]
     pub fn command(&self, verb: &str) -> Option<EventId> {
         let is_framers = [VOCABULARY.content, VOCABULARY.end].iter().any(|name| verb.eq_ignore_ascii_case(name));
-        if is_framers { None } else { self.event(verb) }
+        let event = if is_framers { None } else { self.event(verb) };
+        event.filter(|event| self.actions(*event).next().is_some())
+    }
+
+    /// What an event brings about in the states that accept it.
+    pub fn actions(&self, event: EventId) -> impl Iterator<Item = Action> {
+        let width = self.events.len().max(1);
+        self.cells.iter().skip(usize::from(event.0)).step_by(width).flatten().map(|cell| cell.action)
     }
 
     /// The commands, in the order of their declaration.

@@ -6,6 +6,7 @@
 //! - `mutants`: the project's definition, broken in every small way
 //! - `proof`: never and always, against a naive search
 //! - `picture`: definitions as pictures
+//! - `diff`: what a client could notice between two definitions
 //! - `dialogues`: sessions as the RFC writes them, cut in every way
 //! - `confinement`: who the server is, what it may reach, and what it hears
 //! - `limits`: each at its last good value and one past it
@@ -30,6 +31,7 @@ mod confinement;
 mod dialogue;
 mod dialogues;
 mod grammar;
+mod diff;
 mod lettre;
 mod limits;
 mod machine;

@@ -12,6 +12,7 @@ use crate::smtp::machine::BUILT;
 use crate::smtp::vocabulary::VOCABULARY;
 
 mod check;
+mod diff;
 mod picture;
 
 const BUILT_SOURCE: &str = include_str!("../../../smtp-states.def");
@@ -28,6 +29,8 @@ pub(super) enum Fsm {
     Svg(File),
     /// Say what is wrong with the definition.
     Check(check::Check),
+    /// Say what a client could notice between two definitions: exit 0 nothing, 1 something.
+    Diff(diff::Diff),
 }
 
 #[derive(Args)]
@@ -50,16 +53,14 @@ pub(super) fn run(command: &Fsm) -> Result<(), End> {
         Fsm::Mermaid(file) => picture::picture(file, autofsm::mermaid),
         Fsm::Svg(file) => picture::svg(file),
         Fsm::Check(options) => check::check(options),
+        Fsm::Diff(options) => diff::diff(options),
     }
 }
 
 /// Compiles a definition, or says what is wrong with it. The flag says whether it was checked
 /// as one to be served: by default one is that gives a reply anywhere.
 fn definition(file: &File) -> Result<(Definition, bool), End> {
-    let (name, source) = match &file.path {
-        None => (BUILT.source.to_owned(), BUILT_SOURCE.to_owned()),
-        Some(path) => (path.display().to_string(), read(path)?),
-    };
+    let Source { name, text: source } = source(file.path.as_deref())?;
     let Compilation { definition, mut diagnostics } = autofsm::compile(&source, None);
     let answers =
         definition.as_ref().is_some_and(|found| found.cells.iter().flatten().any(|cell| cell.reply.is_some()));
@@ -70,6 +71,19 @@ fn definition(file: &File) -> Result<(Definition, bool), End> {
     }
     let _ = io::stderr().write_all(autofsm::render(&diagnostics, &name, &source).as_bytes());
     found.map(|definition| (definition, served)).ok_or(End::Findings)
+}
+
+/// A definition's text, and the name to show with its places.
+struct Source {
+    name: String,
+    text: String,
+}
+
+fn source(path: Option<&Path>) -> Result<Source, End> {
+    Ok(match path {
+        None => Source { name: BUILT.source.to_owned(), text: BUILT_SOURCE.to_owned() },
+        Some(path) => Source { name: path.display().to_string(), text: read(path)? },
+    })
 }
 
 /// The most that a definition may have, in octets.

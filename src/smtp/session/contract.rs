@@ -39,6 +39,28 @@ pub struct Settings {
     pub received_max: usize,
 }
 
+impl Settings {
+    /// The least that RFC 5321 4.5.3.1 asks for, where it asks; lenient where it leaves a choice.
+    #[must_use]
+    pub fn new(machine: &'static Machine, domain: Domain) -> Self {
+        Self {
+            machine,
+            domain,
+            strict_helo: false,
+            refuse_bare_newline: true,
+            verify_honestly: false,
+            line_bytes_max: 2048,
+            message_bytes_max: 65_536,
+            recipients_max: 100,
+            errors_max: 20,
+            commands_max: usize::MAX,
+            recipients_per_session_max: usize::MAX,
+            header_bytes_max: 65_536,
+            received_max: 100,
+        }
+    }
+}
+
 /// Who is on the other end.
 #[derive(Clone, Debug)]
 pub struct Client {

@@ -1,0 +1,145 @@
+//! What a client could notice between two definitions: behaviour, not lines of text.
+//!
+//! Both machines are deterministic, so one walk over pairs of states, from both `init`s along the
+//! events that both accept, meets every run. Where no pair differs, the two are equal for every
+//! run, whatever their states are called; by breadth the walk finds the shortest run to each
+//! difference.
+
+use std::collections::{HashSet, VecDeque};
+
+use super::{Cell, Definition, Span, normal, same_name};
+
+/// How two definitions differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Change {
+    /// The old one accepts the event here, the new one does not.
+    Gone,
+    /// The new one accepts the event here, the old one does not.
+    New,
+    /// Both accept it, and do something else.
+    Action,
+    /// Both accept it, and answer otherwise.
+    Reply,
+    /// Behind it one has ended, and the other goes on.
+    End,
+    /// The event has another syntax in HELP and 501.
+    Syntax,
+    /// The list of keywords is another.
+    Keywords,
+}
+
+/// One difference, with the shortest run that shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// How they differ.
+    pub change: Change,
+    /// The events that lead there.
+    pub run: Vec<String>,
+    /// The event after which the difference shows; none for the keywords.
+    pub event: Option<String>,
+    /// The old definition's cell, where there is one.
+    pub old: Option<Cell>,
+    /// The new definition's cell, where there is one.
+    pub new: Option<Cell>,
+}
+
+/// A pair of states, with the pair and the event before it.
+struct Pair {
+    old: usize,
+    new: usize,
+    before: Option<(usize, usize)>,
+}
+
+/// All differences; none means that no client can notice any.
+#[must_use]
+pub fn diff(old: &Definition, new: &Definition) -> Vec<Difference> {
+    let mut found = whole(old, new);
+    // Each event of either, by its number in both; a name that one lacks is a cell that it lacks.
+    let number = |events: &Definition, name: &str| events.events.iter().position(|event| same_name(&event.name, name));
+    let mut names: Vec<&str> = old.events.iter().map(|event| event.name.as_str()).collect();
+    names.extend(new.events.iter().map(|event| event.name.as_str()).filter(|name| number(old, name).is_none()));
+    let events: Vec<_> = names.iter().map(|name| (number(old, name), number(new, name))).collect();
+
+    let mut pairs = vec![Pair { old: 0, new: 0, before: None }];
+    let mut known = HashSet::from([(0, 0)]);
+    let mut open = VecDeque::from([0]);
+    // One edit of a row for several states is one difference.
+    let mut said: HashSet<(Change, usize, Option<Span>, Option<Span>)> = HashSet::new();
+    while let Some(at) = open.pop_front() {
+        for (event, (of_old, of_new)) in events.iter().enumerate() {
+            let one = of_old.and_then(|event| old.cell(pairs[at].old, event));
+            let other = of_new.and_then(|event| new.cell(pairs[at].new, event));
+            for change in changes(old, new, one, other) {
+                if said.insert((change, event, one.map(|cell| cell.block), other.map(|cell| cell.block))) {
+                    found.push(Difference {
+                        change,
+                        run: run(&pairs, &names, at),
+                        event: Some(names[event].to_owned()),
+                        old: one.cloned(),
+                        new: other.cloned(),
+                    });
+                }
+            }
+            // Where only one has ended there is nothing more to compare.
+            if let (Some(one), Some(other)) = (one, other)
+                && ends(old, one) == ends(new, other)
+                && known.insert((one.next, other.next))
+            {
+                pairs.push(Pair { old: one.next, new: other.next, before: Some((at, event)) });
+                open.push_back(pairs.len() - 1);
+            }
+        }
+    }
+    found
+}
+
+fn ends(definition: &Definition, cell: &Cell) -> bool {
+    cell.next + 1 == definition.states.len()
+}
+
+fn changes(old: &Definition, new: &Definition, one: Option<&Cell>, other: Option<&Cell>) -> Vec<Change> {
+    let (one, other) = match (one, other) {
+        (None, None) => return Vec::new(),
+        (Some(_), None) => return vec![Change::Gone],
+        (None, Some(_)) => return vec![Change::New],
+        (Some(one), Some(other)) => (one, other),
+    };
+    let word = |cell: &Cell| cell.action.as_deref().map(normal);
+    [
+        (word(one) != word(other), Change::Action),
+        (one.reply != other.reply, Change::Reply),
+        (ends(old, one) != ends(new, other), Change::End),
+    ]
+    .into_iter()
+    .filter_map(|(differs, change)| differs.then_some(change))
+    .collect()
+}
+
+/// What differs in no one state: what EHLO offers, and how commands are written.
+fn whole(old: &Definition, new: &Definition) -> Vec<Difference> {
+    let of = |change, event| Difference { change, run: Vec::new(), event, old: None, new: None };
+    let mut found = Vec::new();
+    let keywords = |definition: &Definition| -> Vec<String> {
+        definition.keywords.iter().map(|word| word.to_ascii_uppercase()).collect()
+    };
+    if keywords(old) != keywords(new) {
+        found.push(of(Change::Keywords, None));
+    }
+    for event in &old.events {
+        let other = new.events.iter().find(|other| same_name(&other.name, &event.name));
+        if other.is_some_and(|other| other.display != event.display) {
+            found.push(of(Change::Syntax, Some(event.name.clone())));
+        }
+    }
+    found
+}
+
+fn run(pairs: &[Pair], names: &[&str], mut at: usize) -> Vec<String> {
+    let mut run = Vec::new();
+    while let Some((before, event)) = pairs[at].before {
+        run.push(names[event].to_owned());
+        at = before;
+    }
+    run.reverse();
+    run
+}

@@ -1,0 +1,193 @@
+//! `fsm diff`: what a client could notice, no more and no less.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::process::Command;
+
+use postman::autofsm::{Change, Definition, compile, diff};
+use proptest::prelude::*;
+
+const SOURCE: &str = include_str!("../../smtp-states.def");
+const EVENTS: [&str; 3] = ["A", "B", "C"];
+
+fn edited(edits: &[(&str, &str)]) -> String {
+    edits.iter().fold(SOURCE.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "the definition has no `{from}`");
+        text.replace(from, to)
+    })
+}
+
+fn run(old: &str, new: &str) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let paths = [("old.def", old), ("new.def", new)].map(|(name, text)| {
+        fs::write(folder.path().join(name), text).unwrap();
+        name
+    });
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postman"));
+    let output = command.args(["fsm", "diff"]).args(paths).current_dir(folder.path()).output().unwrap();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap())
+}
+
+#[test]
+fn names_of_states_order_of_rows_and_comments_make_no_difference() {
+    for edits in [
+        &[("client_init", "greeted")][..],
+        &[("the sender is known", "MAIL was accepted")],
+        // Two states that behave alike are one to a client.
+        &[
+            ("client_init,         /*", "client_init, again,  /*"),
+            ("tev = END;  next = client_init;", "tev = END;  next = again;"),
+            ("tst = init, client_init;", "tst = init, client_init, again;"),
+            ("tst = client_init;  ", "tst = client_init, again;  "),
+            ("tst = init, client_init, begin", "tst = init, client_init, again, begin"),
+        ],
+    ] {
+        let (code, said) = run(SOURCE, &edited(edits));
+        assert_eq!((code, said.starts_with("equal: ")), (Some(0), true), "{said}");
+    }
+}
+
+#[test]
+fn each_difference_is_shown_by_the_shortest_dialogue_and_both_answers() {
+    for (edits, expected) in [
+        (
+            &[("reply = '502 5.5.1 No lists here'", "reply = 250")][..],
+            "EXPN is answered otherwise\n   C: EXPN\n  old: 502 5.5.1 No lists here      old.def:",
+        ),
+        (
+            &[("tst = begin_transaction, transaction;  tev = RCPT;", "tst = begin_transaction;  tev = RCPT;")],
+            "RCPT is no longer accepted\n   C: HELO\n   C: MAIL\n   C: RCPT\n   C: RCPT\n  old: 250 2.1.5",
+        ),
+        (
+            &[("tst = begin_transaction, transaction;  tev = RCPT;", "tst = begin_transaction;  tev = RCPT;")],
+            "  new: 503 5.5.1 RCPT not now; expected HELO, EHLO, DATA",
+        ),
+        (
+            &[("ttype = verify; ", "ttype = answer; ")],
+            "VRFY does something else\n   C: VRFY\n  old: verify, to init, 252",
+        ),
+        (&[(", SIZE,", ",")], "  new: PIPELINING 8BITMIME ENHANCEDSTATUSCODES"),
+        (&[("\"NOOP [text]\"", "\"NOOP\"")], "NOOP is shown otherwise in HELP\n  old: NOOP [text]\n  new: NOOP\n"),
+    ] {
+        let (code, said) = run(SOURCE, &edited(edits));
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(expected), "expected\n{expected}\ngot\n{said}");
+    }
+}
+
+#[test]
+fn what_cannot_be_compared_is_exit_code_2() {
+    let (code, said) = run(SOURCE, &SOURCE.replace("tev = RCPT;", "tev = RCTP;"));
+    assert_eq!(code, Some(2));
+    assert!(said.contains("did you mean `RCPT`?") && said.contains("cannot compare new.def: it has errors"), "{said}");
+}
+
+/// For each state (init, s1, s2) and event: the action's number and where it leads (3 is done).
+type Cells = Vec<Vec<Option<(u8, usize)>>>;
+
+fn cells() -> impl Strategy<Value = Cells> {
+    let cell = prop::option::weighted(0.7, (0..2_u8, 0..4_usize));
+    prop::collection::vec(prop::collection::vec(cell, 3), 3)
+}
+
+fn definition(cells: &Cells) -> Definition {
+    let mut text = "AutoGen Definitions fsm;\nstate = s1, s2;\nevent = A, B, C;\n".to_owned();
+    for (state, row) in cells.iter().enumerate() {
+        for (event, cell) in row.iter().enumerate() {
+            if let Some((action, next)) = cell {
+                let (from, to) = (["init", "s1", "s2"][state], ["init", "s1", "s2", "done"][*next]);
+                let event = EVENTS[event];
+                let _ =
+                    writeln!(text, "transition = {{ tst = {from}; tev = {event}; next = {to}; ttype = a{action}; }};");
+            }
+        }
+    }
+    compile(&text, None).definition.unwrap()
+}
+
+/// All runs up to a length, one by one: the first that tells the two apart.
+fn shortest(one: &Cells, other: &Cells, states: (usize, usize), left: usize) -> Option<usize> {
+    if (states.0 == 3) != (states.1 == 3) {
+        return Some(0);
+    }
+    if states.0 == 3 || left == 0 {
+        return None;
+    }
+    (0..3)
+        .filter_map(|event| match (one[states.0][event], other[states.1][event]) {
+            (None, None) => None,
+            (Some((action, _)), Some((other_action, _))) if action != other_action => Some(1),
+            (Some((_, next)), Some((_, other_next))) => {
+                // That one has ended shows with the event that led there.
+                shortest(one, other, (next, other_next), left - 1).map(|length| length + 1)
+            }
+            _ => Some(1),
+        })
+        .min()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(400) })]
+
+    #[test]
+    fn the_verdict_is_that_of_all_runs_one_by_one(one in cells(), other in cells(), same: bool) {
+        let other = if same { one.clone() } else { other };
+        let found = diff(&definition(&one), &definition(&other));
+        // Two machines of n and m states that differ do so within n + m events.
+        let expected = shortest(&one, &other, (0, 0), 8);
+        let got = found.iter().map(|difference| difference.run.len() + 1).min();
+        prop_assert_eq!(got, expected, "{:?}", found);
+    }
+}
+
+#[test]
+fn a_difference_names_the_change() {
+    let change = |edits: &[(&str, &str)]| {
+        // Without the properties, which such edits would break.
+        let rows = |text: &str| text.split("\nnever =").next().unwrap().to_owned();
+        let (old, new) = (compile(&rows(SOURCE), None), compile(&rows(&edited(edits)), None));
+        let found = diff(&old.definition.unwrap(), &new.definition.unwrap());
+        found.into_iter().map(|difference| difference.change).collect::<Vec<_>>()
+    };
+    assert_eq!(change(&[]), []);
+    assert_eq!(change(&[("reply = 354;", "reply = 355;")]), [Change::Reply]);
+    assert_eq!(change(&[("tev = QUIT; next = done;", "tev = QUIT; next = init;")]), [Change::End]);
+}
+
+/// The commands that the README shows, run as they stand there.
+#[test]
+fn git_shows_what_an_edit_did_as_the_readme_says() {
+    if Command::new("git").arg("--version").output().is_err() {
+        assert!(std::env::var_os("POSTMAN_REQUIRE_TOOLS").is_none(), "git is required");
+        println!("SKIPPED: no git here");
+        return;
+    }
+    let readme = include_str!("../../README.md");
+    let block = |begin: &str| {
+        let place = readme.find(begin).unwrap_or_else(|| panic!("the README has no `{begin}`"));
+        readme[place..].split("\n```").next().unwrap().to_owned()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("smtp-states.def"), SOURCE).unwrap();
+    fs::write(folder.path().join("edited"), SOURCE.replace("reply = '502 5.5.1 No lists here'", "reply = 250"))
+        .unwrap();
+    let bin = std::path::Path::new(env!("CARGO_BIN_EXE_postman")).parent().unwrap();
+    let path = std::env::join_paths(
+        std::iter::once(bin.to_owned()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+    )
+    .unwrap();
+    let script = format!(
+        "set -e\ngit init -q -b main\ngit config user.name x\ngit config user.email x@x.org\n{}\n\
+         git add smtp-states.def .gitattributes\ngit commit -qm old\ncp edited smtp-states.def\ngit diff\necho ===\n{}\n",
+        block("echo 'smtp-states.def diff=postman'"),
+        block("git show main:smtp-states.def"),
+    );
+    let mut command = Command::new("sh");
+    let output = command.args(["-c", &script]).current_dir(folder.path()).env("PATH", path).output().unwrap();
+    let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    let (of_git, of_request) = said.split_once("===").unwrap_or_else(|| panic!("{said}"));
+    for part in [of_git, of_request] {
+        assert!(part.contains("EXPN is answered otherwise\n   C: EXPN\n  old: 502"), "{said}");
+    }
+    assert_eq!(output.status.code(), Some(1), "{said}");
+}
