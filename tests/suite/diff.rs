@@ -55,12 +55,12 @@ fn each_difference_is_shown_by_the_shortest_dialogue_and_both_answers() {
             "EXPN is answered otherwise\n   C: EXPN\n  old: 502 5.5.1 No lists here      old.def:",
         ),
         (
-            &[("tst = begin_transaction, transaction;  tev = RCPT;", "tst = begin_transaction;  tev = RCPT;")],
-            "RCPT is no longer accepted\n   C: HELO\n   C: MAIL\n   C: RCPT\n   C: RCPT\n  old: 250 2.1.5",
+            &[("begin_transaction, transaction; tev = EXPN;", "begin_transaction; tev = EXPN;")],
+            "EXPN is no longer accepted\n   C: HELO\n   C: MAIL\n   C: RCPT\n   C: EXPN\n  old: 502 5.5.1",
         ),
         (
-            &[("tst = begin_transaction, transaction;  tev = RCPT;", "tst = begin_transaction;  tev = RCPT;")],
-            "  new: 503 5.5.1 RCPT not now; expected HELO, EHLO, DATA",
+            &[("begin_transaction, transaction; tev = EXPN;", "begin_transaction; tev = EXPN;")],
+            "  new: 503 5.5.1 EXPN not now; expected HELO, EHLO, RCPT, DATA, RSET, NOOP, HELP, VRFY, QUIT",
         ),
         (
             &[("ttype = verify; ", "ttype = answer; ")],
