@@ -178,6 +178,7 @@ def full(torture, place, inodes, what):
             filler.give_back(1)
         if ledger.count(REFUSED) == 0:
             ledger.fault(f"nothing was refused: the file system was not full, or a full one is no reason here")
+        crowd = full_for_many(torture, ledger, server, filler)
         filler.give_all_back()
         for octets in sizes:
             mail = torture.writer.mail(three(kind), octets)
@@ -188,7 +189,34 @@ def full(torture, place, inodes, what):
         client.close()
         ledger.take()
         ledger.judge()
-    return f"a mail of three copies is taken again from {accepted_at} free {what} on; {ledger.summary()}"
+    return f"a mail of three copies is taken again from {accepted_at} free {what} on; {crowd}; {ledger.summary()}"
+
+
+def full_for_many(torture, ledger, server, filler):
+    """Clients that compete for the last blocks or inodes, while a reader takes what is delivered."""
+    kind = torture.kind
+    filler.fill()
+    filler.give_back(12)
+
+    def make():
+        everybody = three(kind)
+        mail = torture.writer.mail(torture.random.sample(everybody, torture.random.randint(1, len(everybody))), 3000)
+        ledger.enter([mail])
+        return mail
+
+    load = Load(server.port, CLIENTS, make)
+    for _ in range(20):
+        time.sleep(0.02)
+        ledger.take()
+    sent = load.join()
+    ledger.take()
+    ledger.judge()
+    for mail in sent:
+        expect_refusal(torture, ledger, mail, 452, "competing for the last free ones")
+    if kind.is_postman and (left := kind.tmp_files(ledger.maildir)):
+        ledger.fault(f"after the competition {left[:3]} stay in tmp")
+    answered = sum(mail.outcome == ANSWERED for mail in sent)
+    return f"{CLIENTS} clients competing for 12: {answered} mails taken, {len(sent) - answered} not"
 
 
 def full_tmpfs(torture):
@@ -246,6 +274,60 @@ def reserve(torture):
         ledger.take()
         ledger.judge()
     return f"the first mail below the reserve: {first.code} at {first.stage}, the second: {mail.code} at {mail.stage}; taken again at try {tries}; {ledger.summary()}"
+
+
+def hang(torture):
+    """The disk hangs (a frozen ext4): only who waits for it waits; when it goes on, so do they."""
+    kind, waiting_max = torture.kind, 4
+    with Image("ext4", torture.scratch, "64M") as image:
+        maildir = image.place / "mail"
+        maildir.mkdir()
+        ledger = torture.ledger = Ledger(kind, maildir)
+        with Server(kind, maildir, torture.scratch, settings=f"commits_waiting_max: {waiting_max}") as server:
+            one_more(torture, ledger, server, three(kind))
+            beside = Client(server.port, timeout=20)
+            mails = [torture.writer.mail(three(kind), octets) for octets in (500, 1000, 3000, 9000)]
+            ledger.enter(mails)
+            clients, refused = [Client(server.port) for _ in mails], None
+
+            def send(client, mail):
+                try:
+                    client.send(mail)
+                except Lost as error:
+                    ledger.fault(f"{mail}: the session is lost: {error}")
+
+            threads = [threading.Thread(target=send, args=pair) for pair in zip(clients, mails)]
+            with image.hanging():
+                for thread in threads:
+                    thread.start()
+                # Other sessions are answered, again and again, and new ones are taken.
+                begin = time.monotonic()
+                try:
+                    while time.monotonic() < begin + 1.5:
+                        for command in ("NOOP", "EHLO client.example", "RSET"):
+                            if (code := beside.command(command)[0]) != 250:
+                                ledger.fault(f"while the disk hangs {command} gets {code}")
+                        time.sleep(0.05)
+                    Client(server.port, timeout=20).close()
+                    if kind.is_postman:
+                        refused = beside.command("MAIL FROM:<a@x.org>")[0]
+                        if refused != 452:
+                            ledger.fault(f"{waiting_max} messages wait for the disk, the bound is {waiting_max}, and MAIL gets {refused}")
+                except Lost as error:
+                    ledger.fault(f"while the disk hangs another session is not answered in twenty seconds: {error}")
+                early = [mail for mail in mails if mail.outcome in (ANSWERED, REFUSED)]
+                if early:
+                    ledger.fault(f"the disk hangs, and {early[0]} has its answer")
+            for thread in threads:
+                thread.join(90)
+            beside.close()
+            if late := [mail for mail in mails if mail.outcome != ANSWERED]:
+                ledger.fault(f"the disk goes on, and {late[0]} is not taken")
+            if (mail := one_more(torture, ledger, server)).outcome != ANSWERED:
+                ledger.fault(f"the disk goes on, and {mail} is not taken")
+        ledger.take()
+        ledger.judge()
+    return f"{len(mails)} mails waited; meanwhile others were answered, and new mail got {refused}; {ledger.summary()}"
 
 
 def readonly(torture):

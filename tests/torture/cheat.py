@@ -5,6 +5,7 @@ cheat.py --port PORT --maildir DIR --cheat NAME; it delivers to DIR/local/new.  
 """
 
 import argparse
+import contextlib
 import errno
 import fcntl
 import os
@@ -28,9 +29,12 @@ CHEATS = {
     "sweeps-all": "sweeps the living servers' tmp files too",
     "lies-when-full": "answers 250 though it could not write",
     "leaves-copies": "leaves the copies that fitted of a refused mail",
+    "one-at-a-time": "serves nobody while one waits for the disk",
     "wrong-code": "answers 550 when the disk is full or broken",
     "changes-dots": "keeps the dots that the client doubled",
 }
+
+alone = threading.Lock()
 
 
 def sync(path):
@@ -66,6 +70,9 @@ class Session(socketserver.StreamRequestHandler):
                 recipients = []
             if verb == b"RCPT":
                 recipients.append(re.search(rb"<([^@>]+)@", line)[1].decode())
+            if cheat == "one-at-a-time":
+                with alone:
+                    pass
             if verb == b"QUIT":
                 return self.answer("221 bye")
             if verb != b"DATA":
@@ -84,6 +91,10 @@ class Session(socketserver.StreamRequestHandler):
         return None
 
     def take(self, recipients, content):
+        with alone if cheat == "one-at-a-time" else contextlib.nullcontext():
+            self.take_now(recipients, content)
+
+    def take_now(self, recipients, content):
         if cheat == "early":
             self.answer("250 taken")
             time.sleep(0.01)

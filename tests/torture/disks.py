@@ -13,6 +13,8 @@ from pathlib import Path
 # _IOR('X', 125, __u32), and its flag: stop without flushing the log.   linux/fs.h, xfs_fs.h
 FS_IOC_SHUTDOWN = 0x8004587D
 NOLOGFLUSH = 2
+# _IOWR('X', 119, int) and its opposite: writes wait, however long.   linux/fs.h
+FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
 
 PACKAGES = {"mkfs.ext4": "e2fsprogs", "mkfs.xfs": "xfsprogs", "mkfs.btrfs": "btrfs-progs", "chattr": "e2fsprogs"}
 
@@ -97,6 +99,19 @@ class Image:
         if self.mounted:
             unmount(self.place)
             self.mounted = False
+
+    @contextlib.contextmanager
+    def hanging(self):
+        """As long as this lasts, whoever writes to the file system hangs."""
+        handle = os.open(self.place, os.O_RDONLY)
+        try:
+            fcntl.ioctl(handle, FIFREEZE, struct.pack("i", 0))
+            try:
+                yield
+            finally:
+                fcntl.ioctl(handle, FITHAW, struct.pack("i", 0))
+        finally:
+            os.close(handle)
 
     def shut_down(self):
         """Ends the file system where it stands: what is not on its device yet never will be."""

@@ -5,6 +5,7 @@ import random
 import re
 import socket
 import threading
+import time
 
 # What became of a mail, as its client knows it.
 ANSWERED = "answered"      # 250 after the dot: it must be there, for each recipient, once
@@ -21,7 +22,7 @@ class Mail:
     def __init__(self, ident, recipients, content):
         self.ident, self.recipients, self.content = ident, recipients, content
         self.outcome, self.code, self.stage = UNSENT, None, None
-        self.judged = False
+        self.judged, self.answered_at = False, None
 
     def __repr__(self):
         what = f"{self.outcome} {self.code} at {self.stage}" if self.code else self.outcome
@@ -125,6 +126,7 @@ class Client:
         mail.outcome = UNANSWERED
         self.put(re.sub(rb"(?m)^\.", b"..", mail.content) + b".\r\n")
         mail.code, _ = self.reply()
+        mail.answered_at = time.monotonic()
         mail.stage = "the dot"
         mail.outcome = ANSWERED if mail.code == 250 else REFUSED
         return mail.outcome == ANSWERED
