@@ -94,7 +94,7 @@ fn session_a_message(bencher: Bencher<'_, '_>) {
     let Ok(domain) = Domain::parse("postman.local") else { return };
     let settings = Arc::new(settings(domain));
     let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let client = Client { id: "1".to_owned(), address, local: address, may_relay: true };
+    let client = Client { id: "1".to_owned(), address, local: address, may_relay: true, refused: false };
     let mut session = Session::new(settings, client);
     let mut content = format!("{}\r\n", "x".repeat(78)).repeat(51);
     content += ".\r\n";

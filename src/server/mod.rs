@@ -211,7 +211,8 @@ async fn serve_client(shared: Arc<Shared>, stream: TcpStream, address: IpAddr, n
     };
     log::info!("{id} connect client={address}");
     let local = stream.get_ref().local_addr().map_or(address, |local| local.ip());
-    let client = Client { id: id.clone(), address, local, may_relay: shared.may_relay(address) };
+    let refused = shared.config.refuse_from.iter().any(|network| network.contains(address));
+    let client = Client { id: id.clone(), address, local, may_relay: shared.may_relay(address), refused };
     match guard::guard(&id, Box::pin(connection::serve(&shared, &stream, client))).await {
         Some(Ok(())) => log::info!("{id} disconnect"),
         Some(Err(error)) => log::info!("{id} disconnect error=\"{error}\""),

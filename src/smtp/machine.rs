@@ -205,6 +205,12 @@ impl Position {
             .filter(move |event| position.machine.event(event.name).is_some_and(|event| position.look(event).is_some()))
     }
 
+    /// Whether an event that is accepted here is the last.
+    #[must_use]
+    pub fn leads_to_the_end(&self, event: EventId) -> bool {
+        self.look(event).is_some_and(|cell| Self { state: cell.next, ..*self }.is_final())
+    }
+
     /// Whether this is the last state: the server closes.
     #[must_use]
     pub fn is_final(&self) -> bool {

@@ -74,6 +74,10 @@ replies! {
     too_many_recipients = 452 "4.5.3" "Too many recipients, send these and come again";
     /// More recipients than a session may have.
     too_many_recipients_in_all = 452 "4.5.3" "Too many recipients in one session, come again";
+    /// A client that is not served at all.
+    no_service = 554 "" "No SMTP service for you here";
+    /// Anything but QUIT after that.
+    only_quit = 503 "5.5.1" "No service for you here; expected QUIT";
     /// No such verb.
     unknown_command = 500 "5.5.1" "Command unknown, try HELP";
     /// Octets that no command has.

@@ -15,6 +15,7 @@
 //! * closed                   the server has closed the connection
 //! ```
 //!
+//! `! definition: FILE` plays by another definition, FILE beside the dialogue.
 //! Each reply must be expected before the client's next line, and none may be left at the end.
 //! Without a key the configuration is [`BASE`].
 
@@ -22,8 +23,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
+use postman::autofsm;
 use postman::config::Config;
+use postman::smtp::machine::Machine;
 use postman::smtp::session::{Input, Verdict};
+use postman::smtp::vocabulary::VOCABULARY;
 
 use crate::peer::Peer;
 
@@ -34,6 +38,8 @@ const BASE: &[(&str, &str)] = &[
     ("message_bytes_max", "65536"),
     ("domain", "\"postman.local\""),
 ];
+
+const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dialogues");
 
 /// What a line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +58,7 @@ pub(crate) enum Act {
 pub(crate) struct Dialogue {
     pub(crate) name: String,
     keys: BTreeMap<String, String>,
+    definition: Option<String>,
     /// With the numbers of their lines.
     pub(crate) acts: Vec<(usize, Act)>,
 }
@@ -115,11 +122,15 @@ impl Dialogue {
     pub(crate) fn parse(name: &str, text: &str) -> Self {
         let mut keys: BTreeMap<String, String> =
             BASE.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let mut acts = Vec::new();
+        let (mut acts, mut definition) = (Vec::new(), None);
         for (line, number) in text.lines().zip(1..) {
             if let Some(setting) = line.strip_prefix("! ") {
                 let (key, value) = setting.split_once(": ").unwrap_or_else(|| panic!("{name}:{number}: no key"));
-                keys.insert(key.to_owned(), value.to_owned());
+                if key == "definition" {
+                    definition = Some(value.to_owned());
+                } else {
+                    keys.insert(key.to_owned(), value.to_owned());
+                }
             } else if !(line.is_empty() || line.starts_with('#')) {
                 acts.push((number, act(line).unwrap_or_else(|| panic!("{name}:{number}: no dialogue's line: {line}"))));
             }
@@ -129,13 +140,12 @@ impl Dialogue {
             Some(true),
             "{name}: the server speaks first"
         );
-        Self { name: name.to_owned(), keys, acts }
+        Self { name: name.to_owned(), keys, definition, acts }
     }
 
     /// All of `tests/dialogues`, in order.
     pub(crate) fn all() -> Vec<Self> {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dialogues");
-        let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut files: Vec<_> = fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "smtp"));
         files.sort();
         let read = |path: &std::path::PathBuf| {
@@ -155,15 +165,26 @@ impl Dialogue {
         Config::parse(&self.config_text()).unwrap_or_else(|error| panic!("{}: {error}", self.name))
     }
 
+    /// A session at its begin.
+    pub(crate) fn peer(&self) -> Peer {
+        let Some(name) = &self.definition else { return Peer::new(&self.config()) };
+        let text = fs::read_to_string(Path::new(FOLDER).join(name)).unwrap();
+        let compiled = autofsm::compile(&text, Some(&VOCABULARY));
+        let shown = autofsm::render(&compiled.diagnostics, name, &text);
+        let definition = compiled.definition.unwrap_or_else(|| panic!("{shown}"));
+        Peer::with_machine(&self.config(), Machine::load(name, &definition).unwrap())
+    }
+
     /// Whether a real server, with a real store, would answer the same.
     pub(crate) fn goes_over_a_socket(&self) -> bool {
-        !self.acts.iter().any(|(_, act)| matches!(act, Act::Verdict(_) | Act::Silence | Act::Stop))
+        self.definition.is_none()
+            && !self.acts.iter().any(|(_, act)| matches!(act, Act::Verdict(_) | Act::Silence | Act::Stop))
     }
 
     /// Plays it; `cut` says how many of the octets at hand come at once. Returns the verdicts
     /// by the number of their question.
     pub(crate) fn play(&self, mut cut: impl FnMut(usize) -> usize) -> BTreeMap<usize, Verdict> {
-        let mut peer = Peer::new(&self.config());
+        let mut peer = self.peer();
         for (number, act) in &self.acts {
             let place = format!("{}:{number}", self.name);
             match act {

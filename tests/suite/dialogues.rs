@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use postman::smtp::session::Input;
 
 use crate::dialogue::{Act, Dialogue};
-use crate::peer::Peer;
 use crate::rig::{Random, Server};
 
 #[test]
@@ -35,7 +34,7 @@ fn each_dialogue_goes_as_it_is_written_cut_at_random() {
 fn pipelined_whole_each_dialogue_gets_the_same_replies_in_order() {
     for dialogue in Dialogue::all() {
         let verdicts = dialogue.play(|most| most);
-        let mut peer = Peer::new(&dialogue.config());
+        let mut peer = dialogue.peer();
         peer.verdicts = verdicts;
         for act in dialogue.pipelined() {
             match &act {
@@ -67,7 +66,7 @@ fn a_client_may_hang_up_at_any_octet_of_any_dialogue() {
         // Long ones are content or over-long lines, where each place is like the next.
         let step = 1 + octets.len() / 500;
         for end in (0..octets.len()).step_by(step) {
-            let mut peer = Peer::new(&dialogue.config());
+            let mut peer = dialogue.peer();
             peer.verdicts.clone_from(&verdicts);
             peer.give(Input::Octets(&octets[..end]));
             let stored = peer.stored.len();

@@ -16,7 +16,7 @@ fn rounds() -> usize {
 }
 
 /// One small change, of the kind that clients and attackers make.
-fn nearly(text: &str, other: &str, random: &mut Random) -> String {
+pub(crate) fn nearly(text: &str, other: &str, random: &mut Random) -> String {
     const SIGNS: &[u8] = b"<>@.,:;[]\"\\ -_+/%=()\t\r\n\0\x7f0aZ9g";
     let mut octets = text.as_bytes().to_vec();
     for _ in 0..=random.below(3) {

@@ -26,6 +26,7 @@ mod bad_input;
 mod boundaries;
 mod checks;
 mod cli;
+mod compare;
 mod compiler;
 mod confinement;
 mod dialogue;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use postman::config::{Config, Users};
 use postman::smtp::envelope::Envelope;
-use postman::smtp::machine::{BUILT, Position};
+use postman::smtp::machine::{BUILT, Machine, Position};
 use postman::smtp::session::{Client, Input, Output, Question, Session, Step, Verdict};
 
 /// A session, with the users of its configuration and a store that takes all but where
@@ -13,6 +13,7 @@ use postman::smtp::session::{Client, Input, Output, Question, Session, Step, Ver
 pub(crate) struct Peer {
     pub(crate) session: Session,
     users: Users,
+    machine: &'static Machine,
     /// What the session said and `take_reply` has not taken.
     pub(crate) said: Vec<u8>,
     /// The content of the message at hand.
@@ -38,13 +39,20 @@ pub(crate) struct Peer {
 impl Peer {
     /// A session that has greeted its client.
     pub(crate) fn new(config: &Config) -> Self {
+        Self::with_machine(config, &BUILT)
+    }
+
+    /// The same, by another definition.
+    pub(crate) fn with_machine(config: &Config, machine: &'static Machine) -> Self {
         let address = [127, 0, 0, 1].into();
         let may_relay = config.relay_from.iter().any(|network| network.contains(address));
-        let client = Client { id: "1".to_owned(), address, local: address, may_relay };
-        let session = Session::new(Arc::new(config.settings(&BUILT)), client);
+        let refused = config.refuse_from.iter().any(|network| network.contains(address));
+        let client = Client { id: "1".to_owned(), address, local: address, may_relay, refused };
+        let session = Session::new(Arc::new(config.settings(machine)), client);
         let mut peer = Self {
             session,
             users: config.users.clone(),
+            machine,
             said: Vec::new(),
             content: Vec::new(),
             draft: false,
@@ -55,7 +63,7 @@ impl Peer {
             questions: 0,
             verdicts: BTreeMap::new(),
             open: true,
-            state: Position::initial(&BUILT).name(),
+            state: Position::initial(machine).name(),
             answered: 1,
             replies: 0,
             // A line twice (a vector grows by doubling), and an address of 256 octets, in two
@@ -120,12 +128,13 @@ impl Peer {
                     self.content.clear();
                 }
                 Output::Step(step) => {
-                    let event = BUILT.event(step.event).expect("an event of the table");
+                    let machine = self.machine;
+                    let event = machine.event(step.event).expect("an event of the table");
                     let row =
-                        BUILT.states.iter().position(|known| known.name == step.from).expect("a state of the table");
+                        machine.states.iter().position(|known| known.name == step.from).expect("a state of the table");
                     let cell =
-                        BUILT.cells[row * BUILT.events.len() + usize::from(event.0)].expect("a cell of the table");
-                    assert_eq!((step.from, step.to), (self.state, BUILT.states[usize::from(cell.next.0)].name));
+                        machine.cells[row * machine.events.len() + usize::from(event.0)].expect("a cell of the table");
+                    assert_eq!((step.from, step.to), (self.state, machine.states[usize::from(cell.next.0)].name));
                     assert_eq!(step.action, cell.action.name());
                     self.state = step.to;
                     self.answered += usize::from(step.code > 0);

@@ -72,6 +72,8 @@ pub struct Client {
     pub local: IpAddr,
     /// Whether mail for other domains is taken.
     pub may_relay: bool,
+    /// Whether it is not served at all: 554, and all that it can say is QUIT. RFC 5321 3.1.
+    pub refused: bool,
 }
 
 /// What can happen to a session.

@@ -25,6 +25,10 @@ impl Session {
             self.refuse(line, self.not_now(event));
             return;
         };
+        if self.client.refused && !self.position().leads_to_the_end(event) {
+            self.refuse(line, reply::only_quit());
+            return;
+        }
         match self.judge_argument(event, cell, argument, line) {
             Ok(()) => {}
             Err(reply) => self.refuse(line, reply),

@@ -129,8 +129,12 @@ impl Session {
         let mut given: &[u8] = &[];
         match input {
             Input::Connect => {
-                let greeting = format!("{} ESMTP Postman", self.settings.domain);
-                self.say(Reply::new(220, "", greeting));
+                if self.client.refused {
+                    self.say(reply::no_service());
+                } else {
+                    let greeting = format!("{} ESMTP Postman", self.settings.domain);
+                    self.say(Reply::new(220, "", greeting));
+                }
             }
             Input::Octets(octets) => given = octets,
             Input::Verdict(verdict) => self.judged(verdict),
