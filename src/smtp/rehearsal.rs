@@ -26,7 +26,10 @@ const DOMAIN: &str = "postman.local";
 fn session(machine: &'static Machine) -> Session {
     let settings = Settings::new(machine, Domain::Name(DOMAIN.to_owned()));
     let loopback = [127, 0, 0, 1].into();
-    Session::new(Arc::new(settings), Client { id: "1".to_owned(), address: loopback, local: loopback, may_relay: true })
+    Session::new(
+        Arc::new(settings),
+        Client { id: "1".to_owned(), address: loopback, local: loopback, may_relay: true, refused: false },
+    )
 }
 
 /// Plays the events, in order, from the connection on. What follows the session's end is not played.
