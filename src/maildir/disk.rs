@@ -1,108 +1,238 @@
 //! The file operations that the store needs, and nothing else writes by.
 //!
-//! Folders are opened relative to held handles and never through a symbolic link. Tests put a
-//! disk here that fails the N-th operation.
+//! Folders are opened relative to held handles and never through a symbolic link. There are three
+//! disks: the real one; for tests one that fails the N-th operation, and one in memory that
+//! knows what is durable and can crash after any operation.
 
-use std::collections::HashSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Mutex;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::io::Errno;
 
-/// File operations; each handle is an open file or folder.
+/// An open file or folder. Clones are the same one.
+#[derive(Clone, Debug)]
+pub(super) enum Handle {
+    Real(Arc<OwnedFd>),
+    /// The number of a file or folder on the disk in memory.
+    #[cfg(test)]
+    Simulated(usize),
+}
+
+impl Handle {
+    pub(super) fn real(file: OwnedFd) -> Self {
+        Self::Real(Arc::new(file))
+    }
+
+    // Only a disk in memory has handles that are none.
+    #[cfg_attr(not(test), allow(clippy::unnecessary_wraps))]
+    fn fd(&self) -> io::Result<BorrowedFd<'_>> {
+        match self {
+            Self::Real(file) => Ok(file.as_fd()),
+            #[cfg(test)]
+            Self::Simulated(_) => Err(Errno::BADF.into()),
+        }
+    }
+}
+
+/// What is left on a disk for users who are not root.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Left {
+    pub octets: u64,
+    /// Files that can still be made. None where the file system has no such bound.
+    pub files: Option<u64>,
+}
+
+/// File operations, each one step that can fail.
 pub(super) trait Disk: Send + Sync {
-    fn open_folder(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd>;
+    fn open_folder(&self, at: &Handle, name: &str) -> io::Result<Handle>;
     /// Makes a folder; one that is there already is an error of its own kind.
-    fn make_folder(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<()>;
+    fn make_folder(&self, at: &Handle, name: &str) -> io::Result<()>;
     /// Creates a file that is not there yet.
-    fn create(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd>;
-    fn write(&self, file: BorrowedFd<'_>, octets: &[u8]) -> io::Result<usize>;
-    fn read(&self, file: BorrowedFd<'_>, octets: &mut [u8], offset: u64) -> io::Result<usize>;
-    fn sync(&self, handle: BorrowedFd<'_>) -> io::Result<()>;
+    fn create(&self, at: &Handle, name: &str) -> io::Result<Handle>;
+    fn open_file(&self, at: &Handle, name: &str) -> io::Result<Handle>;
+    /// Writes at the end of what was written by this handle; perhaps not all.
+    fn write(&self, file: &Handle, octets: &[u8]) -> io::Result<usize>;
+    fn read(&self, file: &Handle, octets: &mut [u8], offset: u64) -> io::Result<usize>;
+    /// Content and size of a file reach stable storage.
+    fn sync_file(&self, file: &Handle) -> io::Result<()>;
+    /// The names in a folder reach stable storage.
+    fn sync_folder(&self, folder: &Handle) -> io::Result<()>;
     /// Moves a file; never over another.
-    fn rename(&self, from: BorrowedFd<'_>, name: &str, to: BorrowedFd<'_>, new: &str) -> io::Result<()>;
-    fn remove(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<()>;
+    fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()>;
+    fn remove(&self, at: &Handle, name: &str) -> io::Result<()>;
+    /// Removes a folder that is empty.
+    fn remove_folder(&self, at: &Handle, name: &str) -> io::Result<()>;
+    fn names(&self, folder: &Handle) -> io::Result<Vec<String>>;
+    /// How long ago a file was written. None where that lies in the future.
+    fn age(&self, at: &Handle, name: &str) -> io::Result<Option<Duration>>;
+    /// Locks a file for as long as the handle is held. False: somebody else has it.
+    fn lock(&self, file: &Handle) -> io::Result<bool>;
+    fn left(&self, at: &Handle) -> io::Result<Left>;
 }
 
 /// The real one.
 pub(super) struct RealDisk;
 
-const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+pub(super) const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+const FILE: OFlags = OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 impl Disk for RealDisk {
-    fn open_folder(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
-        Ok(retry_on_intr(|| rustix::fs::openat(at, name, FOLDER, Mode::empty()))?)
+    fn open_folder(&self, at: &Handle, name: &str) -> io::Result<Handle> {
+        Ok(Handle::real(rustix::fs::openat(at.fd()?, name, FOLDER, Mode::empty())?))
     }
 
-    fn make_folder(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<()> {
-        Ok(retry_on_intr(|| rustix::fs::mkdirat(at, name, Mode::RWXU))?)
+    fn make_folder(&self, at: &Handle, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::mkdirat(at.fd()?, name, Mode::RWXU)?)
     }
 
-    fn create(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(retry_on_intr(|| rustix::fs::openat(at, name, flags, Mode::RUSR | Mode::WUSR))?)
+    fn create(&self, at: &Handle, name: &str) -> io::Result<Handle> {
+        let flags = FILE | OFlags::CREATE | OFlags::EXCL;
+        Ok(Handle::real(rustix::fs::openat(at.fd()?, name, flags, Mode::RUSR | Mode::WUSR)?))
     }
 
-    fn write(&self, file: BorrowedFd<'_>, octets: &[u8]) -> io::Result<usize> {
-        Ok(retry_on_intr(|| rustix::io::write(file, octets))?)
+    fn open_file(&self, at: &Handle, name: &str) -> io::Result<Handle> {
+        Ok(Handle::real(rustix::fs::openat(at.fd()?, name, FILE | OFlags::NONBLOCK, Mode::empty())?))
     }
 
-    fn read(&self, file: BorrowedFd<'_>, octets: &mut [u8], offset: u64) -> io::Result<usize> {
-        Ok(retry_on_intr(|| rustix::io::pread(file, &mut *octets, offset))?)
+    fn write(&self, file: &Handle, octets: &[u8]) -> io::Result<usize> {
+        Ok(rustix::io::write(file.fd()?, octets)?)
     }
 
-    fn sync(&self, handle: BorrowedFd<'_>) -> io::Result<()> {
-        // Not repeated, not even when interrupted: after a failed sync a second one may lie.
-        Ok(rustix::fs::fsync(handle)?)
+    fn read(&self, file: &Handle, octets: &mut [u8], offset: u64) -> io::Result<usize> {
+        Ok(rustix::io::pread(file.fd()?, octets, offset)?)
     }
 
-    fn rename(&self, from: BorrowedFd<'_>, name: &str, to: BorrowedFd<'_>, new: &str) -> io::Result<()> {
-        match retry_on_intr(|| rustix::fs::renameat_with(from, name, to, new, RenameFlags::NOREPLACE)) {
+    fn sync_file(&self, file: &Handle) -> io::Result<()> {
+        // All that is needed to read it again goes with it: POSIX, fdatasync.
+        Ok(rustix::fs::fdatasync(file.fd()?)?)
+    }
+
+    fn sync_folder(&self, folder: &Handle) -> io::Result<()> {
+        Ok(rustix::fs::fsync(folder.fd()?)?)
+    }
+
+    fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()> {
+        let (from, to) = (from.fd()?, to.fd()?);
+        match rustix::fs::renameat_with(from, name, to, new, RenameFlags::NOREPLACE) {
             // Some file systems know no NOREPLACE; a link never replaces either.
             Err(Errno::INVAL | Errno::NOSYS) => {
-                retry_on_intr(|| rustix::fs::linkat(from, name, to, new, AtFlags::empty()))?;
-                Ok(retry_on_intr(|| rustix::fs::unlinkat(from, name, AtFlags::empty()))?)
+                rustix::fs::linkat(from, name, to, new, AtFlags::empty())?;
+                Ok(rustix::fs::unlinkat(from, name, AtFlags::empty())?)
             }
             other => Ok(other?),
         }
     }
 
-    fn remove(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<()> {
-        Ok(retry_on_intr(|| rustix::fs::unlinkat(at, name, AtFlags::empty()))?)
+    fn remove(&self, at: &Handle, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(at.fd()?, name, AtFlags::empty())?)
+    }
+
+    fn remove_folder(&self, at: &Handle, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(at.fd()?, name, AtFlags::REMOVEDIR)?)
+    }
+
+    fn names(&self, folder: &Handle) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in Dir::read_from(folder.fd()?)? {
+            // A name that is no UTF-8 is none of ours.
+            names.extend(
+                entry?.file_name().to_str().ok().filter(|name| !matches!(*name, "." | "..")).map(str::to_owned),
+            );
+        }
+        Ok(names)
+    }
+
+    fn age(&self, at: &Handle, name: &str) -> io::Result<Option<Duration>> {
+        let found = rustix::fs::statat(at.fd()?, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let written = Duration::from_secs(u64::try_from(found.st_mtime).unwrap_or_default());
+        Ok(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH + written).ok())
+    }
+
+    fn lock(&self, file: &Handle) -> io::Result<bool> {
+        match rustix::fs::flock(file.fd()?, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(Errno::WOULDBLOCK) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn left(&self, at: &Handle) -> io::Result<Left> {
+        let found = rustix::fs::fstatvfs(at.fd()?)?;
+        let files = (found.f_files > 0).then_some(found.f_favail);
+        Ok(Left { octets: found.f_bavail.saturating_mul(found.f_frsize), files })
     }
 }
 
-/// Opens a folder, making it where it is not there. The first time that this process meets it,
-/// its name in the parent is synced: whoever made it may not have come so far.
-pub(super) fn folder(disk: &dyn Disk, durable: &Durable, at: BorrowedFd<'_>, path: &str) -> io::Result<OwnedFd> {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let is_durable = durable.lock().is_ok_and(|known| known.contains(path));
-    match disk.open_folder(at, name) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => match disk.make_folder(at, name) {
-            // Another thread was faster.
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            other => other?,
-        },
-        Ok(folder) if is_durable => return Ok(folder),
-        Ok(_) => {}
-        Err(error) => return Err(error),
+/// A disk that goes on where a signal interrupted it.
+///
+/// A sync is not repeated, not even when interrupted: after one that failed a second may lie. Nor is a
+/// move: it may have happened.
+pub(super) struct Patient<D: ?Sized>(pub Box<D>);
+
+fn patient<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match operation() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
     }
-    disk.sync(at)?;
-    if let Ok(mut known) = durable.lock() {
-        known.insert(path.to_owned());
-    }
-    disk.open_folder(at, name)
 }
 
-/// The folders whose names in their parents are known to be on stable storage.
-pub(super) type Durable = Mutex<HashSet<String>>;
+impl<D: Disk + ?Sized> Disk for Patient<D> {
+    fn open_folder(&self, at: &Handle, name: &str) -> io::Result<Handle> {
+        patient(|| self.0.open_folder(at, name))
+    }
+    fn make_folder(&self, at: &Handle, name: &str) -> io::Result<()> {
+        patient(|| self.0.make_folder(at, name))
+    }
+    fn create(&self, at: &Handle, name: &str) -> io::Result<Handle> {
+        patient(|| self.0.create(at, name))
+    }
+    fn open_file(&self, at: &Handle, name: &str) -> io::Result<Handle> {
+        patient(|| self.0.open_file(at, name))
+    }
+    fn write(&self, file: &Handle, octets: &[u8]) -> io::Result<usize> {
+        patient(|| self.0.write(file, octets))
+    }
+    fn read(&self, file: &Handle, octets: &mut [u8], offset: u64) -> io::Result<usize> {
+        patient(|| self.0.read(file, octets, offset))
+    }
+    fn sync_file(&self, file: &Handle) -> io::Result<()> {
+        self.0.sync_file(file)
+    }
+    fn sync_folder(&self, folder: &Handle) -> io::Result<()> {
+        self.0.sync_folder(folder)
+    }
+    fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()> {
+        self.0.rename(from, name, to, new)
+    }
+    fn remove(&self, at: &Handle, name: &str) -> io::Result<()> {
+        patient(|| self.0.remove(at, name))
+    }
+    fn remove_folder(&self, at: &Handle, name: &str) -> io::Result<()> {
+        patient(|| self.0.remove_folder(at, name))
+    }
+    fn names(&self, folder: &Handle) -> io::Result<Vec<String>> {
+        patient(|| self.0.names(folder))
+    }
+    fn age(&self, at: &Handle, name: &str) -> io::Result<Option<Duration>> {
+        patient(|| self.0.age(at, name))
+    }
+    fn lock(&self, file: &Handle) -> io::Result<bool> {
+        patient(|| self.0.lock(file))
+    }
+    fn left(&self, at: &Handle) -> io::Result<Left> {
+        patient(|| self.0.left(at))
+    }
+}
 
 /// Writes all of it; a short write goes on.
-pub(super) fn write_all(disk: &dyn Disk, file: &OwnedFd, mut octets: &[u8]) -> io::Result<()> {
+pub(super) fn write_all(disk: &dyn Disk, file: &Handle, mut octets: &[u8]) -> io::Result<()> {
     while !octets.is_empty() {
-        let written = disk.write(file.as_fd(), octets)?;
+        let written = disk.write(file, octets)?;
         if written == 0 {
             return Err(io::ErrorKind::WriteZero.into());
         }

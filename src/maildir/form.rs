@@ -16,21 +16,27 @@ pub(super) struct Target {
     pub folder: String,
     /// The recipients that this file names, and no others.
     pub recipients: Vec<String>,
+    /// Their places in the envelope.
+    pub numbers: Vec<usize>,
 }
 
-/// One file a mailbox, one a domain. None where a name fits no path component.
+/// One file a mailbox, one a domain. None where a name fits no path component. Those in the queue's form
+/// come first: the others can be made from them, but not they from the others.
 pub(super) fn targets(envelope: &Envelope) -> Option<Vec<Target>> {
-    let mut targets: BTreeMap<(bool, String), Vec<String>> = BTreeMap::new();
-    for recipient in &envelope.recipients {
-        let remote = recipient.place == Place::Remote;
+    let mut targets: BTreeMap<(bool, String), (Vec<String>, Vec<usize>)> = BTreeMap::new();
+    for (number, recipient) in envelope.recipients.iter().enumerate() {
+        let local = recipient.place == Place::Local;
         let folder =
-            if remote { name::domain(&recipient.mailbox.domain) } else { name::mailbox(&recipient.mailbox.local) };
-        targets.entry((remote, folder?)).or_default().push(recipient.mailbox.to_string());
+            if local { name::mailbox(&recipient.mailbox.local) } else { name::domain(&recipient.mailbox.domain) };
+        let (recipients, numbers) = targets.entry((local, folder?)).or_default();
+        recipients.push(recipient.mailbox.to_string());
+        numbers.push(number);
     }
-    let target = |((remote, folder), recipients)| Target {
-        place: if remote { Place::Remote } else { Place::Local },
+    let target = |((local, folder), (recipients, numbers))| Target {
+        place: if local { Place::Local } else { Place::Remote },
         folder,
         recipients,
+        numbers,
     };
     Some(targets.into_iter().map(target).collect())
 }
@@ -120,7 +126,7 @@ fn begins_with_header(content: &[u8]) -> bool {
 }
 
 /// Turns CR LF into LF; a CR at the end waits for what follows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct LineEnds {
     held: bool,
 }
@@ -169,7 +175,7 @@ mod tests {
             with,
         };
         let recipients = recipients.iter().map(|text| (*text).to_owned()).collect();
-        let target = Target { place: Place::Local, folder: "b".to_owned(), recipients };
+        let target = Target { place: Place::Local, folder: "b".to_owned(), recipients, numbers: Vec::new() };
         target.headers(&envelope, 1_608_416_175, "postman.local", Format::Message, b"")
     }
 

@@ -1,11 +1,11 @@
-//! For tests: a disk whose syncs wait until a gate is opened.
+//! For tests: a disk whose syncs of files wait until a gate is opened.
 
 use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
-use super::disk::{Disk, RealDisk};
-use super::{OpenError, Options, Store};
+use super::disk::{Disk, Handle, Left, RealDisk};
+use super::{OpenError, Options, Store, owner};
 
 /// The gate: closed at first.
 #[derive(Clone, Default)]
@@ -39,34 +39,56 @@ impl Gate {
 struct GatedDisk(Gate);
 
 impl Disk for GatedDisk {
-    fn open_folder(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
+    fn open_folder(&self, at: &Handle, name: &str) -> io::Result<Handle> {
         RealDisk.open_folder(at, name)
     }
-    fn make_folder(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    fn make_folder(&self, at: &Handle, name: &str) -> io::Result<()> {
         RealDisk.make_folder(at, name)
     }
-    fn create(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
+    fn create(&self, at: &Handle, name: &str) -> io::Result<Handle> {
         RealDisk.create(at, name)
     }
-    fn write(&self, file: BorrowedFd<'_>, octets: &[u8]) -> io::Result<usize> {
+    fn open_file(&self, at: &Handle, name: &str) -> io::Result<Handle> {
+        RealDisk.open_file(at, name)
+    }
+    fn write(&self, file: &Handle, octets: &[u8]) -> io::Result<usize> {
         RealDisk.write(file, octets)
     }
-    fn read(&self, file: BorrowedFd<'_>, octets: &mut [u8], offset: u64) -> io::Result<usize> {
+    fn read(&self, file: &Handle, octets: &mut [u8], offset: u64) -> io::Result<usize> {
         RealDisk.read(file, octets, offset)
     }
-    fn sync(&self, handle: BorrowedFd<'_>) -> io::Result<()> {
+    fn sync_file(&self, file: &Handle) -> io::Result<()> {
         self.0.pass();
-        RealDisk.sync(handle)
+        RealDisk.sync_file(file)
     }
-    fn rename(&self, from: BorrowedFd<'_>, name: &str, to: BorrowedFd<'_>, new: &str) -> io::Result<()> {
+    fn sync_folder(&self, folder: &Handle) -> io::Result<()> {
+        RealDisk.sync_folder(folder)
+    }
+    fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()> {
         RealDisk.rename(from, name, to, new)
     }
-    fn remove(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    fn remove(&self, at: &Handle, name: &str) -> io::Result<()> {
         RealDisk.remove(at, name)
+    }
+    fn remove_folder(&self, at: &Handle, name: &str) -> io::Result<()> {
+        RealDisk.remove_folder(at, name)
+    }
+    fn names(&self, folder: &Handle) -> io::Result<Vec<String>> {
+        RealDisk.names(folder)
+    }
+    fn age(&self, at: &Handle, name: &str) -> io::Result<Option<Duration>> {
+        RealDisk.age(at, name)
+    }
+    fn lock(&self, file: &Handle) -> io::Result<bool> {
+        RealDisk.lock(file)
+    }
+    fn left(&self, at: &Handle) -> io::Result<Left> {
+        RealDisk.left(at)
     }
 }
 
 /// A store on such a disk.
 pub(crate) fn open(options: Options, gate: Gate) -> Result<Store, OpenError> {
-    Store::with_disk(options, Box::new(GatedDisk(gate)))
+    let root = owner::open_root(&options.root).unwrap();
+    Store::with_disk(options, Box::new(GatedDisk(gate)), root)
 }

@@ -5,39 +5,61 @@
 //! File work runs on the store's own threads; no method waits for the disk but [`Store::open`]
 //! and [`Store::close`]. It knows no socket and no executor.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use rustix::io::Errno;
 
 use crate::smtp::envelope::Envelope;
 
 mod commit;
+#[cfg(test)]
+mod crash;
 mod disk;
+mod draft;
+#[cfg(test)]
+mod failing;
+mod file;
+mod folders;
 mod form;
 #[cfg(test)]
 pub(crate) mod gate;
 mod name;
 mod owner;
+mod pool;
+#[cfg(test)]
+mod simulated;
+mod space;
 #[cfg(test)]
 mod tests;
+mod unique;
 
-use disk::{Disk, Durable, RealDisk, write_all};
+use disk::{Disk, Handle, Patient, RealDisk};
+pub use draft::{Draft, Fill};
+use file::{File, Message};
+use folders::Folders;
+use pool::Pool;
+use space::Space;
+use unique::Names;
 
 /// The folder of the queue for other servers.
 const QUEUE: &str = ".OTHER_SERVERS";
 /// The folder of the owners' locks.
 const OWNERS: &str = ".owners";
-/// A thread's stack: said here, so that the environment does not say it.
-const STACK_BYTES: usize = 1 << 20;
-/// A thread without work ends after this time.
-const IDLE: Duration = Duration::from_secs(10);
+/// So many mailboxes are held open at most, and so many descriptors of a process a held one needs
+/// to be worth its two.
+const HELD_MAX: u64 = 128;
+const DESCRIPTORS_PER_HELD: u64 = 16;
+
+/// A panic elsewhere leaves these states whole: each is changed in one go.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// What a file in a mailbox looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -106,9 +128,31 @@ impl fmt::Display for Failure {
     }
 }
 
-impl From<commit::Fault> for Failure {
-    fn from(fault: commit::Fault) -> Self {
-        let cause = format!("cannot {}: {}", fault.what, fault.error);
+/// What was attempted, where, and why it failed.
+struct Fault {
+    what: &'static str,
+    folder: String,
+    error: io::Error,
+}
+
+impl Fault {
+    fn panic() -> Self {
+        Self { what: "go on", folder: "a commit".to_owned(), error: io::Error::other("it panicked") }
+    }
+
+    fn unnamed() -> Self {
+        let error = io::Error::new(io::ErrorKind::InvalidFilename, "the name fits no path component");
+        Self { what: "name", folder: "the folders".to_owned(), error }
+    }
+}
+
+fn at<T>(what: &'static str, folder: &str, result: io::Result<T>) -> Result<T, Fault> {
+    result.map_err(|error| Fault { what, folder: folder.to_owned(), error })
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        let cause = format!("cannot {} {}: {}", fault.what, fault.folder, fault.error);
         match fault.error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(cause),
             _ => Self::Broken(cause),
@@ -116,77 +160,22 @@ impl From<commit::Fault> for Failure {
     }
 }
 
-type Job = Box<dyn FnOnce(&Inner) + Send>;
-
-#[derive(Default)]
-struct Pool {
-    jobs: VecDeque<Job>,
-    threads: usize,
-    idle: usize,
-    closed: bool,
-}
-
 struct Inner {
     options: Options,
-    disk: Box<dyn Disk>,
-    root: OwnedFd,
+    disk: Patient<dyn Disk>,
+    root: Handle,
     owner: owner::Owner,
-    durable: Durable,
-    counter: AtomicU64,
-    free_bytes: AtomicU64,
+    folders: Arc<Folders>,
+    pool: Arc<Pool>,
+    names: Names,
+    tmp_names: AtomicU64,
+    space: Space,
     waiting: AtomicUsize,
-    pool: Mutex<Pool>,
-    changed: Condvar,
 }
 
 /// The mailboxes and the queue. Clones are the same store.
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
-
-/// Whether a draft takes more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[must_use]
-pub enum Fill {
-    /// It does.
-    Room,
-    /// Its memory is full: [`Store::spill`] it first.
-    Full,
-}
-
-/// A message that is coming in. Dropped, it is forgotten, and nothing of it is left.
-pub struct Draft {
-    envelope: Arc<Envelope>,
-    time: u64,
-    /// The content's begin, by which its headers are known.
-    begin: Vec<u8>,
-    memory: Vec<u8>,
-    memory_bytes_max: usize,
-    /// An unnamed file with the content so far, and its length. It goes with its handle.
-    spool: Option<(OwnedFd, u64)>,
-    failure: Option<Failure>,
-}
-
-/// A field name longer than this is none.
-const BEGIN_BYTES: usize = 1024;
-
-impl Draft {
-    /// Takes content. It does no I/O.
-    pub fn push(&mut self, content: &[u8]) -> Fill {
-        if self.failure.is_some() {
-            return Fill::Room;
-        }
-        let missing = BEGIN_BYTES.saturating_sub(self.begin.len());
-        self.begin.extend_from_slice(content.get(..missing).unwrap_or(content));
-        self.memory.extend_from_slice(content);
-        if self.memory.len() > self.memory_bytes_max { Fill::Full } else { Fill::Room }
-    }
-
-    /// The octets of content so far.
-    #[must_use]
-    pub fn octets(&self) -> u64 {
-        self.memory.len() as u64 + self.spool.as_ref().map_or(0, |(_, octets)| *octets)
-    }
-}
 
 impl Store {
     /// Makes the mail folder if it is not there.
@@ -204,28 +193,36 @@ impl Store {
     /// # Errors
     /// The folder cannot be made, opened or locked.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        Self::with_disk(options, Box::new(RealDisk))
+        let shown = options.root.display().to_string();
+        let root = owner::open_root(&options.root);
+        let root = root.map_err(|error| OpenError(format!("cannot open the mail folder {shown}"), error))?;
+        Self::with_disk(options, Box::new(RealDisk), root)
     }
 
-    fn with_disk(options: Options, disk: Box<dyn Disk>) -> Result<Self, OpenError> {
+    fn with_disk(options: Options, disk: Box<dyn Disk>, root: Handle) -> Result<Self, OpenError> {
         let shown = options.root.display().to_string();
         let failed = |what: &str, error: io::Error| OpenError(format!("cannot {what} {shown}"), error);
-        let root = owner::open_root(&options.root).map_err(|error| failed("open the mail folder", error))?;
-        let owner = owner::Owner::take(&root).map_err(|error| failed("lock", error))?;
+        let disk = Patient(disk);
+        let owner = owner::Owner::take(&disk, &root).map_err(|error| failed("lock", error))?;
+        let left = disk.left(&root).map_err(|error| failed("ask for the free space of", error))?;
+        let names = Names::new().map_err(|error| failed("get random names for", error))?;
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
+        let held_max = limit.map_or(HELD_MAX, |limit| (limit / DESCRIPTORS_PER_HELD).min(HELD_MAX));
+        let folders = Arc::new(Folders::new(usize::try_from(held_max).unwrap_or_default()));
+        let resting = Arc::clone(&folders);
         let store = Self(Arc::new(Inner {
+            pool: Pool::new(options.threads_max, move || resting.close(false)),
             options,
             disk,
             root,
             owner,
-            durable: Durable::default(),
-            counter: AtomicU64::new(0),
-            free_bytes: AtomicU64::new(u64::MAX),
+            folders,
+            names,
+            tmp_names: AtomicU64::new(0),
+            space: Space::new(left),
             waiting: AtomicUsize::new(0),
-            pool: Mutex::default(),
-            changed: Condvar::new(),
         }));
-        store.0.look_at_space();
-        store.run(Box::new(|store| owner::sweep(&store.root, &store.owner)));
+        store.run(|store| owner::sweep(&store.disk, &store.root, &store.owner));
         Ok(store)
     }
 
@@ -237,160 +234,176 @@ impl Store {
         if self.0.waiting.load(Ordering::Relaxed) >= self.0.options.waiting_max {
             return Err(Failure::Busy);
         }
-        let free = self.0.free_bytes.load(Ordering::Relaxed);
+        let free = self.0.space.octets();
         if free < self.0.options.free_bytes_min.saturating_add(octets) {
-            // Space may have come back while nothing was written.
-            self.run(Box::new(Inner::look_at_space));
             return Err(Failure::Full(format!("only {free} octets are free")));
         }
         Ok(())
+    }
+
+    /// The same after a look at the disk, since space may have come back while nothing was written.
+    /// `done` is called exactly once, on another thread.
+    pub fn look_for_room(&self, octets: u64, done: impl FnOnce(Result<(), Failure>) + Send + 'static) {
+        let store = self.clone();
+        self.run(move |inner| {
+            inner.look_at_space();
+            done(store.room(octets));
+        });
     }
 
     /// Begins a message that came at this Unix time, in seconds.
     #[must_use]
     pub fn begin(&self, envelope: Envelope, time: u64) -> Draft {
         Draft {
-            envelope: Arc::new(envelope),
-            time,
-            begin: Vec::new(),
-            memory: Vec::new(),
-            memory_bytes_max: self.0.options.memory_bytes_max,
-            spool: None,
+            store: Arc::clone(&self.0),
+            message: Message { envelope: Arc::new(envelope), time, begin: Vec::new(), memory: Vec::new(), spool: None },
+            files: Vec::new(),
+            octets: 0,
             failure: None,
         }
     }
 
     /// Moves a draft's content from memory to disk. What fails is told by its commit.
     pub fn spill(&self, mut draft: Draft, done: impl FnOnce(Draft) + Send + 'static) {
-        self.run(Box::new(move |store| {
-            if let Err(fault) = store.spill(&mut draft) {
-                draft.failure = Some(fault.into());
-                draft.spool = None;
-            }
-            draft.memory = Vec::new();
+        self.run(move |_| {
+            draft.spill();
             done(draft);
-        }));
+        });
     }
 
     /// Makes a message safe for every recipient; `done` hears when it is, or that nothing of
     /// it is left. It is called exactly once, on another thread.
     pub fn commit(&self, draft: Draft, done: impl FnOnce(Result<(), Failure>) + Send + 'static) {
-        self.0.waiting.fetch_add(1, Ordering::Relaxed);
-        self.run(Box::new(move |store| {
-            let result = catch_unwind(AssertUnwindSafe(|| match &draft.failure {
-                Some(failure) => Err(failure.clone()),
-                None => commit::commit(store, &draft).map_err(Failure::from),
+        let waiting = Waiting::new(&self.0);
+        self.run(move |store| {
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                let (message, files) = store.files(draft)?;
+                commit::commit(store, &message, files).map_err(Failure::from)
             }));
-            let result = result.unwrap_or_else(|_| Err(Failure::Broken("a commit panicked".to_owned())));
-            store.waiting.fetch_sub(1, Ordering::Relaxed);
-            done(result);
-            store.look_at_space();
-        }));
+            drop(waiting);
+            done(result.unwrap_or_else(|_| Err(Fault::panic().into())));
+        });
+    }
+
+    /// Makes a message safe for each recipient on its own, as LMTP wants it (RFC 2033 4.2): `done` hears
+    /// a result for each, in the envelope's order. Those in one file share theirs. It is called exactly
+    /// once, on another thread.
+    pub fn commit_each(&self, draft: Draft, done: impl FnOnce(Vec<Result<(), Failure>>) + Send + 'static) {
+        let waiting = Waiting::new(&self.0);
+        self.run(move |store| {
+            let mut results = vec![Err(Fault::panic().into()); draft.message.envelope.recipients.len()];
+            match catch_unwind(AssertUnwindSafe(|| store.commit_each(draft))) {
+                Ok(Ok(commits)) => {
+                    for Alone { numbers, result, .. } in commits {
+                        for number in numbers {
+                            if let Some(place) = results.get_mut(number) {
+                                place.clone_from(&result);
+                            }
+                        }
+                    }
+                }
+                Ok(Err(failure)) => results.fill(Err(failure)),
+                Err(_) => {}
+            }
+            drop(waiting);
+            done(results);
+        });
     }
 
     /// Finishes what waits and stops the threads, but waits no longer than this. Tells whether
     /// all was finished.
     #[must_use]
     pub fn close(&self, within: Duration) -> bool {
-        let Ok(mut pool) = self.0.pool.lock() else {
-            return false;
-        };
-        pool.closed = true;
-        self.0.changed.notify_all();
-        let working = |pool: &mut Pool| pool.threads > 0;
-        let Ok((pool, waited)) = self.0.changed.wait_timeout_while(pool, within, working) else {
-            return false;
-        };
-        drop(pool);
-        if !waited.timed_out() {
-            self.0.owner.leave(&self.0.root);
+        let finished = self.0.pool.close(within);
+        if finished {
+            self.0.owner.leave(&self.0.disk, &self.0.root);
         }
-        !waited.timed_out()
+        finished
     }
 
-    fn run(&self, job: Job) {
-        let Ok(mut pool) = self.0.pool.lock() else {
-            return;
-        };
-        pool.jobs.push_back(job);
-        if pool.idle == 0 && pool.threads < self.0.options.threads_max.max(1) {
-            let inner = Arc::clone(&self.0);
-            let started =
-                thread::Builder::new().name("store".to_owned()).stack_size(STACK_BYTES).spawn(move || inner.work());
-            pool.threads += usize::from(started.is_ok());
-        }
-        self.0.changed.notify_one();
+    fn run(&self, job: impl FnOnce(&Arc<Inner>) + Send + 'static) {
+        let store = Arc::clone(&self.0);
+        self.0.pool.run(move || job(&store));
+    }
+}
+
+/// A file that is a commit of its own, for these recipients.
+struct Alone {
+    numbers: Vec<usize>,
+    file: Option<File>,
+    result: Result<(), Failure>,
+}
+
+/// A message that waits for the disk, counted.
+struct Waiting(Arc<Inner>);
+
+impl Waiting {
+    fn new(store: &Arc<Inner>) -> Self {
+        store.waiting.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(store))
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Inner {
-    /// A thread's life.
-    fn work(&self) {
-        let Ok(mut pool) = self.pool.lock() else {
-            return;
-        };
-        loop {
-            if let Some(job) = pool.jobs.pop_front() {
-                drop(pool);
-                // A job that panics breaks no one else's.
-                let _ = catch_unwind(AssertUnwindSafe(|| job(self)));
-                match self.pool.lock() {
-                    Ok(again) => pool = again,
-                    Err(_) => return,
-                }
-                continue;
-            }
-            if pool.closed {
-                break;
-            }
-            pool.idle += 1;
-            let waited = self.changed.wait_timeout(pool, IDLE);
-            let Ok((again, waited)) = waited else { return };
-            pool = again;
-            pool.idle -= 1;
-            if waited.timed_out() && pool.jobs.is_empty() {
-                break;
-            }
+    /// Splits a draft into what its files have in common and the files.
+    fn files(&self, mut draft: Draft) -> Result<(Arc<Message>, Vec<File>), Failure> {
+        if let Some(failure) = draft.failure.take() {
+            return Err(failure);
         }
-        pool.threads -= 1;
-        self.changed.notify_all();
+        draft.files()?;
+        let files = std::mem::take(&mut draft.files);
+        let message = Message {
+            envelope: Arc::clone(&draft.message.envelope),
+            time: draft.message.time,
+            begin: std::mem::take(&mut draft.message.begin),
+            memory: std::mem::take(&mut draft.message.memory),
+            spool: files.first().and_then(File::spooled),
+        };
+        if self.space.spend(draft.octets.saturating_mul(files.len() as u64)) {
+            self.look_at_space();
+        }
+        Ok((Arc::new(message), files))
+    }
+
+    /// Each file is a commit of its own.
+    fn commit_each(self: &Arc<Self>, draft: Draft) -> Result<Vec<Alone>, Failure> {
+        let (message, files) = self.files(draft)?;
+        let alone = |file: File| Alone {
+            numbers: file.target.numbers.clone(),
+            file: Some(file),
+            result: Err(Fault::panic().into()),
+        };
+        let (store, commits) = (Arc::clone(self), files.into_iter().map(alone).collect());
+        let (commits, _) = self.pool.together(commits, Fault::panic, move |alone: &mut Alone| {
+            if let Some(file) = alone.file.take() {
+                alone.result = commit::commit(&store, &message, vec![file]).map_err(Failure::from);
+            }
+            Ok(())
+        });
+        Ok(commits)
+    }
+
+    fn after_a_fault(&self, fault: &Fault) {
+        let error = fault.error.raw_os_error().map(Errno::from_raw_os_error);
+        if matches!(error, Some(Errno::MFILE | Errno::NFILE)) {
+            self.folders.close(true);
+        }
     }
 
     fn look_at_space(&self) {
-        if let Ok(found) = rustix::fs::fstatvfs(self.root.as_fd()) {
-            self.free_bytes.store(found.f_bavail.saturating_mul(found.f_frsize), Ordering::Relaxed);
+        if let Ok(left) = self.disk.left(&self.root) {
+            self.space.is(left);
         }
     }
 
     /// A name in `tmp`: this server's, and unique in it.
     fn tmp_name(&self) -> String {
-        format!("{}.{}", self.owner.id, self.counter.fetch_add(1, Ordering::Relaxed))
+        format!("{}.{}", self.owner.id, self.tmp_names.fetch_add(1, Ordering::Relaxed))
     }
-
-    fn spill(&self, draft: &mut Draft) -> Result<(), commit::Fault> {
-        let fault = |what: &str| {
-            let what = what.to_owned();
-            move |error| commit::Fault { what, error }
-        };
-        if draft.spool.is_none() {
-            // The file loses its name at once: however this server ends, nothing is left.
-            let owners = self.disk.open_folder(self.root.as_fd(), OWNERS).map_err(fault("open the spool"))?;
-            let name = format!("spool.{}", self.tmp_name());
-            let file = self.disk.create(owners.as_fd(), &name).map_err(fault("create a spool"))?;
-            self.disk.remove(owners.as_fd(), &name).map_err(fault("unlink a spool"))?;
-            draft.spool = Some((file, 0));
-        }
-        if let Some((file, octets)) = &mut draft.spool {
-            write_all(&*self.disk, file, &draft.memory).map_err(fault("write to the spool"))?;
-            *octets += draft.memory.len() as u64;
-        }
-        Ok(())
-    }
-}
-
-/// At least 64 random bits.
-fn random() -> io::Result<u64> {
-    let mut octets = [0; 8];
-    getrandom::fill(&mut octets).map_err(io::Error::other)?;
-    Ok(u64::from_le_bytes(octets))
 }

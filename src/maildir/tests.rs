@@ -1,61 +1,16 @@
-//! The store under failures: the N-th operation fails, for each N.
+//! The store on a real disk.
 
 use std::fs;
-use std::io;
-use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::channel;
-
-use rustix::io::Errno;
+use std::thread;
 
 use super::*;
 use crate::smtp::envelope::{Place, Recipient};
 use crate::smtp::path::{ForwardPath, ReversePath};
 
-/// Fails the operation at which its count comes to zero.
-struct FailingDisk {
-    left: Arc<AtomicI64>,
-    error: Errno,
-}
-
-impl FailingDisk {
-    fn pass(&self) -> io::Result<()> {
-        if self.left.fetch_sub(1, Ordering::SeqCst) == 1 { Err(self.error.into()) } else { Ok(()) }
-    }
-}
-
-impl Disk for FailingDisk {
-    fn open_folder(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
-        self.pass().and_then(|()| RealDisk.open_folder(at, name))
-    }
-    fn make_folder(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<()> {
-        self.pass().and_then(|()| RealDisk.make_folder(at, name))
-    }
-    fn create(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<OwnedFd> {
-        self.pass().and_then(|()| RealDisk.create(at, name))
-    }
-    fn write(&self, file: BorrowedFd<'_>, octets: &[u8]) -> io::Result<usize> {
-        // Short writes, always: they must go on.
-        self.pass().and_then(|()| RealDisk.write(file, &octets[..octets.len().min(700)]))
-    }
-    fn read(&self, file: BorrowedFd<'_>, octets: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.pass().and_then(|()| RealDisk.read(file, octets, offset))
-    }
-    fn sync(&self, handle: BorrowedFd<'_>) -> io::Result<()> {
-        self.pass().and_then(|()| RealDisk.sync(handle))
-    }
-    fn rename(&self, from: BorrowedFd<'_>, name: &str, to: BorrowedFd<'_>, new: &str) -> io::Result<()> {
-        self.pass().and_then(|()| RealDisk.rename(from, name, to, new))
-    }
-    fn remove(&self, at: BorrowedFd<'_>, name: &str) -> io::Result<()> {
-        RealDisk.remove(at, name)
-    }
-}
-
-fn options(root: &Path) -> Options {
+pub(super) fn options(root: &Path) -> Options {
     Options {
         root: root.to_owned(),
         format: Format::Message,
@@ -67,7 +22,7 @@ fn options(root: &Path) -> Options {
     }
 }
 
-fn envelope(recipients: &[&str]) -> Envelope {
+pub(super) fn envelope(recipients: &[&str]) -> Envelope {
     let recipient = |address: &&str| {
         let Ok(ForwardPath::Mailbox(mailbox)) = ForwardPath::parse(&format!("<{address}>")) else {
             panic!("{address}")
@@ -85,7 +40,7 @@ fn envelope(recipients: &[&str]) -> Envelope {
     }
 }
 
-fn deliver(store: &Store, recipients: &[&str], content: &[u8]) -> Result<(), Failure> {
+pub(super) fn deliver(store: &Store, recipients: &[&str], content: &[u8]) -> Result<(), Failure> {
     let mut draft = store.begin(envelope(recipients), 1_608_416_175);
     for piece in content.chunks(300) {
         if draft.push(piece) == Fill::Full {
@@ -118,7 +73,7 @@ fn files(root: &Path) -> Vec<(String, String)> {
     found
 }
 
-const ALL: &[&str] = &["user@postman.local", "Joe@postman.local", "a@other.server", "b@other.server"];
+pub(super) const ALL: &[&str] = &["user@postman.local", "Joe@postman.local", "a@other.server", "b@other.server"];
 
 #[test]
 fn each_mailbox_and_each_domain_gets_one_file() {
@@ -145,38 +100,6 @@ fn each_mailbox_and_each_domain_gets_one_file() {
     let file = fs::read_dir(&new).unwrap().next().unwrap().unwrap().path();
     assert_eq!((mode(&new), mode(&file)), (0o700, 0o600));
     assert!(store.close(Duration::from_mins(1)));
-}
-
-#[test]
-fn when_any_operation_fails_nothing_of_the_message_is_left_and_the_next_is_taken() {
-    let content = format!("Subject: x\r\n\r\n{}", "0123456789\r\n".repeat(300));
-    for error in [Errno::NOSPC, Errno::IO, Errno::MFILE, Errno::DQUOT, Errno::ROFS, Errno::ACCESS] {
-        for number in 1.. {
-            let folder = tempfile::tempdir().unwrap();
-            let left = Arc::new(AtomicI64::new(0));
-            let disk = FailingDisk { left: Arc::clone(&left), error };
-            let store = Store::with_disk(options(folder.path()), Box::new(disk)).unwrap();
-            left.store(number, Ordering::SeqCst);
-            let result = deliver(&store, ALL, content.as_bytes());
-            let succeeded = left.load(Ordering::SeqCst) > 0;
-            left.store(0, Ordering::SeqCst);
-            if succeeded {
-                assert_eq!(result, Ok(()));
-                assert!(number > 30, "a commit has more operations than {number}");
-                break;
-            }
-            let full = matches!(error, Errno::NOSPC | Errno::DQUOT);
-            match result {
-                Err(Failure::Full(_)) => assert!(full, "operation {number}, {error}"),
-                Err(Failure::Broken(_)) => assert!(!full, "operation {number}, {error}"),
-                other => panic!("operation {number}, {error}: {other:?}"),
-            }
-            assert_eq!(files(folder.path()), [], "operation {number}, {error}");
-            assert_eq!(deliver(&store, ALL, content.as_bytes()), Ok(()), "operation {number}, {error}");
-            assert_eq!(files(folder.path()).len(), 3);
-            assert!(store.close(Duration::from_mins(1)));
-        }
-    }
 }
 
 #[test]

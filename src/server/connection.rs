@@ -208,7 +208,17 @@ impl Connection<'_> {
 
     async fn answer(&mut self, question: Question) -> Verdict {
         match question {
-            Question::Room(octets) => self.verdict(self.shared.store.room(octets)),
+            Question::Room(octets) => {
+                let store = &self.shared.store;
+                let mut room = store.room(octets);
+                if matches!(room, Err(Failure::Full(_))) {
+                    // Space may have come back: the disk is asked, and not here.
+                    let (done, looked) = async_channel::bounded(1);
+                    store.look_for_room(octets, move |result| drop(done.try_send(result)));
+                    room = looked.recv().await.unwrap_or(room);
+                }
+                self.verdict(room)
+            }
             Question::Recipient(local) if self.shared.config.users.contains(&local) => Verdict::Yes,
             Question::Recipient(_) => Verdict::Unknown,
             Question::Store => {

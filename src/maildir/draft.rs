@@ -1,0 +1,97 @@
+//! A message that is coming in.
+
+use std::sync::Arc;
+
+use super::file::{File, Message};
+use super::form::targets;
+use super::{Failure, Fault, Inner};
+
+/// A field name longer than this is none.
+const BEGIN_BYTES: usize = 1024;
+
+/// Whether a draft takes more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Fill {
+    /// It does.
+    Room,
+    /// Its memory is full: [`super::Store::spill`] it first.
+    Full,
+}
+
+/// A message that is coming in. Dropped, it is forgotten, and nothing of it is left.
+pub struct Draft {
+    pub(super) store: Arc<Inner>,
+    pub(super) message: Message,
+    /// What the content has filled so far: the first is written while it comes.
+    pub(super) files: Vec<File>,
+    pub(super) octets: u64,
+    pub(super) failure: Option<Failure>,
+}
+
+impl Draft {
+    /// Takes content. It does no I/O.
+    pub fn push(&mut self, content: &[u8]) -> Fill {
+        self.octets += content.len() as u64;
+        if self.failure.is_some() {
+            return Fill::Room;
+        }
+        let message = &mut self.message;
+        if self.files.is_empty() {
+            let missing = BEGIN_BYTES.saturating_sub(message.begin.len());
+            message.begin.extend_from_slice(content.get(..missing).unwrap_or(content));
+        }
+        message.memory.extend_from_slice(content);
+        if message.memory.len() > self.store.options.memory_bytes_max { Fill::Full } else { Fill::Room }
+    }
+
+    /// The octets of content so far.
+    #[must_use]
+    pub fn octets(&self) -> u64 {
+        self.octets
+    }
+
+    /// Moves the content from memory to the first file.
+    pub(super) fn spill(&mut self) {
+        let store = Arc::clone(&self.store);
+        let spilled = self.files().and_then(|()| match self.files.first_mut() {
+            Some(file) => file.spill(&store, &self.message),
+            None => Ok(()),
+        });
+        self.message.memory.clear();
+        if let Err(fault) = spilled {
+            self.forget();
+            store.after_a_fault(&fault);
+            self.failure = Some(fault.into());
+            self.message.memory = Vec::new();
+        }
+    }
+
+    /// Names the files to be.
+    pub(super) fn files(&mut self) -> Result<(), Fault> {
+        if self.files.is_empty() {
+            let targets = targets(&self.message.envelope).ok_or_else(Fault::unnamed)?;
+            self.files = targets.into_iter().map(File::new).collect();
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        for file in std::mem::take(&mut self.files) {
+            if file.begun().is_ok() {
+                file.take_back(&self.store);
+            }
+        }
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        let (store, files) = (Arc::clone(&self.store), std::mem::take(&mut self.files));
+        if files.iter().any(|file| file.begun().is_ok()) {
+            // Not here: whoever drops it must not wait for the disk.
+            let pool = Arc::clone(&store.pool);
+            pool.run(move || files.iter().for_each(|file| file.take_back(&store)));
+        }
+    }
+}

@@ -1,0 +1,312 @@
+//! The store on a disk that fails: for N = 1, 2, 3, ... the N-th operation, until a run succeeds.
+
+use std::io;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+use super::disk::{Disk, Handle, Left};
+use super::simulated::Simulated;
+use super::tests::{ALL, deliver, options};
+use super::*;
+
+/// How an operation fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    /// It does not happen.
+    Error(Errno),
+    /// It happens, and says that it did not.
+    After(Errno),
+    /// A write takes some of it only.
+    Short,
+}
+
+/// Fails the operation at which its count comes to zero; with `all`, each from there on too.
+#[derive(Clone)]
+struct FailingDisk {
+    disk: Simulated,
+    left: Arc<AtomicI64>,
+    how: How,
+    all: bool,
+    opened: Arc<AtomicUsize>,
+}
+
+impl FailingDisk {
+    fn fails(&self) -> bool {
+        let left = self.left.fetch_sub(1, Ordering::SeqCst);
+        left == 1 || (self.all && left < 1 && left > i64::MIN / 2)
+    }
+
+    fn pass<T>(&self, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        match self.how {
+            How::Error(error) if self.fails() => Err(error.into()),
+            How::After(error) if self.fails() => operation().and(Err(error.into())),
+            How::Short if self.fails() => operation(),
+            _ => operation(),
+        }
+    }
+
+    fn sync(&self, handle: &Handle, operation: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        match self.how {
+            How::Error(error) | How::After(error) if self.fails() => {
+                self.disk.fail_sync(handle);
+                Err(error.into())
+            }
+            How::Short if self.fails() => operation(),
+            _ => operation(),
+        }
+    }
+}
+
+impl Disk for FailingDisk {
+    fn open_folder(&self, at: &Handle, name: &str) -> io::Result<Handle> {
+        self.opened.fetch_add(1, Ordering::SeqCst);
+        self.pass(|| self.disk.open_folder(at, name))
+    }
+    fn make_folder(&self, at: &Handle, name: &str) -> io::Result<()> {
+        self.pass(|| self.disk.make_folder(at, name))
+    }
+    fn create(&self, at: &Handle, name: &str) -> io::Result<Handle> {
+        self.pass(|| self.disk.create(at, name))
+    }
+    fn open_file(&self, at: &Handle, name: &str) -> io::Result<Handle> {
+        self.disk.open_file(at, name)
+    }
+    fn write(&self, file: &Handle, octets: &[u8]) -> io::Result<usize> {
+        if self.how == How::Short && self.fails() {
+            return self.disk.write(file, &octets[..octets.len().div_ceil(2)]);
+        }
+        if self.how == How::Short {
+            return self.disk.write(file, octets);
+        }
+        self.pass(|| self.disk.write(file, octets))
+    }
+    fn read(&self, file: &Handle, octets: &mut [u8], offset: u64) -> io::Result<usize> {
+        // A read takes no more than it likes, always.
+        let few = octets.len().min(700);
+        self.pass(|| self.disk.read(file, &mut octets[..few], offset))
+    }
+    fn sync_file(&self, file: &Handle) -> io::Result<()> {
+        self.sync(file, || self.disk.sync_file(file))
+    }
+    fn sync_folder(&self, folder: &Handle) -> io::Result<()> {
+        self.sync(folder, || self.disk.sync_folder(folder))
+    }
+    fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()> {
+        self.pass(|| self.disk.rename(from, name, to, new))
+    }
+    fn remove(&self, at: &Handle, name: &str) -> io::Result<()> {
+        self.disk.remove(at, name)
+    }
+    fn remove_folder(&self, at: &Handle, name: &str) -> io::Result<()> {
+        self.disk.remove_folder(at, name)
+    }
+    fn names(&self, folder: &Handle) -> io::Result<Vec<String>> {
+        self.disk.names(folder)
+    }
+    fn age(&self, at: &Handle, name: &str) -> io::Result<Option<Duration>> {
+        self.disk.age(at, name)
+    }
+    fn lock(&self, file: &Handle) -> io::Result<bool> {
+        self.disk.lock(file)
+    }
+    fn left(&self, at: &Handle) -> io::Result<Left> {
+        self.disk.left(at)
+    }
+}
+
+fn start(how: How, all: bool, threads: usize) -> (Store, FailingDisk) {
+    let disk = FailingDisk {
+        disk: Simulated::new(),
+        left: Arc::new(AtomicI64::new(i64::MIN / 2)),
+        how,
+        all,
+        opened: Arc::default(),
+    };
+    let mut options = options(std::path::Path::new("/nowhere"));
+    options.threads_max = threads;
+    let store = Store::with_disk(options, Box::new(disk.clone()), Simulated::root()).unwrap();
+    // All threads meet: whatever they had to do is done.
+    let barrier = Arc::new(Barrier::new(threads));
+    let (sender, met) = std::sync::mpsc::channel();
+    for _ in 0..threads {
+        let (barrier, sender) = (Arc::clone(&barrier), sender.clone());
+        store.run(move |_| {
+            barrier.wait();
+            sender.send(()).unwrap();
+        });
+    }
+    (0..threads).for_each(|_| met.recv().unwrap());
+    (store, disk)
+}
+
+/// What is there but the owners' locks.
+fn mail(state: &simulated::State) -> Vec<(String, Vec<u8>)> {
+    state.files().into_iter().filter(|(path, _)| !path.ends_with(OWNERS)).collect()
+}
+
+fn contents() -> [String; 2] {
+    // One that stays in memory, and one that goes to disk while it comes.
+    [500, 3600].map(|octets| format!("Subject: x\r\n\r\n{}", "0123456789\r\n".repeat(octets / 12)))
+}
+
+#[test]
+fn when_any_operation_fails_nothing_of_the_message_is_left_and_the_next_is_taken() {
+    let errors = [Errno::NOSPC, Errno::IO, Errno::MFILE, Errno::DQUOT, Errno::ROFS, Errno::ACCESS, Errno::INTR];
+    let mut hows: Vec<How> = errors.into_iter().map(How::Error).collect();
+    hows.extend([How::After(Errno::IO), How::Short]);
+    for (how, threads, content) in
+        hows.iter().flat_map(|how| [1, 3].into_iter().flat_map(move |threads| contents().map(|c| (*how, threads, c))))
+    {
+        for number in 1.. {
+            let case = format!("operation {number}, {how:?}, {threads} threads, {} octets", content.len());
+            let (store, disk) = start(how, false, threads);
+            disk.left.store(number, Ordering::SeqCst);
+            let result = deliver(&store, ALL, content.as_bytes());
+            let succeeded = disk.left.load(Ordering::SeqCst) > 0;
+            disk.left.store(i64::MIN / 2, Ordering::SeqCst);
+            let state = disk.disk.state();
+            let fits = match &result {
+                // A short write goes on, and so does what a signal interrupted, where that is safe;
+                // and what did not happen anyhow cannot fail afterwards.
+                Ok(()) if matches!(how, How::Short | How::After(_) | How::Error(Errno::INTR)) => {
+                    mail(&state).len() == 3
+                }
+                Ok(()) => succeeded,
+                Err(Failure::Full(_)) => matches!(how, How::Error(Errno::NOSPC | Errno::DQUOT)),
+                Err(Failure::Broken(_)) => !matches!(how, How::Short | How::Error(Errno::NOSPC | Errno::DQUOT)),
+                Err(Failure::Busy) => false,
+            };
+            assert!(fits, "{case}: {result:?}");
+            if result.is_err() {
+                assert_eq!(mail(&state), [], "{case}");
+                // Nor does a crash bring it back where a reader looks.
+                for seed in 0..8 {
+                    let mut random = seed;
+                    let after = state.crash(|count| {
+                        random = (random * 5 + 3) % 31;
+                        random % count
+                    });
+                    let found = mail(&after);
+                    assert!(found.iter().all(|(path, _)| path.ends_with("/tmp")), "{case}: {found:?}");
+                }
+            }
+            let before = mail(&state).len();
+            assert_eq!(deliver(&store, ALL, content.as_bytes()), Ok(()), "{case}");
+            let state = disk.disk.state();
+            assert_eq!(mail(&state).len(), before + 3, "{case}");
+            // What the failed sync lost is not taken for safe by the next.
+            let safe: Vec<_> =
+                mail(&state.crash(|_| 0)).into_iter().filter(|(path, _)| !path.ends_with("/tmp")).collect();
+            let paths = |mail: &[(String, Vec<u8>)]| mail.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
+            assert_eq!(paths(&safe), paths(&mail(&state)), "{case}");
+            assert!(safe == mail(&state), "{case}: the content differs");
+            assert!(store.close(Duration::from_mins(1)));
+            if succeeded {
+                assert!(number > 25, "a commit has more operations than {number}");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_stays_full_or_broken_refuses_each_message_until_it_recovers() {
+    for (error, full) in [(Errno::NOSPC, true), (Errno::DQUOT, true), (Errno::ROFS, false), (Errno::MFILE, false)] {
+        for number in 1..20 {
+            let (store, disk) = start(How::Error(error), true, 1);
+            disk.left.store(number, Ordering::SeqCst);
+            for _ in 0..3 {
+                let result = deliver(&store, ALL, contents()[0].as_bytes());
+                let fits = matches!((&result, full), (Err(Failure::Full(_)), true) | (Err(Failure::Broken(_)), false));
+                assert!(fits, "operation {number} on, {error}: {result:?}");
+            }
+            disk.left.store(i64::MIN / 2, Ordering::SeqCst);
+            assert_eq!(mail(&disk.disk.state()), []);
+            assert_eq!(deliver(&store, ALL, contents()[0].as_bytes()), Ok(()));
+            assert!(store.close(Duration::from_mins(1)));
+        }
+    }
+}
+
+#[test]
+fn a_draft_that_is_dropped_leaves_nothing() {
+    let (store, disk) = start(How::Short, false, 2);
+    let mut draft = store.begin(tests::envelope(ALL), 0);
+    let _ = draft.push(&[b'x'; 2000]);
+    let (back, spilled) = std::sync::mpsc::channel();
+    store.spill(draft, move |draft| drop(back.send(draft)));
+    let draft = spilled.recv().unwrap();
+    assert_eq!(mail(&disk.disk.state()).len(), 1, "its begin is on disk");
+    drop(draft);
+    assert!(store.close(Duration::from_mins(1)));
+    assert_eq!(mail(&disk.disk.state()), []);
+}
+
+#[test]
+fn a_held_mailbox_costs_no_opening_and_one_that_was_removed_is_made_anew() {
+    let (store, disk) = start(How::Short, false, 1);
+    let to = &["user@postman.local"];
+    deliver(&store, to, b"x").unwrap();
+    let before = disk.opened.load(Ordering::SeqCst);
+    deliver(&store, to, b"x").unwrap();
+    // Unless the machine stood still for a second.
+    assert!(disk.opened.load(Ordering::SeqCst) - before <= 4);
+    // The store forgets it after a fault, and else after a second; here at once.
+    store.0.folders.close(true);
+    let root = Simulated::root();
+    let user = disk.disk.open_folder(&root, "user").unwrap();
+    disk.disk.rename(&root, "user", &root, "gone").unwrap();
+    deliver(&store, to, b"x").unwrap();
+    let again = disk.disk.open_folder(&root, "user").unwrap();
+    assert_ne!(format!("{user:?}"), format!("{again:?}"));
+    assert!(store.close(Duration::from_mins(1)));
+}
+
+#[test]
+fn each_recipient_can_be_a_commit_of_its_own() {
+    // As if each operation in turn failed for one of three files.
+    for number in 1..40 {
+        let (store, disk) = start(How::Error(Errno::IO), false, 1);
+        disk.left.store(number, Ordering::SeqCst);
+        let mut draft = store.begin(tests::envelope(ALL), 0);
+        let _ = draft.push(b"Subject: x\r\n\r\nx\r\n");
+        let (back, done) = std::sync::mpsc::channel();
+        store.commit_each(draft, move |results| drop(back.send(results)));
+        let results = done.recv().unwrap();
+        disk.left.store(i64::MIN / 2, Ordering::SeqCst);
+        assert_eq!(results.len(), ALL.len());
+        // The two of one domain share a file.
+        assert_eq!(results[2], results[3]);
+        let refused = [&results[0], &results[1], &results[2]].iter().filter(|result| result.is_err()).count();
+        assert!(refused <= 1, "operation {number}: {results:?}");
+        let found = mail(&disk.disk.state());
+        assert_eq!(found.len(), 3 - refused, "operation {number}: {results:?} {found:?}");
+        for (path, result) in [("/user/new", &results[0]), ("/joe/new", &results[1])] {
+            assert_eq!(found.iter().any(|(place, _)| place == path), result.is_ok(), "operation {number}");
+        }
+        assert!(store.close(Duration::from_mins(1)));
+    }
+}
+
+#[test]
+fn below_the_reserve_nothing_begins_and_a_look_tells_when_space_is_back() {
+    let (store, disk) = start(How::Short, false, 1);
+    let ask = |store: &Store| {
+        let (back, answer) = std::sync::mpsc::channel();
+        store.look_for_room(1000, move |result| drop(back.send(result)));
+        answer.recv().unwrap()
+    };
+    assert_eq!(ask(&store), Ok(()));
+    for left in [Left { octets: 999, files: None }, Left { octets: u64::MAX, files: Some(3) }] {
+        disk.disk.has_left(left);
+        assert!(matches!(ask(&store), Err(Failure::Full(_))));
+        assert!(matches!(store.room(1000), Err(Failure::Full(_))));
+        disk.disk.has_left(Left { octets: 1000, files: Some(1000) });
+        assert_eq!(ask(&store), Ok(()));
+        assert_eq!(store.room(1000), Ok(()));
+    }
+    assert!(store.close(Duration::from_mins(1)));
+}

@@ -1,0 +1,181 @@
+//! One file on its way: its headers, then the content, from memory or from the file into which it
+//! was written while it came.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::smtp::envelope::Envelope;
+
+use super::disk::{Disk as _, Handle, write_all};
+use super::folders::Home;
+use super::form::{LineEnds, Target};
+use super::{Fault, Inner, at};
+
+/// How much is copied and written at once, in octets.
+const PIECE_BYTES: usize = 64 * 1024;
+
+/// What all files of a message have in common.
+pub(super) struct Message {
+    pub envelope: Arc<Envelope>,
+    pub time: u64,
+    /// The content's begin, by which its headers are known.
+    pub begin: Vec<u8>,
+    /// The content, or what comes behind the spool.
+    pub memory: Vec<u8>,
+    pub spool: Option<Spool>,
+}
+
+/// Content that stands in the first file already.
+pub(super) struct Spool {
+    handle: Handle,
+    from: u64,
+    to: u64,
+    /// Set where its line ends are converted already: what waits at its end.
+    ends: Option<LineEnds>,
+}
+
+/// A file: in `tmp`, then under its final name.
+pub(super) struct File {
+    pub target: Target,
+    begun: Option<Begun>,
+}
+
+pub(super) struct Begun {
+    pub home: Arc<Home>,
+    pub tmp_name: String,
+    pub last_name: Option<String>,
+    pub handle: Handle,
+    /// The failed syncs of its last folder before it moved there.
+    pub failures: u64,
+    /// What goes with the next write.
+    out: Vec<u8>,
+    octets: u64,
+    content_at: u64,
+    ends: Option<LineEnds>,
+}
+
+impl File {
+    pub(super) fn new(target: Target) -> Self {
+        Self { target, begun: None }
+    }
+
+    pub(super) fn folder(&self) -> &str {
+        &self.target.folder
+    }
+
+    /// An error only where the order of the commit is broken.
+    pub(super) fn begun(&self) -> Result<&Begun, Fault> {
+        at("find the file of", &self.target.folder, self.begun.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into()))
+    }
+
+    pub(super) fn begun_mut(&mut self) -> Result<&mut Begun, Fault> {
+        at("find the file of", &self.target.folder, self.begun.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into()))
+    }
+
+    /// Writes all of the message that is not written yet.
+    pub(super) fn write(&mut self, store: &Inner, message: &Message) -> Result<(), Fault> {
+        if self.begun.is_none() {
+            self.begin(store, message)?;
+            if let Some(spool) = &message.spool {
+                at("copy to", &self.target.folder, self.begun.as_mut().map_or(Ok(()), |file| file.copy(store, spool)))?;
+            }
+        }
+        let Self { target, begun: Some(file) } = self else { return Ok(()) };
+        file.put(&message.memory);
+        if let Some(ends) = &mut file.ends {
+            ends.finish(&mut file.out);
+        }
+        at("write to", &target.folder, file.flush(store))
+    }
+
+    /// Writes content while it comes.
+    pub(super) fn spill(&mut self, store: &Inner, message: &Message) -> Result<(), Fault> {
+        if self.begun.is_none() {
+            self.begin(store, message)?;
+        }
+        let Self { target, begun: Some(file) } = self else { return Ok(()) };
+        file.put(&message.memory);
+        at("write to", &target.folder, file.flush(store))
+    }
+
+    /// What stands in this file already, for others to copy.
+    pub(super) fn spooled(&self) -> Option<Spool> {
+        let file = self.begun.as_ref()?;
+        Some(Spool { handle: file.handle.clone(), from: file.content_at, to: file.octets, ends: file.ends.clone() })
+    }
+
+    fn begin(&mut self, store: &Inner, message: &Message) -> Result<(), Fault> {
+        let Target { place, folder, .. } = &self.target;
+        let (disk, format) = (&store.disk, store.options.format);
+        let tmp_name = store.tmp_name();
+        let mut home = store.folders.home(disk, &store.root, *place, folder)?;
+        let mut created = disk.create(&home.tmp, &tmp_name);
+        if matches!(&created, Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            // The folder that was held is gone: it is made anew.
+            store.folders.forget(*place, folder);
+            home = store.folders.home(disk, &store.root, *place, folder)?;
+            created = disk.create(&home.tmp, &tmp_name);
+        }
+        if created.is_err() {
+            // An error does not always mean that it did not happen.
+            let _ = disk.remove(&home.tmp, &tmp_name);
+        }
+        let handle = at("create a file in", folder, created)?;
+        let headers = self.target.headers(&message.envelope, message.time, &store.options.host, format, &message.begin);
+        let out = headers.into_bytes();
+        self.begun = Some(Begun {
+            home,
+            tmp_name,
+            last_name: None,
+            handle,
+            failures: 0,
+            octets: 0,
+            content_at: out.len() as u64,
+            out,
+            ends: (!self.target.keeps_line_ends(format)).then(LineEnds::default),
+        });
+        Ok(())
+    }
+}
+
+impl Begun {
+    fn put(&mut self, content: &[u8]) {
+        self.out.reserve(content.len());
+        match &mut self.ends {
+            Some(ends) => ends.convert(content, &mut self.out),
+            None => self.out.extend_from_slice(content),
+        }
+    }
+
+    fn flush(&mut self, store: &Inner) -> io::Result<()> {
+        write_all(&store.disk, &self.handle, &self.out)?;
+        self.octets += self.out.len() as u64;
+        // Whoever holds a thousand sessions holds no thousand buffers.
+        self.out = Vec::new();
+        Ok(())
+    }
+
+    fn copy(&mut self, store: &Inner, spool: &Spool) -> io::Result<()> {
+        let mut piece = vec![0; PIECE_BYTES];
+        let mut offset = spool.from;
+        while offset < spool.to {
+            let wanted = usize::try_from(spool.to - offset).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
+            let read = store.disk.read(&spool.handle, piece.get_mut(..wanted).unwrap_or_default(), offset)?;
+            if read == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            let content = piece.get(..read).unwrap_or_default();
+            if spool.ends.is_some() {
+                self.out.extend_from_slice(content);
+            } else {
+                self.put(content);
+            }
+            self.flush(store)?;
+            offset += read as u64;
+        }
+        if spool.ends.is_some() {
+            self.ends.clone_from(&spool.ends);
+        }
+        Ok(())
+    }
+}

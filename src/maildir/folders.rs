@@ -1,0 +1,285 @@
+//! The folders that files go to: opened, made where they are missing, held for a while, and synced once
+//! for all who wait.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use crate::smtp::envelope::Place;
+
+use super::disk::{Disk, Handle};
+use super::{Fault, QUEUE, at, locked};
+
+/// A handle is trusted for so long: who moves a mailbox away meanwhile moves these messages too.
+const TRUST: Duration = Duration::from_secs(1);
+/// So many folders are remembered to be on stable storage; then the memory begins anew.
+const KNOWN_MAX: usize = 65_536;
+
+/// Where the files of one mailbox, or of one domain's queue, are written.
+pub(super) struct Home {
+    pub tmp: Handle,
+    /// `new`, or the domain's own folder.
+    pub last: Handle,
+    pub last_sync: SharedSync,
+    opened: Instant,
+}
+
+/// The folders in use.
+pub(super) struct Folders {
+    held: Mutex<HashMap<(Place, String), Arc<Home>>>,
+    held_max: usize,
+    /// Paths whose names in their parents are known to be on stable storage.
+    durable: Mutex<HashSet<String>>,
+    /// The syncs of folders in which folders are made, by path.
+    making: Mutex<HashMap<String, Weak<SharedSync>>>,
+}
+
+impl Folders {
+    pub(super) fn new(held_max: usize) -> Self {
+        Self { held: Mutex::default(), held_max: held_max.max(1), durable: Mutex::default(), making: Mutex::default() }
+    }
+
+    /// The home of a mailbox or a domain; made where it is not there.
+    pub(super) fn home(&self, disk: &dyn Disk, root: &Handle, place: Place, folder: &str) -> Result<Arc<Home>, Fault> {
+        let key = (place, folder.to_owned());
+        if let Some(home) = locked(&self.held).get(&key).filter(|home| home.opened.elapsed() < TRUST) {
+            return Ok(Arc::clone(home));
+        }
+        let home = Arc::new(self.open(disk, root, place, folder)?);
+        let mut held = locked(&self.held);
+        if held.len() >= self.held_max && !held.contains_key(&key) {
+            let oldest = held.iter().min_by_key(|(_, home)| home.opened).map(|(key, _)| key.clone());
+            oldest.map(|key| held.remove(&key));
+        }
+        held.insert(key, Arc::clone(&home));
+        Ok(home)
+    }
+
+    fn open(&self, disk: &dyn Disk, root: &Handle, place: Place, folder: &str) -> Result<Home, Fault> {
+        let (base, path) = match place {
+            Place::Local => (root.clone(), folder.to_owned()),
+            Place::Remote => {
+                (at("open the queue of", folder, self.folder(disk, root, QUEUE))?, format!("{QUEUE}/{folder}"))
+            }
+        };
+        let home = at("open the folder", folder, self.folder(disk, &base, &path))?;
+        let tmp = at("open tmp of", folder, self.folder(disk, &home, &format!("{path}/tmp")))?;
+        let last = match place {
+            Place::Remote => home,
+            Place::Local => {
+                at("open cur of", folder, self.folder(disk, &home, &format!("{path}/cur")))?;
+                at("open new of", folder, self.folder(disk, &home, &format!("{path}/new")))?
+            }
+        };
+        Ok(Home { tmp, last, last_sync: SharedSync::default(), opened: Instant::now() })
+    }
+
+    /// Opens a folder, making it where it is not there. The first time that this process meets it,
+    /// its name in the parent is synced: whoever made it may not have come so far.
+    fn folder(&self, disk: &dyn Disk, at: &Handle, path: &str) -> io::Result<Handle> {
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let above = self.making(above);
+        let failures = above.failures();
+        let mut made = false;
+        match disk.open_folder(at, name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => match disk.make_folder(at, name) {
+                // Another thread was faster.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                other => {
+                    other?;
+                    made = true;
+                }
+            },
+            Ok(folder) if locked(&self.durable).contains(path) => return Ok(folder),
+            Ok(_) => {}
+            Err(error) => return Err(error),
+        }
+        if let Err(error) = above.wait(failures, || disk.sync_folder(at)) {
+            // The next sync would lie about this name: it is made anew, where it is ours to take.
+            if made {
+                let _ = disk.remove_folder(at, name);
+            }
+            return Err(error);
+        }
+        let mut durable = locked(&self.durable);
+        if durable.len() >= KNOWN_MAX {
+            durable.clear();
+        }
+        durable.insert(path.to_owned());
+        drop(durable);
+        disk.open_folder(at, name)
+    }
+
+    /// Two who make folders in one share its sync, and its failure.
+    fn making(&self, path: &str) -> Arc<SharedSync> {
+        let mut making = locked(&self.making);
+        if let Some(sync) = making.get(path).and_then(Weak::upgrade) {
+            return sync;
+        }
+        making.retain(|_, sync| sync.strong_count() > 0);
+        let sync = Arc::new(SharedSync::default());
+        making.insert(path.to_owned(), Arc::downgrade(&sync));
+        sync
+    }
+
+    /// Something failed there: the next message opens it anew.
+    pub(super) fn forget(&self, place: Place, folder: &str) {
+        locked(&self.held).remove(&(place, folder.to_owned()));
+    }
+
+    /// Closes those that are not in use, or all: descriptors have run out.
+    pub(super) fn close(&self, all: bool) {
+        locked(&self.held).retain(|_, home| !all && home.opened.elapsed() < TRUST);
+    }
+}
+
+/// A sync that many wait for. One of them does it for all whose names stood before it began; who
+/// comes later waits for the next. Nobody waits for company.
+#[derive(Default)]
+pub(super) struct SharedSync {
+    state: Mutex<SyncState>,
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct SyncState {
+    begun: u64,
+    ended: u64,
+    running: bool,
+    failures: u64,
+    failure: Option<io::ErrorKind>,
+}
+
+impl SharedSync {
+    /// To be asked before the rename whose name is to be synced, and given to [`SharedSync::wait`].
+    pub(super) fn failures(&self) -> u64 {
+        locked(&self.state).failures
+    }
+
+    /// Returns when a sync that began after this call has ended. One that failed since `failures`
+    /// was asked fails this too: it may have been about this name, and the next would lie.
+    pub(super) fn wait(&self, failures: u64, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        let mut state = locked(&self.state);
+        let wanted = state.begun + 1;
+        loop {
+            if state.failures != failures {
+                return Err(state.failure.unwrap_or(io::ErrorKind::Other).into());
+            }
+            if state.ended >= wanted {
+                return Ok(());
+            }
+            if !state.running {
+                break;
+            }
+            state = self.ended.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.running = true;
+        state.begun += 1;
+        drop(state);
+        // Should it panic, those who wait hear that it failed.
+        let mut running = Running { shared: self, failure: Some(io::ErrorKind::Other) };
+        let result = sync();
+        running.failure = result.as_ref().err().map(io::Error::kind);
+        drop(running);
+        result
+    }
+}
+
+struct Running<'a> {
+    shared: &'a SharedSync,
+    failure: Option<io::ErrorKind>,
+}
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        let mut state = locked(&self.shared.state);
+        state.running = false;
+        state.ended = state.begun;
+        if self.failure.is_some() {
+            state.failures += 1;
+            state.failure = self.failure;
+        }
+        drop(state);
+        self.shared.ended.notify_all();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::sync::mpsc::{Receiver, Sender, channel};
+    use std::thread;
+
+    /// Runs a sync that says when it has begun and ends when told how, while others wait.
+    fn during_a_sync(end: io::Result<()>, others: usize) -> (usize, Vec<io::Result<()>>) {
+        let shared = Arc::new(SharedSync::default());
+        let syncs = Arc::new(AtomicUsize::new(1));
+        let (has_begun, begun): (Sender<()>, Receiver<()>) = channel();
+        let (may_end, end_now): (Sender<io::Result<()>>, Receiver<io::Result<()>>) = channel();
+        let leader = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                shared.wait(0, || {
+                    has_begun.send(()).unwrap();
+                    end_now.recv().unwrap()
+                })
+            })
+        };
+        begun.recv().unwrap();
+        let waiting: Vec<_> = (0..others)
+            .map(|_| {
+                let (shared, syncs) = (Arc::clone(&shared), Arc::clone(&syncs));
+                let failures = shared.failures();
+                let (is_here, here) = channel();
+                let thread = thread::spawn(move || {
+                    is_here.send(()).unwrap();
+                    shared.wait(failures, || {
+                        syncs.fetch_add(1, Ordering::SeqCst);
+                        Ok(())
+                    })
+                });
+                here.recv().unwrap();
+                thread
+            })
+            .collect();
+        assert_eq!(syncs.load(Ordering::SeqCst), 1, "nobody syncs beside the running one");
+        may_end.send(end).unwrap();
+        leader.join().unwrap().ok();
+        let results = waiting.into_iter().map(|thread| thread.join().unwrap()).collect();
+        (syncs.load(Ordering::SeqCst), results)
+    }
+
+    #[test]
+    fn a_sync_that_runs_does_not_count_for_who_comes_while_it_runs() {
+        for others in 1..5 {
+            let (syncs, results) = during_a_sync(Ok(()), others);
+            assert!(results.iter().all(Result::is_ok));
+            assert!(syncs >= 2, "{others} waited for a sync that had begun before them");
+        }
+    }
+
+    #[test]
+    fn a_sync_that_fails_fails_all_whose_rename_it_may_have_been() {
+        let (syncs, results) = during_a_sync(Err(io::ErrorKind::StorageFull.into()), 3);
+        assert_eq!(syncs, 1, "no second sync that would lie");
+        for result in results {
+            assert_eq!(result.unwrap_err().kind(), io::ErrorKind::StorageFull);
+        }
+    }
+
+    #[test]
+    fn a_lone_one_syncs_at_once_and_each_time() {
+        let (shared, mut syncs) = (SharedSync::default(), 0);
+        for _ in 0..3 {
+            shared
+                .wait(shared.failures(), || {
+                    syncs += 1;
+                    Ok(())
+                })
+                .unwrap();
+        }
+        assert_eq!(syncs, 3);
+    }
+}

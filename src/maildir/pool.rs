@@ -1,0 +1,226 @@
+//! The store's own threads: all file work runs here, so that a slow disk stops nobody else.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::locked;
+
+/// A thread without work ends after this time.
+const IDLE: Duration = Duration::from_secs(10);
+/// A thread's stack: said here, so that the environment does not say it.
+const STACK_BYTES: usize = 1 << 20;
+
+type Job = Box<dyn FnOnce() + Send>;
+
+#[derive(Default)]
+struct State {
+    jobs: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+    closed: bool,
+}
+
+/// Threads that come with work and go without.
+pub(super) struct Pool {
+    state: Mutex<State>,
+    work: Condvar,
+    ended: Condvar,
+    threads_max: usize,
+    /// Called when a thread has found nothing to do for a while.
+    rest: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Pool {
+    pub(super) fn new(threads_max: usize, rest: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            ended: Condvar::new(),
+            threads_max: threads_max.max(1),
+            rest: Box::new(rest),
+        })
+    }
+
+    /// Does it on a thread, soon. Where no thread can be had at all it is dropped.
+    pub(super) fn run(self: &Arc<Self>, job: impl FnOnce() + Send + 'static) {
+        let mut state = locked(&self.state);
+        state.jobs.push_back(Box::new(job));
+        // One that is woken is idle still until it has the lock: count the jobs, not the sleepers.
+        if state.jobs.len() > state.idle && state.threads < self.threads_max {
+            let pool = Arc::clone(self);
+            let thread = thread::Builder::new().name("store".to_owned()).stack_size(STACK_BYTES);
+            let started = thread.spawn(move || pool.work());
+            state.threads += usize::from(started.is_ok());
+        }
+        let dropped = if state.threads == 0 { std::mem::take(&mut state.jobs) } else { VecDeque::new() };
+        drop(state);
+        self.work.notify_one();
+        drop(dropped);
+    }
+
+    /// A thread's life.
+    fn work(&self) {
+        let mut state = locked(&self.state);
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                drop(state);
+                // A job that panics breaks no one else's.
+                let _ = catch_unwind(AssertUnwindSafe(job));
+                state = locked(&self.state);
+                continue;
+            }
+            if state.closed {
+                break;
+            }
+            state.idle += 1;
+            let (again, waited) = self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            state = again;
+            state.idle -= 1;
+            if waited.timed_out() && state.jobs.is_empty() {
+                (self.rest)();
+                break;
+            }
+        }
+        state.threads -= 1;
+        drop(state);
+        self.ended.notify_all();
+    }
+
+    /// Finishes what waits and stops the threads, but waits no longer than this. Tells whether
+    /// all was finished.
+    pub(super) fn close(&self, within: Duration) -> bool {
+        let mut state = locked(&self.state);
+        state.closed = true;
+        self.work.notify_all();
+        let working = |state: &mut State| state.threads > 0;
+        let waited = self.ended.wait_timeout_while(state, within, working).unwrap_or_else(PoisonError::into_inner);
+        !waited.1.timed_out()
+    }
+
+    /// Does the same work on many things at once, with the help of whoever is free. Once one has failed
+    /// no other begins. Returns them all, and the first failure.
+    pub(super) fn together<T: Send + 'static, E: Send + 'static>(
+        self: &Arc<Self>,
+        things: Vec<T>,
+        panicked: impl Fn() -> E + Send + Sync + 'static,
+        work: impl Fn(&mut T) -> Result<(), E> + Send + Sync + 'static,
+    ) -> (Vec<T>, Result<(), E>) {
+        let count = things.len();
+        let crew = Arc::new(Crew {
+            things: things.into_iter().map(|thing| Mutex::new(Some(thing))).collect(),
+            next: AtomicUsize::new(0),
+            done: Mutex::new((0, Ok(()))),
+            changed: Condvar::new(),
+            work: move |thing: &mut T| {
+                catch_unwind(AssertUnwindSafe(|| work(thing))).unwrap_or_else(|_| Err(panicked()))
+            },
+        });
+        for _ in 1..count.min(self.threads_max) {
+            let crew = Arc::clone(&crew);
+            self.run(move || while crew.step() {});
+        }
+        // Who is called helps as well: it never waits for a helper that has not begun.
+        while crew.step() {}
+        let mut done = locked(&crew.done);
+        while done.0 < count {
+            done = crew.changed.wait(done).unwrap_or_else(PoisonError::into_inner);
+        }
+        let result = std::mem::replace(&mut done.1, Ok(()));
+        drop(done);
+        (crew.things.iter().filter_map(|thing| locked(thing).take()).collect(), result)
+    }
+}
+
+struct Crew<T, E, W> {
+    things: Vec<Mutex<Option<T>>>,
+    next: AtomicUsize,
+    done: Mutex<(usize, Result<(), E>)>,
+    changed: Condvar,
+    work: W,
+}
+
+impl<T, E, W: Fn(&mut T) -> Result<(), E>> Crew<T, E, W> {
+    /// Takes the next thing. False: there is none.
+    fn step(&self) -> bool {
+        let Some(thing) = self.things.get(self.next.fetch_add(1, Ordering::Relaxed)) else {
+            return false;
+        };
+        let failed = locked(&self.done).1.is_err();
+        let result = match &mut *locked(thing) {
+            Some(thing) if !failed => (self.work)(thing),
+            _ => Ok(()),
+        };
+        let mut done = locked(&self.done);
+        done.0 += 1;
+        if done.1.is_ok() {
+            done.1 = result;
+        }
+        drop(done);
+        self.changed.notify_one();
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn work_on_many_things_ends_though_every_thread_waits_for_such_work() {
+        for threads in 1..4 {
+            let pool = Pool::new(threads, || {});
+            let (sender, results) = std::sync::mpsc::channel();
+            for _ in 0..8 {
+                let (inner, sender) = (Arc::clone(&pool), sender.clone());
+                pool.run(move || {
+                    let things = inner.together(
+                        (0..5).collect(),
+                        || "panic",
+                        |thing: &mut i32| {
+                            *thing += 1;
+                            Ok(())
+                        },
+                    );
+                    sender.send(things).unwrap();
+                });
+            }
+            for _ in 0..8 {
+                assert_eq!(results.recv().unwrap(), (vec![1, 2, 3, 4, 5], Ok(())));
+            }
+            assert!(pool.close(Duration::from_mins(1)));
+        }
+    }
+
+    #[test]
+    fn a_panic_and_a_failure_give_everything_back() {
+        let pool = Pool::new(3, || {});
+        let (things, result) = pool.together(
+            vec![1, 2, 3],
+            || "panic",
+            |thing| {
+                assert_ne!(*thing, 2, "planted");
+                Ok(())
+            },
+        );
+        assert_eq!((things.len(), result), (3, Err("panic")));
+        assert!(pool.close(Duration::from_mins(1)));
+    }
+
+    #[test]
+    fn a_job_that_hangs_holds_no_other_back() {
+        let pool = Pool::new(2, || {});
+        let (end, hung) = std::sync::mpsc::channel::<()>();
+        let (done, both) = std::sync::mpsc::channel();
+        // Two jobs at once for one sleeper: the second must not wait behind the first.
+        pool.run(|| {});
+        pool.run(move || assert!(hung.recv().is_err()));
+        pool.run(move || done.send(()).unwrap());
+        both.recv_timeout(Duration::from_mins(1)).unwrap();
+        drop(end);
+        assert!(pool.close(Duration::from_mins(1)));
+    }
+}

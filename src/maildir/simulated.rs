@@ -1,0 +1,433 @@
+//! For tests: a disk in memory that knows what is durable and can crash after any operation.
+//!
+//! Of what was not synced each name, each page and each size persists or not, independently of the
+//! others: a rename may leave the old name, the new, both or neither. What was synced stays. A sync
+//! that fails loses what it was to keep, and the next one says that all is well.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use super::disk::{Disk, Handle, Left};
+use super::locked;
+
+/// Small, so that small messages have several.
+const PAGE_BYTES: usize = 512;
+
+#[derive(Clone, Debug, Default)]
+struct Node {
+    /// The name by which it was made.
+    title: String,
+    folder: bool,
+    octets: Vec<u8>,
+    safe: Vec<u8>,
+    /// Of a file: pages and sizes that are not synced.
+    pages: BTreeSet<usize>,
+    sizes: Vec<usize>,
+    names: BTreeMap<String, usize>,
+    safe_names: BTreeMap<String, usize>,
+    /// Of a folder: what each name was since the last sync, in order.
+    changes: BTreeMap<String, Vec<Option<usize>>>,
+}
+
+/// All that is on the disk, and who was answered 250.
+#[derive(Clone, Debug)]
+pub(super) struct State {
+    nodes: Vec<Arc<Node>>,
+    pub answered: Vec<usize>,
+}
+
+/// A sync that does nothing: a planted bug.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Lie {
+    None,
+    NoSyncOfFiles,
+    /// Of the folder made by this name; `/` is the root.
+    NoSyncOf(&'static str),
+    /// Files are synced after their move, and after the folder.
+    SyncsFilesLast,
+}
+
+struct World {
+    state: State,
+    history: Option<Vec<State>>,
+    locks: HashSet<usize>,
+    lie: Lie,
+    late: Vec<usize>,
+    left: Left,
+}
+
+/// The disk. Clones are the same one.
+#[derive(Clone)]
+pub(super) struct Simulated(Arc<Mutex<World>>);
+
+/// One thing that a crash decides.
+enum Choice {
+    Name(usize, String, Vec<Option<usize>>),
+    Page(usize, usize),
+    Size(usize, Vec<usize>),
+}
+
+impl Choice {
+    fn count(&self) -> usize {
+        match self {
+            Self::Name(_, _, values) => values.len(),
+            Self::Page(..) => 2,
+            Self::Size(_, sizes) => sizes.len(),
+        }
+    }
+}
+
+impl State {
+    fn choices(&self) -> Vec<Choice> {
+        let mut choices = Vec::new();
+        for (number, node) in self.nodes.iter().enumerate() {
+            for (name, changes) in &node.changes {
+                let mut values = vec![node.safe_names.get(name).copied()];
+                values.extend(changes);
+                values.sort_unstable();
+                values.dedup();
+                choices.push(Choice::Name(number, name.clone(), values));
+            }
+            choices.extend(node.pages.iter().map(|page| Choice::Page(number, *page)));
+            if !node.sizes.is_empty() {
+                let mut sizes = vec![node.safe.len()];
+                sizes.extend(&node.sizes);
+                choices.push(Choice::Size(number, sizes));
+            }
+        }
+        choices.retain(|choice| choice.count() > 1);
+        choices
+    }
+
+    /// In how many ways a crash can end now.
+    pub(super) fn remainders(&self) -> usize {
+        self.choices().iter().fold(1, |all, choice| all.saturating_mul(choice.count()))
+    }
+
+    /// What is left after a crash: `pick` decides, given the number of ways.
+    pub(super) fn crash(&self, mut pick: impl FnMut(usize) -> usize) -> Self {
+        let mut after = self.clone();
+        for node in &mut after.nodes {
+            if !node.changes.is_empty()
+                || node.names != node.safe_names
+                || !node.sizes.is_empty()
+                || !node.pages.is_empty()
+                || node.octets != node.safe
+            {
+                let node = Arc::make_mut(node);
+                node.names.clone_from(&node.safe_names);
+                node.octets.clone_from(&node.safe);
+                node.changes.clear();
+                node.pages.clear();
+                node.sizes.clear();
+            }
+        }
+        let mut kept_pages = Vec::new();
+        for choice in self.choices() {
+            let picked = pick(choice.count());
+            match choice {
+                Choice::Name(number, name, values) => {
+                    let node = Arc::make_mut(&mut after.nodes[number]);
+                    match values[picked] {
+                        Some(value) => node.names.insert(name, value),
+                        None => node.names.remove(&name),
+                    };
+                }
+                Choice::Page(number, page) if picked == 1 => kept_pages.push((number, page)),
+                Choice::Page(..) => {}
+                Choice::Size(number, sizes) => {
+                    // What no page has reached is zeros.
+                    Arc::make_mut(&mut after.nodes[number]).octets.resize(sizes[picked], 0);
+                }
+            }
+        }
+        for (number, page) in kept_pages {
+            copy_page(&self.nodes[number].octets, &mut Arc::make_mut(&mut after.nodes[number]).octets, page);
+        }
+        for node in &mut after.nodes {
+            let node = Arc::make_mut(node);
+            node.safe.clone_from(&node.octets);
+            node.safe_names.clone_from(&node.names);
+        }
+        after
+    }
+
+    /// All files below the root: their path's folder, and content.
+    pub(super) fn files(&self) -> Vec<(String, Vec<u8>)> {
+        let mut found = Vec::new();
+        let mut open = vec![(String::new(), 0)];
+        while let Some((path, number)) = open.pop() {
+            for (name, child) in &self.nodes[number].names {
+                let node = &self.nodes[*child];
+                if node.folder {
+                    open.push((format!("{path}/{name}"), *child));
+                } else {
+                    found.push((path.clone(), node.octets.clone()));
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+}
+
+fn copy_page(from: &[u8], to: &mut [u8], page: usize) {
+    let begin = page * PAGE_BYTES;
+    let end = (begin + PAGE_BYTES).min(from.len()).min(to.len());
+    if begin < end {
+        to[begin..end].copy_from_slice(&from[begin..end]);
+    }
+}
+
+impl World {
+    fn node(&mut self, handle: &Handle) -> io::Result<&mut Node> {
+        let Handle::Simulated(number) = handle else { return Err(io::ErrorKind::InvalidInput.into()) };
+        Ok(Arc::make_mut(&mut self.state.nodes[*number]))
+    }
+
+    fn find(&mut self, at: &Handle, name: &str) -> io::Result<usize> {
+        self.node(at)?.names.get(name).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn name(&mut self, at: &Handle, name: &str, value: Option<usize>) -> io::Result<()> {
+        let node = self.node(at)?;
+        match value {
+            Some(value) => node.names.insert(name.to_owned(), value),
+            None => node.names.remove(name),
+        };
+        node.changes.entry(name.to_owned()).or_default().push(value);
+        Ok(())
+    }
+
+    fn make(&mut self, at: &Handle, name: &str, folder: bool) -> io::Result<Handle> {
+        if self.find(at, name).is_ok() {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let number = self.state.nodes.len();
+        self.state.nodes.push(Arc::new(Node { title: name.to_owned(), folder, ..Node::default() }));
+        self.name(at, name, Some(number))?;
+        Ok(Handle::Simulated(number))
+    }
+
+    fn keep_file(&mut self, number: usize) {
+        let node = Arc::make_mut(&mut self.state.nodes[number]);
+        node.safe.resize(node.octets.len(), 0);
+        for page in std::mem::take(&mut node.pages) {
+            copy_page(&node.octets, &mut node.safe, page);
+        }
+        node.sizes.clear();
+    }
+
+    fn record(&mut self) {
+        if let Some(history) = &mut self.history {
+            history.push(self.state.clone());
+        }
+    }
+}
+
+impl Simulated {
+    /// An empty one.
+    pub(super) fn new() -> Self {
+        let root = Node { title: "/".to_owned(), folder: true, ..Node::default() };
+        Self::restarted(State { nodes: vec![Arc::new(root)], answered: Vec::new() })
+    }
+
+    /// One on which this was left by a crash; nobody who ran before lives.
+    pub(super) fn restarted(state: State) -> Self {
+        let left = Left { octets: u64::MAX, files: None };
+        Self(Arc::new(Mutex::new(World {
+            state,
+            history: None,
+            locks: HashSet::new(),
+            lie: Lie::None,
+            late: Vec::new(),
+            left,
+        })))
+    }
+
+    pub(super) fn root() -> Handle {
+        Handle::Simulated(0)
+    }
+
+    pub(super) fn lie(&self, lie: Lie) {
+        locked(&self.0).lie = lie;
+    }
+
+    pub(super) fn has_left(&self, left: Left) {
+        locked(&self.0).left = left;
+    }
+
+    /// From now on each state is remembered.
+    pub(super) fn remember(&self) {
+        let mut world = locked(&self.0);
+        world.history = Some(vec![world.state.clone()]);
+    }
+
+    pub(super) fn history(&self) -> Vec<State> {
+        locked(&self.0).history.take().unwrap_or_default()
+    }
+
+    pub(super) fn state(&self) -> State {
+        locked(&self.0).state.clone()
+    }
+
+    /// A client was answered 250.
+    pub(super) fn answer(&self, message: usize) {
+        let mut world = locked(&self.0);
+        world.state.answered.push(message);
+        world.record();
+    }
+
+    /// What a sync that fails does: it is lost, and no longer known to be unsynced.
+    pub(super) fn fail_sync(&self, handle: &Handle) {
+        if let Ok(node) = locked(&self.0).node(handle) {
+            node.pages.clear();
+            node.sizes.clear();
+            node.changes.clear();
+        }
+    }
+
+    fn change<T>(&self, operation: impl FnOnce(&mut World) -> io::Result<T>) -> io::Result<T> {
+        let mut world = locked(&self.0);
+        let result = operation(&mut world);
+        if result.is_ok() {
+            world.record();
+        }
+        drop(world);
+        // Others may come between.
+        thread::yield_now();
+        result
+    }
+}
+
+impl Disk for Simulated {
+    fn open_folder(&self, at: &Handle, name: &str) -> io::Result<Handle> {
+        let mut world = locked(&self.0);
+        let number = world.find(at, name)?;
+        if world.state.nodes[number].folder {
+            Ok(Handle::Simulated(number))
+        } else {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
+    }
+
+    fn make_folder(&self, at: &Handle, name: &str) -> io::Result<()> {
+        self.change(|world| world.make(at, name, true).map(drop))
+    }
+
+    fn create(&self, at: &Handle, name: &str) -> io::Result<Handle> {
+        self.change(|world| world.make(at, name, false))
+    }
+
+    fn open_file(&self, at: &Handle, name: &str) -> io::Result<Handle> {
+        locked(&self.0).find(at, name).map(Handle::Simulated)
+    }
+
+    fn write(&self, file: &Handle, octets: &[u8]) -> io::Result<usize> {
+        self.change(|world| {
+            let node = world.node(file)?;
+            let begin = node.octets.len();
+            node.octets.extend_from_slice(octets);
+            node.pages.extend(begin / PAGE_BYTES..node.octets.len().div_ceil(PAGE_BYTES));
+            node.sizes.push(node.octets.len());
+            Ok(octets.len())
+        })
+    }
+
+    fn read(&self, file: &Handle, octets: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut world = locked(&self.0);
+        let there = &world.node(file)?.octets;
+        let rest = there.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
+        let count = rest.len().min(octets.len());
+        octets[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
+    }
+
+    fn sync_file(&self, file: &Handle) -> io::Result<()> {
+        let Handle::Simulated(number) = *file else { return Err(io::ErrorKind::InvalidInput.into()) };
+        self.change(|world| {
+            match world.lie {
+                Lie::NoSyncOfFiles => {}
+                Lie::SyncsFilesLast => world.late.push(number),
+                _ => world.keep_file(number),
+            }
+            Ok(())
+        })
+    }
+
+    fn sync_folder(&self, folder: &Handle) -> io::Result<()> {
+        // It takes time, and keeps what stood when it began.
+        let begun = self.change(|world| Ok(world.node(folder)?.changes.clone()))?;
+        self.change(|world| {
+            let (lie, node) = (world.lie, world.node(folder)?);
+            if lie == Lie::NoSyncOf(node.title.clone().leak()) {
+                return Ok(());
+            }
+            for (name, values) in begun {
+                match values.last().copied().flatten() {
+                    Some(value) => node.safe_names.insert(name.clone(), value),
+                    None => node.safe_names.remove(&name),
+                };
+                if let Some(changes) = node.changes.get_mut(&name) {
+                    changes.drain(..values.len().min(changes.len()));
+                }
+            }
+            node.changes.retain(|_, changes| !changes.is_empty());
+            Ok(())
+        })?;
+        self.change(|world| {
+            for number in std::mem::take(&mut world.late) {
+                world.keep_file(number);
+            }
+            Ok(())
+        })
+    }
+
+    fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()> {
+        self.change(|world| {
+            let number = world.find(from, name)?;
+            if world.find(to, new).is_ok() {
+                return Err(io::ErrorKind::AlreadyExists.into());
+            }
+            world.name(from, name, None)?;
+            world.name(to, new, Some(number))
+        })
+    }
+
+    fn remove(&self, at: &Handle, name: &str) -> io::Result<()> {
+        self.change(|world| {
+            world.find(at, name)?;
+            world.name(at, name, None)
+        })
+    }
+
+    fn remove_folder(&self, at: &Handle, name: &str) -> io::Result<()> {
+        self.change(|world| {
+            let number = world.find(at, name)?;
+            if !world.state.nodes[number].names.is_empty() {
+                return Err(io::ErrorKind::DirectoryNotEmpty.into());
+            }
+            world.name(at, name, None)
+        })
+    }
+
+    fn names(&self, folder: &Handle) -> io::Result<Vec<String>> {
+        Ok(locked(&self.0).node(folder)?.names.keys().cloned().collect())
+    }
+
+    fn age(&self, at: &Handle, name: &str) -> io::Result<Option<Duration>> {
+        locked(&self.0).find(at, name).map(|_| Some(Duration::ZERO))
+    }
+
+    fn lock(&self, file: &Handle) -> io::Result<bool> {
+        let Handle::Simulated(number) = *file else { return Err(io::ErrorKind::InvalidInput.into()) };
+        Ok(locked(&self.0).locks.insert(number))
+    }
+
+    fn left(&self, _: &Handle) -> io::Result<Left> {
+        Ok(locked(&self.0).left)
+    }
+}
