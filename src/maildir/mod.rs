@@ -18,12 +18,8 @@ use rustix::io::Errno;
 use crate::smtp::envelope::Envelope;
 
 mod commit;
-#[cfg(test)]
-mod crash;
 mod disk;
 mod draft;
-#[cfg(test)]
-mod failing;
 mod file;
 mod folders;
 mod form;
@@ -32,8 +28,6 @@ pub(crate) mod gate;
 mod name;
 mod owner;
 mod pool;
-#[cfg(test)]
-mod simulated;
 mod space;
 #[cfg(test)]
 mod tests;

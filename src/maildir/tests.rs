@@ -10,7 +10,11 @@ use super::*;
 use crate::smtp::envelope::{Place, Recipient};
 use crate::smtp::path::{ForwardPath, ReversePath};
 
-pub(super) fn options(root: &Path) -> Options {
+mod crash;
+mod failing;
+mod simulated;
+
+fn options(root: &Path) -> Options {
     Options {
         root: root.to_owned(),
         format: Format::Message,
@@ -22,7 +26,7 @@ pub(super) fn options(root: &Path) -> Options {
     }
 }
 
-pub(super) fn envelope(recipients: &[&str]) -> Envelope {
+fn envelope(recipients: &[&str]) -> Envelope {
     let recipient = |address: &&str| {
         let Ok(ForwardPath::Mailbox(mailbox)) = ForwardPath::parse(&format!("<{address}>")) else {
             panic!("{address}")
@@ -40,7 +44,7 @@ pub(super) fn envelope(recipients: &[&str]) -> Envelope {
     }
 }
 
-pub(super) fn deliver(store: &Store, recipients: &[&str], content: &[u8]) -> Result<(), Failure> {
+fn deliver(store: &Store, recipients: &[&str], content: &[u8]) -> Result<(), Failure> {
     let mut draft = store.begin(envelope(recipients), 1_608_416_175);
     for piece in content.chunks(300) {
         if draft.push(piece) == Fill::Full {
@@ -73,7 +77,7 @@ fn files(root: &Path) -> Vec<(String, String)> {
     found
 }
 
-pub(super) const ALL: &[&str] = &["user@postman.local", "Joe@postman.local", "a@other.server", "b@other.server"];
+const ALL: &[&str] = &["user@postman.local", "Joe@postman.local", "a@other.server", "b@other.server"];
 
 #[test]
 fn each_mailbox_and_each_domain_gets_one_file() {

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use super::disk::{Disk, Handle, Left};
-use super::locked;
+use crate::maildir::disk::{Disk, Handle, Left};
+use crate::maildir::locked;
 
 /// Small, so that small messages have several.
 const PAGE_BYTES: usize = 512;

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::disk::{Disk, Handle, Left};
 use super::simulated::Simulated;
-use super::tests::{ALL, deliver, options};
 use super::*;
+use crate::maildir::disk::Left;
 
 /// How an operation fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,7 +233,7 @@ fn a_disk_that_stays_full_or_broken_refuses_each_message_until_it_recovers() {
 #[test]
 fn a_draft_that_is_dropped_leaves_nothing() {
     let (store, disk) = start(How::Short, false, 2);
-    let mut draft = store.begin(tests::envelope(ALL), 0);
+    let mut draft = store.begin(envelope(ALL), 0);
     let _ = draft.push(&[b'x'; 2000]);
     let (back, spilled) = std::sync::mpsc::channel();
     store.spill(draft, move |draft| drop(back.send(draft)));
@@ -271,7 +270,7 @@ fn each_recipient_can_be_a_commit_of_its_own() {
     for number in 1..40 {
         let (store, disk) = start(How::Error(Errno::IO), false, 1);
         disk.left.store(number, Ordering::SeqCst);
-        let mut draft = store.begin(tests::envelope(ALL), 0);
+        let mut draft = store.begin(envelope(ALL), 0);
         let _ = draft.push(b"Subject: x\r\n\r\nx\r\n");
         let (back, done) = std::sync::mpsc::channel();
         store.commit_each(draft, move |results| drop(back.send(results)));
