@@ -15,7 +15,8 @@
 //! - `bad_input`: the reply, the log line, and folders that stay as they were
 //! - `checks`: what the fuzzers check, run over their corpora
 //! - `session`: what it refuses, how it ends, that it moves only along the table
-//! - `server`: the acceptance scenarios over real sockets
+//! - `scenarios`: the acceptance scenarios over real sockets, in both mailbox forms
+//! - `server`: users, relaying, stopping, silence, over real sockets
 //! - `lettre`: a real client that is a crate
 //! - `cli`: the command line as a user runs it
 
@@ -41,6 +42,7 @@ mod peer;
 mod picture;
 mod proof;
 mod rig;
+mod scenarios;
 mod server;
 mod session;
 mod smuggling;
