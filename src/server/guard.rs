@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
-use std::pin::pin;
+use std::pin::Pin;
 use std::task::Poll;
 
 use crate::logging::escape;
@@ -28,8 +28,7 @@ fn line(panicked: &PanicHookInfo<'_>) -> String {
 }
 
 /// The future's result, or `None` if it panicked. It is not polled after that.
-pub(super) async fn guard<T>(session: &str, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
+pub(super) async fn guard<T>(session: &str, mut future: Pin<Box<impl Future<Output = T>>>) -> Option<T> {
     poll_fn(|context| {
         let called = |id: &str| SESSION.with(|session| session.replace(id.to_owned()));
         let before = called(session);
@@ -52,13 +51,13 @@ mod tests {
     #[test]
     fn a_panic_is_caught_where_the_session_was_and_others_go_on() {
         async_io::block_on(async {
-            let broken = guard("00af", async {
+            let broken = Box::pin(async {
                 futures_lite::future::yield_now().await;
                 assert_eq!(SESSION.with(|session| session.borrow().clone()), "00af");
                 panic!("broken");
             });
-            assert_eq!(broken.await, None::<()>);
-            assert_eq!(guard("00b0", async { 7 }).await, Some(7));
+            assert_eq!(guard("00af", broken).await, None::<()>);
+            assert_eq!(guard("00b0", Box::pin(async { 7 })).await, Some(7));
             assert_eq!(SESSION.with(|session| session.borrow().clone()), "");
         });
     }

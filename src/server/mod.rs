@@ -32,7 +32,7 @@ mod tests;
 pub mod user;
 mod watch;
 
-use admission::{Admission, Caps};
+use admission::{Admission, Admitted, Caps};
 use door::Door;
 use watch::Watch;
 
@@ -175,12 +175,7 @@ impl Server {
                 Err(refusal) => door.refuse(&stream, address, refusal.key(), second),
                 Ok(admitted) => {
                     number += 1;
-                    let serving = serve_client(Arc::clone(&self.shared), stream, address, number);
-                    let counted = async move {
-                        serving.await;
-                        drop(admitted);
-                    };
-                    executor.spawn(counted).detach();
+                    executor.spawn(serve_client(Arc::clone(&self.shared), stream, address, number, admitted)).detach();
                 }
             }
         }
@@ -200,7 +195,7 @@ impl Server {
 }
 
 /// The life of a connection, from its first moment.
-async fn serve_client(shared: Arc<Shared>, stream: TcpStream, address: IpAddr, number: u64) {
+async fn serve_client(shared: Arc<Shared>, stream: TcpStream, address: IpAddr, number: u64, _counted: Admitted) {
     let id = format!("{number:04x}");
     let stream = match Async::new(stream) {
         Ok(stream) => stream,

@@ -127,3 +127,53 @@ fn stopping_ends_though_the_disk_never_answers() {
     assert_eq!(sending.0.read_line(&mut line).unwrap_or(0), 0, "{line}");
     gate.open();
 }
+
+#[test]
+fn with_as_many_waiting_for_the_disk_as_may_the_next_is_told_to_come_again() {
+    let gate = Gate::default();
+    let server = start("(commits_waiting_max: 2)", gate.clone());
+    let (mut first, mut second, mut third) = (server.connect(), server.connect(), server.connect());
+    first.send_a_message(None);
+    gate.is_reached();
+    // One waits, two may: this one is let in.
+    second.say("HELO x", "250");
+    second.say("MAIL FROM:<a@x.org>", "250");
+    second.say("RCPT TO:<user@postman.local>", "250");
+    second.say("DATA", "354");
+    second.0.get_mut().write_all(b".\r\n").unwrap();
+    third.say("HELO x", "250");
+    // Its commit is counted before it is answered, which cannot be seen from outside sooner.
+    let refused = (0..1000).find(|_| {
+        third.0.get_mut().write_all(b"RSET\r\nMAIL FROM:<a@x.org>\r\n").unwrap();
+        let mut line = String::new();
+        third.expect("250");
+        third.0.read_line(&mut line).unwrap();
+        assert!(line.starts_with("250") || line.starts_with("452 4.3.2"), "{line}");
+        line.starts_with("452")
+    });
+    assert!(refused.is_some());
+    gate.open();
+    first.expect("250");
+    second.expect("250");
+    third.say("MAIL FROM:<a@x.org>", "250");
+    server.stop();
+    assert_eq!(server.thread.join().unwrap(), Ok(()));
+}
+
+#[test]
+fn an_idle_connection_holds_no_buffer_and_less_than_four_kib() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = Config::parse("()").unwrap();
+    (config.port, config.maildir_path) = (0, folder.path().to_owned());
+    let store = gate::open(options(&config), Gate::default()).unwrap();
+    let listener = listen(&config).unwrap();
+    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let address = IpAddr::from([127, 0, 0, 1]);
+    let shared = Server::with_store(config, &BUILT, listener, store).shared;
+    let admitted = shared.admission.admit(address, true, 0).unwrap();
+    let task = serve_client(Arc::clone(&shared), stream.try_clone().unwrap(), address, 1, admitted);
+    let stream = Async::new(stream).unwrap();
+    let client = Client { id: String::new(), address, local: address, may_relay: true, refused: false };
+    let serving = connection::serve(&shared, &stream, client);
+    assert!(size_of_val(&task) + size_of_val(&serving) < 4096);
+}

@@ -207,3 +207,38 @@ fn the_list_of_dependencies_is_whole_and_each_has_its_reason() {
         assert_eq!(told, dependencies(manifest, table), "[{table}] and docs/dependencies.md differ");
     }
 }
+
+/// The tests of the project as cargo names them, more or less: a file's path and a function.
+fn tests(folder: &str) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = Vec::new();
+    files(&root.join(folder), &mut paths);
+    let mut found = Vec::new();
+    for path in paths {
+        let text = fs::read_to_string(&path).unwrap();
+        let module = path.strip_prefix(root).unwrap().with_extension("").display().to_string().replace('/', "::");
+        let mut rest = text.as_str();
+        while let Some((_, after)) = rest.split_once("#[test]") {
+            let name = after.split_once("fn ").and_then(|(_, name)| name.split_once('(')).map_or("", |(name, _)| name);
+            found.push(format!("{module}::{name}"));
+            rest = after;
+        }
+    }
+    found
+}
+
+#[test]
+fn each_test_that_the_promises_name_is_there() {
+    let known = [tests("src"), tests("tests/suite")].concat();
+    let text = include_str!("../../docs/security.md");
+    let mut named = 0;
+    for command in text.split('`').skip(1).step_by(2) {
+        if let Some(name) = command.strip_prefix("cargo test ") {
+            assert!(known.iter().any(|test| test.contains(name)), "no test is called `{name}`");
+            named += 1;
+        } else if let Some(path) = command.strip_prefix("tests/").map(|rest| rest.split(' ').next().unwrap()) {
+            assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path).exists(), "no tests/{path}");
+        }
+    }
+    assert!(named > 20);
+}
