@@ -383,7 +383,7 @@ def readonly(torture):
 
 
 def clock(torture):
-    """The clock stands still, then goes back six years, then the server starts anew in the same second."""
+    """The clock stands still, then goes back five years, then the server starts anew in the same second."""
     kind, maildir = torture.kind, torture.scratch / "mail"
     maildir.mkdir()
     library = next(iter(glob.glob("/usr/lib/*/faketime/libfaketimeMT.so.1")), None)
