@@ -20,10 +20,12 @@ mod resolve;
 mod rust;
 mod served;
 mod show;
+mod way;
 
 pub use diagnostic::{Diagnostic, Severity, place, render};
 pub use diff::{Change, Difference, diff};
 pub use picture::{dot, mermaid, svg};
+pub use resolve::suggest;
 pub use rust::rust;
 pub use show::{json, table};
 

@@ -11,8 +11,8 @@ use super::{Cell, Definition, Diagnostic, Event, Property, Reply, Span, State, n
 
 const IMPLIED: &[&str] = &["init", "invalid", "done"];
 
-/// A name of a list of these, close to a misspelt one.
-pub(super) fn suggest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+/// A name of a list of these, close to a misspelt one, as a question.
+pub fn suggest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
     let far = (wrong.len() / 3).max(1) + 1;
     let near = known.map(|name| (strsim::damerau_levenshtein(&normal(wrong), &normal(name)), name));
     let best = near.filter(|(distance, _)| *distance <= far).min_by_key(|(distance, _)| *distance)?;

@@ -7,6 +7,7 @@
 //! - `proof`: never and always, against a naive search
 //! - `picture`: definitions as pictures
 //! - `diff`: what a client could notice between two definitions
+//! - `explain`: why a state does what it does, and what a client sees of it
 //! - `dialogues`: sessions as the RFC writes them, cut in every way
 //! - `confinement`: who the server is, what it may reach, and what it hears
 //! - `limits`: each at its last good value and one past it
@@ -33,6 +34,7 @@ mod confinement;
 mod dialogue;
 mod dialogues;
 mod diff;
+mod explain;
 mod grammar;
 mod lettre;
 mod limits;

@@ -7,6 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use postman::autofsm::{Change, Definition, Diagnostic, Severity, compile, diff, same_name};
+use postman::smtp::machine::Machine;
+use postman::smtp::rehearsal::rehearse;
 use postman::smtp::vocabulary::{Action, VOCABULARY};
 use regex::Regex;
 
@@ -267,4 +269,79 @@ fn check_catches_every_mutant_but_for_matters_of_taste() {
         fs::write(&path, &text).unwrap();
         panic!("tests/golden/mutants.txt differed and was rewritten: look at what survives now\n{text}");
     }
+}
+
+/// A definition without its properties, which a mutant may break and still be a definition.
+fn without_properties(source: &str) -> String {
+    let property = Regex::new(r"(?s)(never|always) *=[ \n]*\{.*?\} *;").unwrap();
+    property.replace_all(source, "").into_owned()
+}
+
+#[test]
+fn diff_calls_a_mutant_different_if_and_only_if_it_behaves_so() {
+    let original = compile(SOURCE, Some(&VOCABULARY)).definition.unwrap();
+    let (mut compared, mut alike) = (0, 0);
+    for mutant in mutants(&original) {
+        let Some(mutated) = compile(&without_properties(&mutant.source), None).definition else { continue };
+        let same = behaves_alike(&original, &mutated, true);
+        for (old, new) in [(&original, &mutated), (&mutated, &original)] {
+            let found = diff(old, new);
+            assert_eq!(found.is_empty(), same, "{}: {found:?}", mutant.shown);
+            // What is shown is true: along the run both accept all, and then they differ.
+            for difference in found {
+                let (one, other) = (follow(old, &difference.run), follow(new, &difference.run));
+                let event = difference.event.as_deref().unwrap();
+                let one = one.and_then(|state| old.cell(state, event_of(old, event)));
+                let other = other.and_then(|state| new.cell(state, event_of(new, event)));
+                assert_eq!((one, other), (difference.old.as_ref(), difference.new.as_ref()), "{}", mutant.shown);
+            }
+        }
+        compared += 1;
+        alike += usize::from(same);
+    }
+    assert!(compared > 400 && alike > 0, "too few mutants compile: {compared}, {alike} of them alike");
+}
+
+fn event_of(definition: &Definition, name: &str) -> usize {
+    definition.events.iter().position(|event| same_name(&event.name, name)).unwrap()
+}
+
+/// Where a run leads, if it is one.
+fn follow(definition: &Definition, run: &[String]) -> Option<usize> {
+    run.iter().try_fold(0, |state, event| Some(definition.cell(state, event_of(definition, event))?.next))
+}
+
+#[test]
+fn each_counterexample_happens_in_the_session_itself() {
+    let original = compile(SOURCE, Some(&VOCABULARY)).definition.unwrap();
+    let mut played = 0;
+    for mutant in mutants(&original) {
+        // Only what can be served can be played.
+        let bare = compile(&without_properties(&mutant.source), Some(&VOCABULARY)).definition;
+        let Some(machine) = bare.and_then(|definition| Machine::load("mutant", &definition)) else { continue };
+        for found in compile(&mutant.source, Some(&VOCABULARY)).diagnostics {
+            if !matches!(catcher(&found), 2 | 3) {
+                continue;
+            }
+            // A line is `C: MAIL  from -> to`, or `C: MAIL  state has no row for it`.
+            let lines: Vec<Vec<&str>> = found
+                .notes
+                .iter()
+                .filter_map(|note| note.strip_prefix("C: "))
+                .map(|line| line.split_whitespace().collect())
+                .collect();
+            let events: Vec<_> = lines.iter().map(|words| words[0]).collect();
+            let exchanges = rehearse(machine, &events);
+            for (line, exchange) in lines.iter().zip(&exchanges[1..]) {
+                let (state, refused) = if line[2] == "->" { (line[3], false) } else { (line[1], true) };
+                assert_eq!(exchange.state, state, "{}: {found:?} {exchanges:?}", mutant.shown);
+                let code = exchange.replies.first().map_or("", |reply| &reply[..3]);
+                assert_eq!(refused, matches!(code, "500" | "503"), "{}: {found:?} {exchanges:?}", mutant.shown);
+            }
+            // The session ends with its last state, and an expression may go on behind it.
+            assert!(exchanges.len() == events.len() + 1 || exchanges.last().unwrap().state == "done", "{exchanges:?}");
+            played += 1;
+        }
+    }
+    assert!(played > 100, "only {played} counterexamples could be played");
 }

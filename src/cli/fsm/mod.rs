@@ -13,6 +13,7 @@ use crate::smtp::vocabulary::VOCABULARY;
 
 mod check;
 mod diff;
+mod explain;
 mod picture;
 
 const BUILT_SOURCE: &str = include_str!("../../../smtp-states.def");
@@ -31,6 +32,8 @@ pub(super) enum Fsm {
     Check(check::Check),
     /// Say what a client could notice between two definitions: exit 0 nothing, 1 something.
     Diff(diff::Diff),
+    /// Say which row decides what a state does with an event, and what a client sees of it.
+    Explain(explain::Explain),
 }
 
 #[derive(Args)]
@@ -54,6 +57,7 @@ pub(super) fn run(command: &Fsm) -> Result<(), End> {
         Fsm::Svg(file) => picture::svg(file),
         Fsm::Check(options) => check::check(options),
         Fsm::Diff(options) => diff::diff(options),
+        Fsm::Explain(options) => explain::explain(options),
     }
 }
 

@@ -1,0 +1,134 @@
+//! `fsm explain`: which row decides a cell, what it overrode, and the dialogue there.
+
+use std::fs;
+use std::process::Command;
+
+use postman::autofsm::compile;
+use postman::smtp::machine::BUILT;
+use postman::smtp::rehearsal::rehearse;
+use postman::smtp::vocabulary::VOCABULARY;
+
+const SOURCE: &str = include_str!("../../smtp-states.def");
+
+/// A protocol with a general rule, its exception, and an island.
+const FOREIGN: &str = "AutoGen Definitions fsm;
+state = ready, busy, island;
+event = start, stop, reset;
+transition =
+  { tst = \"*\";   tev = reset; next = ready; },
+  { tst = \"*\";   tev = stop;  next = done;  ttype = leave; },
+  { tst = ready; tev = \"*\";   next = busy;  ttype = noop; },
+  { tst = busy;  tev = stop;  next = ready;
+                              ttype = halt; };
+";
+
+/// Runs `fsm explain`; a definition is written to `x.def` first.
+fn explain(definition: Option<&str>, question: &[&str]) -> (Option<i32>, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postman"));
+    command.args(["fsm", "explain"]).current_dir(folder.path());
+    if let Some(text) = definition {
+        fs::write(folder.path().join("x.def"), text).unwrap();
+        command.arg("x.def");
+    }
+    let output = command.args(question).output().unwrap();
+    let text = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn the_readme_shows_an_explanation_as_the_program_prints_it() {
+    let (code, said, _) = explain(None, &["client_init", "RCPT"]);
+    assert_eq!(code, Some(0));
+    assert!(include_str!("../../README.md").contains(&said), "the README explains otherwise than\n{said}");
+}
+
+#[test]
+fn the_row_that_decides_is_shown_and_those_that_it_overrode() {
+    let (code, said, _) = explain(Some(FOREIGN), &["BUSY", "Stop"]);
+    assert_eq!(code, Some(0));
+    let expected = "stop in busy: halt, then ready
+
+the row that decides it:
+x.def:8:3
+  8 |   { tst = busy;  tev = stop;  next = ready;
+  9 |                               ttype = halt; };
+
+what it overrides, the last first:
+x.def:6:3
+  6 |   { tst = \"*\";   tev = stop;  next = done;  ttype = leave; },
+
+the shortest dialogue:
+   C: reset   init -> ready
+   C: start   ready -> busy
+   C: stop    busy -> ready
+";
+    assert_eq!(said, expected);
+    // Two general rules for one cell: the later decides, and `noop` is no action.
+    let (_, said, _) = explain(Some(FOREIGN), &["ready", "reset"]);
+    assert!(said.starts_with("reset in ready: no action, then busy\n"), "{said}");
+    assert!(said.contains("decides it:\nx.def:7:3\n") && said.contains("the last first:\nx.def:5:3\n"), "{said}");
+}
+
+#[test]
+fn what_has_no_row_is_explained_too() {
+    for (definition, question, expected) in [
+        (
+            Some(FOREIGN),
+            ["busy", "start"],
+            "start in busy: no row, so it is refused and nothing changes\nbusy accepts stop, reset\n",
+        ),
+        (Some(FOREIGN), ["busy", "start"], "   C: start   ready -> busy\n   C: start   busy -> refused\n"),
+        (Some(FOREIGN), ["island", "stop"], "\nno dialogue leads to island\n"),
+        (Some(FOREIGN), ["done", "stop"], "stop in done: nothing happens after the last state\n"),
+        (None, ["done", "MAIL"], "   C: QUIT\n   S: 221 2.0.0 Bye\n   = done\n"),
+        (None, ["read_data", "QUIT"], "never heard: all that comes there is content\nread_data accepts READ, END\n"),
+        (None, ["init", "END"], "END in init: no row, so none comes there: a line is a command\n"),
+        (None, ["init", "END"], "   C: .\n   S: 500 5.5.1 Command unknown, try HELP\n   = init\n"),
+    ] {
+        let (code, said, _) = explain(definition, &question);
+        assert_eq!(code, Some(0), "{question:?}");
+        assert!(said.contains(expected), "{question:?}: expected\n{expected}\ngot\n{said}");
+    }
+}
+
+#[test]
+fn a_question_that_cannot_be_answered_is_one_line_and_exit_code_2() {
+    for (question, expected) in [
+        (&["tranaction", "RCPT"][..], "no state is called `tranaction`; did you mean `transaction`?"),
+        (&["init", "XYZZY"], "no event is called `XYZZY`; the events are HELO, EHLO,"),
+        (&["init"], "explain takes two words or three, not 1: postman fsm explain"),
+        (&["/does/not/exist", "init", "MAIL"], "cannot read /does/not/exist"),
+    ] {
+        let (code, _, said) = explain(None, question);
+        assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
+        assert!(said.starts_with("postman: ") && said.contains(expected), "{said}");
+    }
+    let (code, said, _) = explain(Some(&SOURCE.replace("tev = RCPT;", "tev = RCTP;")), &["init", "MAIL"]);
+    assert_eq!((code, said.as_str()), (Some(1), ""));
+}
+
+#[test]
+fn the_dialogue_goes_where_the_table_says_from_every_cell() {
+    let definition = compile(SOURCE, Some(&VOCABULARY)).definition.unwrap();
+    for state in 0..definition.states.len() - 1 {
+        let way = definition.way_to(state).unwrap();
+        for event in 0..definition.events.len() {
+            let name = |event: usize| definition.events[event].name.as_str();
+            let events: Vec<_> = way.iter().map(|(_, event)| name(*event)).chain([name(event)]).collect();
+            let last = rehearse(&BUILT, &events).pop().unwrap();
+            let cell = definition.cell(state, event);
+            let next = cell.map_or(state, |cell| cell.next);
+            assert_eq!(last.state, definition.states[next].name, "{events:?} {last:?}");
+            // The reply is the row's; content has none, and all that comes inside it is content.
+            let code = last.replies.last().map(|reply| reply[..3].to_owned());
+            match cell {
+                Some(cell) => {
+                    assert_eq!(code, cell.reply.as_ref().map(|reply| reply.code.to_string()), "{events:?}");
+                }
+                None if definition.states[state].name == "read_data" => assert_eq!(code, None, "{events:?}"),
+                None => assert!(matches!(code.as_deref(), Some("500" | "503")), "{events:?} {last:?}"),
+            }
+        }
+    }
+}
