@@ -70,7 +70,11 @@ pub fn compile(source: &str, rules: Option<&Vocabulary>) -> Compilation {
 /// Whether two names are one: case and the signs `-`, `_` and `^` do not count.
 #[must_use]
 pub fn same_name(one: &str, other: &str) -> bool {
-    normal(one) == normal(other)
+    one.len() == other.len() && one.bytes().map(folded).eq(other.bytes().map(folded))
+}
+
+fn folded(octet: u8) -> u8 {
+    if matches!(octet, b'-' | b'^') { b'_' } else { octet.to_ascii_lowercase() }
 }
 
 fn normal(name: &str) -> String {
