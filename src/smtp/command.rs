@@ -210,6 +210,8 @@ mod tests {
         assert!(mail("from : <a@x.org>", |_| true).is_ok());
         assert!(rcpt("To:  <a@x.org>").is_ok());
         assert!(rcpt("to:<\"a> b\"@x.org>").is_ok());
+        assert!(rcpt("to:<a@[x:<\"b>c]>").is_ok());
+        assert!(rcpt("to:<\"[\"@x.org>").is_ok());
     }
 
     #[test]

@@ -368,14 +368,16 @@ impl ForwardPath {
 }
 
 /// How many octets of `text` its path takes, the angle brackets included: a `>` inside a
-/// quoted string ends nothing.
+/// quoted string ends nothing, nor does one inside a literal, where a quote is content too.
 pub(super) fn path_length(text: &str) -> Option<usize> {
-    let (mut quoted, mut escaped) = (false, false);
+    let (mut quoted, mut escaped, mut literal) = (false, false, false);
     for (place, octet) in text.bytes().enumerate() {
         match octet {
             _ if escaped => escaped = false,
+            _ if literal => literal = octet != b']',
             b'\\' if quoted => escaped = true,
             b'"' => quoted = !quoted,
+            b'[' if !quoted => literal = true,
             b'>' if !quoted => return Some(place + 1),
             _ => {}
         }

@@ -150,7 +150,7 @@ fn without_tolerated_blanks(line: &str) -> String {
     let rest = rest[1..].trim_start_matches([' ', '\t']);
     let mut words = format!("{verb} {}:", word.trim_end_matches([' ', '\t']));
     // Blanks inside the path belong to it.
-    let end = (0..rest.len()).find(|end| rest.as_bytes()[*end] == b'>' && !in_quotes(&rest[..*end]));
+    let end = (0..rest.len()).find(|end| rest.as_bytes()[*end] == b'>' && !is_inside(&rest[..*end]));
     let (path, behind) = rest.split_at(end.map_or(rest.len(), |end| end + 1));
     words.push_str(path);
     if behind.starts_with(' ') {
@@ -164,17 +164,20 @@ fn without_tolerated_blanks(line: &str) -> String {
     words
 }
 
-fn in_quotes(text: &str) -> bool {
+/// Whether what follows stands in a quoted string or in a literal.
+fn is_inside(text: &str) -> bool {
     let mut octets = text.bytes();
-    let mut quoted = false;
+    let mut inside = None;
     while let Some(octet) = octets.next() {
-        match octet {
-            b'"' => quoted = !quoted,
-            b'\\' if quoted => drop(octets.next()),
+        match (inside, octet) {
+            (Some(b'"'), b'\\') => drop(octets.next()),
+            (None, b'"') => inside = Some(b'"'),
+            (None, b'[') => inside = Some(b']'),
+            (Some(end), octet) if octet == end => inside = None,
             _ => {}
         }
     }
-    quoted
+    inside.is_some()
 }
 
 /// A whole line through a session that stands where the command is expected.
