@@ -30,9 +30,12 @@ fn main() -> ExitCode {
         }
     };
     let compiled = autofsm::compile(&source, Some(&vocabulary::VOCABULARY));
-    let kind = if compiled.definition.is_some() { "warning" } else { "error" };
-    for line in autofsm::render(&compiled.diagnostics, SOURCE, &source).lines() {
-        println!("cargo::{kind}={line}");
+    let is_error = |found: &autofsm::Diagnostic| found.severity == autofsm::Severity::Error;
+    let (errors, warnings): (Vec<_>, Vec<_>) = compiled.diagnostics.into_iter().partition(is_error);
+    for (kind, found) in [("error", errors), ("warning", warnings)] {
+        for line in autofsm::render(&found, SOURCE, &source).lines() {
+            println!("cargo::{kind}={line}");
+        }
     }
     let Some(definition) = compiled.definition else {
         return ExitCode::SUCCESS;

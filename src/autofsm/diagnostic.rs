@@ -1,11 +1,14 @@
 //! What the compiler has to say, and how it is shown: place, culprit, caret, help.
+//!
+//! A message shows one line of the source at most, and of that line no more than fits a screen:
+//! what is shown costs the same whatever the size of the file.
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use super::Span;
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// The definition is refused.
     Error,
@@ -22,19 +25,27 @@ pub struct Diagnostic {
     pub span: Span,
     /// What is wrong, in one lower-case sentence.
     pub message: String,
+    /// Another place that has to do with it, and what stands there: `the other row`.
+    pub also: Option<(&'static str, Span)>,
     /// What to do about it.
     pub help: Option<String>,
-    /// More lines that explain it: a dialogue, another place.
+    /// More lines that explain it: a dialogue.
     pub notes: Vec<String>,
 }
 
 impl Diagnostic {
     pub(super) fn error(span: Span, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, span, message: message.into(), help: None, notes: Vec::new() }
+        let message = message.into();
+        Self { severity: Severity::Error, span, message, also: None, help: None, notes: Vec::new() }
     }
 
     pub(super) fn warning(span: Span, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(span, message) }
+    }
+
+    pub(super) fn also(mut self, what: &'static str, span: Span) -> Self {
+        self.also = Some((what, span));
+        self
     }
 
     pub(super) fn help(mut self, help: Option<String>) -> Self {
@@ -48,6 +59,82 @@ impl Diagnostic {
     }
 }
 
+/// The most findings that are kept: a file of nothing but mistakes costs no more memory.
+pub(super) const FOUND_MAX: usize = 10_000;
+/// The most findings that are shown; the rest is counted.
+const SHOWN_MAX: usize = 100;
+/// The most characters of a source line that are shown, and how many of them before the culprit.
+const LINE_CHARS_MAX: usize = 140;
+const BEFORE_CHARS_MAX: usize = 60;
+
+/// Keeps a finding, unless there are too many already.
+pub(super) fn keep(found: &mut Vec<Diagnostic>, diagnostic: Diagnostic) {
+    if found.len() < FOUND_MAX {
+        found.push(diagnostic);
+    }
+}
+
+/// A piece of a file as a message shows it: escaped, and not the whole of a long one.
+pub(super) fn shown(text: &str) -> String {
+    const CHARS_MAX: usize = 60;
+    let cut = text.char_indices().nth(CHARS_MAX).map_or(text.len(), |(place, _)| place);
+    let dots = if cut < text.len() { "..." } else { "" };
+    format!("{}{dots}", text.get(..cut).unwrap_or_default().escape_debug())
+}
+
+/// Where the lines of a text begin, so that a place is found without reading all before it.
+pub(super) struct Lines<'a> {
+    source: &'a str,
+    starts: Vec<usize>,
+}
+
+impl<'a> Lines<'a> {
+    pub(super) fn new(source: &'a str) -> Self {
+        let after = source.bytes().enumerate().filter(|(_, octet)| *octet == b'\n').map(|(place, _)| place + 1);
+        Self { source, starts: std::iter::once(0).chain(after).collect() }
+    }
+
+    /// The number of an octet's line, from 0.
+    fn number(&self, octet: usize) -> usize {
+        self.starts.partition_point(|start| *start <= octet).saturating_sub(1)
+    }
+
+    /// The first octet of the line after an octet's.
+    pub(super) fn next(&self, octet: usize) -> usize {
+        self.starts.get(self.number(octet) + 1).copied().unwrap_or(self.source.len())
+    }
+
+    /// Line and column of an octet, both from 1; the column counts characters.
+    fn place(&self, octet: usize) -> (usize, usize) {
+        let octet = self.source.floor_char_boundary(octet);
+        let number = self.number(octet);
+        let start = self.starts.get(number).copied().unwrap_or_default();
+        (number + 1, self.source.get(start..octet).unwrap_or_default().chars().count() + 1)
+    }
+
+    /// The line of a culprit as far as it is shown, and where in it the culprit stands.
+    fn window(&self, span: Span) -> (String, std::ops::Range<usize>) {
+        let start = self.source.floor_char_boundary(span.start.min(self.source.len()));
+        let line_start = self.starts.get(self.number(start)).copied().unwrap_or_default();
+        let line = self.source.get(line_start..self.next(start)).unwrap_or_default();
+        let line = line.strip_suffix('\n').unwrap_or(line);
+        let line = line.strip_suffix('\r').unwrap_or(line);
+        let at = (start - line_start).min(line.len());
+        let end = line.ceil_char_boundary(span.end.saturating_sub(line_start).clamp(at, line.len()));
+        if line.len() <= LINE_CHARS_MAX || line.chars().nth(LINE_CHARS_MAX).is_none() {
+            return (line.to_owned(), at..end);
+        }
+        let (before, after) = line.split_at_checked(at).unwrap_or((line, ""));
+        let from = before.char_indices().rev().nth(BEFORE_CHARS_MAX - 1).map_or(0, |(place, _)| place);
+        let to =
+            after.char_indices().nth(LINE_CHARS_MAX - BEFORE_CHARS_MAX).map_or(line.len(), |(place, _)| at + place);
+        let (left, right) = (if from > 0 { "..." } else { "" }, if to < line.len() { "..." } else { "" });
+        let text = format!("{left}{}{right}", line.get(from..to).unwrap_or_default());
+        let shift = |place: usize| place.min(to) - from + left.len();
+        (text, shift(at)..shift(end))
+    }
+}
+
 /// Line and column of an octet, both from 1; the column counts characters.
 #[must_use]
 pub fn place(source: &str, octet: usize) -> (usize, usize) {
@@ -56,42 +143,54 @@ pub fn place(source: &str, octet: usize) -> (usize, usize) {
     (before.matches('\n').count() + 1, line.chars().count() + 1)
 }
 
-/// The most findings that are shown; the rest is counted.
-const SHOWN_MAX: usize = 100;
-
 /// Shows the findings as a person reads them.
 #[must_use]
 pub fn render(diagnostics: &[Diagnostic], file: &str, source: &str) -> String {
+    let lines = Lines::new(source);
     let mut text = String::new();
     for diagnostic in diagnostics.iter().take(SHOWN_MAX) {
-        let (line, column) = place(source, diagnostic.span.start);
-        let (word, level) = match diagnostic.severity {
-            Severity::Error => ("error", Level::ERROR),
-            Severity::Warning => ("warning", Level::WARNING),
-        };
-        text += &format!("{file}:{line}:{column}: {word}: {}\n", diagnostic.message);
-        let start = source.floor_char_boundary(diagnostic.span.start.min(source.len()));
-        let end = source.ceil_char_boundary(diagnostic.span.end.clamp(start, source.len()));
-        // One line of source is enough, and a long span would hide the message.
-        let end = source.get(start..end).and_then(|part| part.find('\n')).map_or(end, |length| start + length);
-        let snippet = Snippet::source(source).annotation(AnnotationKind::Primary.span(start..end));
-        let group = level.no_name().primary_title("").element(snippet);
-        let shown = Renderer::plain().render(&[group]);
-        // The first lines would say again what stands above.
-        for line in
-            shown.lines().filter(|line| line.starts_with(|sign: char| sign.is_ascii_digit()) || line.contains('^'))
-        {
-            text += &format!("  {}\n", line.trim_end());
-        }
-        for note in &diagnostic.notes {
-            text += &format!("   {note}\n");
-        }
-        if let Some(help) = &diagnostic.help {
-            text += &format!("  help: {help}\n");
-        }
+        show(&mut text, diagnostic, file, &lines);
     }
-    if let Some(more) = diagnostics.len().checked_sub(SHOWN_MAX).filter(|more| *more > 0) {
-        text += &format!("{file}: and {more} more\n");
+    let left = diagnostics.get(SHOWN_MAX..).unwrap_or_default();
+    let count = |severity| left.iter().filter(|diagnostic| diagnostic.severity == severity).count();
+    let counted = [(count(Severity::Error), "error"), (count(Severity::Warning), "warning")];
+    let counted: Vec<_> = counted
+        .iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, word)| format!("{count} more {word}{}", if *count == 1 { "" } else { "s" }))
+        .collect();
+    if !counted.is_empty() {
+        text += &format!("{file}: and {}\n", counted.join(", "));
     }
     text
+}
+
+fn show(text: &mut String, diagnostic: &Diagnostic, file: &str, lines: &Lines<'_>) {
+    let (line, column) = lines.place(diagnostic.span.start);
+    let (word, level) = match diagnostic.severity {
+        Severity::Error => ("error", Level::ERROR),
+        Severity::Warning => ("warning", Level::WARNING),
+    };
+    *text += &format!("{file}:{line}:{column}: {word}: {}\n", diagnostic.message);
+    let (shown, culprit) = lines.window(diagnostic.span);
+    if !shown.is_empty() {
+        let snippet = Snippet::source(shown).line_start(line).annotation(AnnotationKind::Primary.span(culprit));
+        let group = level.no_name().primary_title("").element(snippet);
+        let report = Renderer::plain().render(&[group]);
+        // The lines before would say again what stands above.
+        let source_line = |line: &&str| !line.starts_with(|sign: char| sign.is_ascii_digit());
+        for line in report.lines().skip_while(source_line).take(2) {
+            *text += &format!("   {}\n", line.trim_end());
+        }
+    }
+    if let Some((what, span)) = diagnostic.also {
+        let (line, column) = lines.place(span.start);
+        *text += &format!("   {what} is at {line}:{column}\n");
+    }
+    for note in &diagnostic.notes {
+        *text += &format!("   {note}\n");
+    }
+    if let Some(help) = &diagnostic.help {
+        *text += &format!("   help: {help}\n");
+    }
 }

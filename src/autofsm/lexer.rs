@@ -1,21 +1,30 @@
 //! Text into words: AutoGen's lexical forms as AutoFSM's definitions use them.
 //!
-//! Comments `/* */` and `//`; names of letters, digits, `-`, `_`, `^`; numbers; `"C strings"`,
-//! of which adjacent ones join; `'raw strings'`; and the signs `{ } = , ;`. Other forms of
-//! AutoGen's (directives, shell, Scheme, here-strings) get an error that names them.
+//! Comments `/* */` and `//`; words; numbers; `"C strings"` and `'raw strings'`, of which those
+//! that follow each other join; and the signs `{ } = , ; [ ]`. Other forms of AutoGen's
+//! (directives, shell, Scheme, here-strings, files) get an error that names them, and so does
+//! what GNU autogen reads otherwise than it looks, such as a comment that touches a word.
 
+use std::borrow::Cow;
+
+use super::diagnostic::{keep, shown};
 use super::{Diagnostic, Span};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Word(String),
-    Text(String),
+pub(super) enum Kind<'a> {
+    /// A word without quotes that may name an attribute.
+    Name(&'a str),
+    /// Another word without quotes, or a number.
+    Bare(&'a str),
+    Text(Cow<'a, str>),
     Sign(char),
+    /// A form that is not read. It has been said.
+    Unread,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Token {
-    pub kind: Kind,
+pub(super) struct Token<'a> {
+    pub kind: Kind<'a>,
     pub span: Span,
 }
 
@@ -26,143 +35,366 @@ pub(super) struct Comment {
     pub span: Span,
 }
 
-struct Lexer<'a> {
+pub(super) struct Lexer<'a, 'f> {
     source: &'a str,
     place: usize,
-    tokens: Vec<Token>,
-    comments: Vec<Comment>,
+    pub comments: Vec<Comment>,
+    pub found: &'f mut Vec<Diagnostic>,
+    /// The blank that is none has been said.
+    odd_blank: bool,
+    /// So many octets may still be searched for ends that are not there.
+    search_left: usize,
 }
 
-pub(super) fn lex(source: &str) -> Result<(Vec<Token>, Vec<Comment>), Diagnostic> {
-    let mut lexer = Lexer { source, place: 0, tokens: Vec::new(), comments: Vec::new() };
-    while lexer.token()? {}
-    Ok((lexer.tokens, lexer.comments))
+/// The signs of a name, as autogen has them.
+fn is_name(octet: u8) -> bool {
+    octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-' | b'^' | b':')
 }
 
-fn is_word(sign: char) -> bool {
-    sign.is_ascii_alphanumeric()
-        || matches!(sign, '-' | '_' | '^' | '.' | '+' | '?' | '/' | '$' | '%' | ':' | '@' | '!')
+/// The signs of a word that needs no quotes.
+fn is_word(octet: u8) -> bool {
+    octet.is_ascii_graphic() && !b"\"#,;<=>[\\]`{}?*'()".contains(&octet)
 }
 
-impl Lexer<'_> {
-    fn rest(&self) -> &str {
+impl<'a, 'f> Lexer<'a, 'f> {
+    pub(super) fn new(source: &'a str, found: &'f mut Vec<Diagnostic>) -> Self {
+        // To autogen a NUL is the end of the file, wherever it stands.
+        let end = source.find('\0');
+        if let Some(start) = end {
+            let span = Span { start, end: start + 1 };
+            keep(found, Diagnostic::error(span, "a NUL octet: GNU autogen reads no further"));
+        }
+        let source = source.get(..end.unwrap_or(source.len())).unwrap_or(source);
+        Self { source, place: 0, comments: Vec::new(), found, odd_blank: false, search_left: source.len() }
+    }
+
+    pub(super) fn source(&self) -> &'a str {
+        self.source
+    }
+
+    fn rest(&self) -> &'a str {
         self.source.get(self.place..).unwrap_or_default()
     }
 
-    fn span(&self, start: usize) -> Span {
-        Span { start, end: self.place }
+    fn octet(&self, ahead: usize) -> u8 {
+        self.source.as_bytes().get(self.place + ahead).copied().unwrap_or_default()
     }
 
-    fn push(&mut self, start: usize, kind: Kind) {
-        self.tokens.push(Token { kind, span: self.span(start) });
+    fn say(&mut self, start: usize, end: usize, message: impl Into<String>, help: &str) {
+        let help = (!help.is_empty()).then(|| help.to_owned());
+        keep(self.found, Diagnostic::error(Span { start, end }, message).help(help));
     }
 
-    fn token(&mut self) -> Result<bool, Diagnostic> {
-        let blank = self.rest().len() - self.rest().trim_start().len();
-        self.place += blank;
+    /// The length of what `rest` begins with, all of one kind.
+    fn run(&self, is: fn(u8) -> bool) -> usize {
+        let rest = self.rest().as_bytes();
+        rest.iter().position(|octet| !is(*octet)).unwrap_or(rest.len())
+    }
+
+    fn line_end(&self) -> usize {
+        self.rest().find('\n').map_or(self.source.len(), |length| self.place + length)
+    }
+
+    /// The next word, or none at the end.
+    pub(super) fn token(&mut self) -> Option<Token<'a>> {
+        loop {
+            self.blanks();
+            let start = self.place;
+            let rest = self.rest();
+            let octet = *rest.as_bytes().first()?;
+            let mut end = None;
+            let kind = match octet {
+                b'/' if rest.starts_with("/*") || rest.starts_with("//") => {
+                    self.comment();
+                    continue;
+                }
+                b'{' | b'}' | b'=' | b',' | b';' | b'*' | b'[' | b']' => {
+                    self.place += 1;
+                    Kind::Sign(char::from(octet))
+                }
+                b'"' | b'\'' => {
+                    let (kind, stop) = self.strings();
+                    end = Some(stop);
+                    kind
+                }
+                b'#' => {
+                    let end = self.line_end();
+                    self.say(start, end, "AutoGen's directives (`#`) are not read here", "");
+                    self.place = end;
+                    continue;
+                }
+                b'`' | b'(' | b'\\' | b'<' | b'$' if self.is_foreign() => self.foreign(),
+                _ if is_word(octet) => self.word(),
+                _ => self.nonsense(),
+            };
+            return Some(Token { kind, span: Span { start, end: end.unwrap_or(self.place) } });
+        }
+    }
+
+    fn blanks(&mut self) {
+        self.place += self.run(|octet| matches!(octet, b' ' | b'\t' | b'\n'));
+        while matches!(self.octet(0), b'\r' | 0x0b | 0x0c) {
+            if !std::mem::replace(&mut self.odd_blank, true) {
+                let sign = char::from(self.octet(0)).escape_debug();
+                let message = format!("a `{sign}` stands between words");
+                let help = "end lines with LF alone: GNU autogen stops at some that end in CR LF";
+                self.say(self.place, self.place + 1, message, help);
+            }
+            self.place += 1;
+            self.place += self.run(|octet| matches!(octet, b' ' | b'\t' | b'\n'));
+        }
+    }
+
+    fn comment(&mut self) {
         let start = self.place;
-        let Some(sign) = self.rest().chars().next() else {
-            return Ok(false);
+        let inside = self.rest().get(2..).unwrap_or_default();
+        let text = if self.octet(1) == b'/' {
+            let length = inside.find('\n');
+            self.place = self.line_end();
+            if length.is_none() {
+                let help = "end the file with an empty line: GNU autogen needs the line's end";
+                self.say(start, start + 2, "the last line is a comment without an end", help);
+            }
+            inside.get(..length.unwrap_or(inside.len())).unwrap_or_default().trim().to_owned()
+        } else if let Some(length) = inside.find("*/") {
+            self.place += length + 4;
+            let inside = inside.get(..length).unwrap_or_default();
+            let lines = inside.lines().map(|line| line.trim().trim_start_matches('*').trim());
+            lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
+        } else {
+            self.say(start, start + 2, "this comment has no end", "close it with `*/`");
+            self.place = self.source.len();
+            return;
         };
-        let unread =
-            |what: &str| Err(Diagnostic::error(Span { start, end: start + 1 }, format!("{what} not read here")));
-        match sign {
-            _ if self.rest().starts_with("/*") => self.block_comment(start)?,
-            _ if self.rest().starts_with("//") => {
-                let length = self.rest().find('\n').unwrap_or(self.rest().len());
-                let text = self.rest().get(2..length).unwrap_or_default().trim().to_owned();
-                self.place += length;
-                self.comments.push(Comment { text, span: self.span(start) });
+        self.comments.push(Comment { text, span: Span { start, end: self.place } });
+    }
+
+    /// A number, or a word without quotes.
+    fn word(&mut self) -> Kind<'a> {
+        let start = self.place;
+        let is_number = self.octet(0).is_ascii_digit() || (self.octet(0) == b'-' && self.octet(1).is_ascii_digit());
+        let length = if self.rest().starts_with("0x") || self.rest().starts_with("0X") {
+            self.place += 2;
+            self.run(|octet| octet.is_ascii_hexdigit())
+        } else if is_number {
+            self.place += 1;
+            self.run(|octet| octet.is_ascii_digit())
+        } else {
+            self.run(is_name)
+        };
+        self.place += length;
+        let is_whole = !is_word(self.octet(0));
+        self.place += self.run(is_word);
+        let word = self.source.get(start..self.place).unwrap_or_default();
+        if word.contains("//") || (word.ends_with('/') && self.octet(0) == b'*') {
+            let message = format!("a comment touches `{}`", shown(word.split('/').next().unwrap_or_default()));
+            let help = "put a blank between, or quotes around: to GNU autogen the comment is part of the word";
+            self.say(start, self.place, message, help);
+            // What follows is the comment's, which autogen would take for something else.
+            self.place = start + word.find("//").unwrap_or(word.len() - 1);
+            return Kind::Text(Cow::Borrowed(self.source.get(start..self.place).unwrap_or_default()));
+        }
+        if is_number && !is_whole {
+            let message = format!("`{}` begins as a number and is none", shown(word));
+            self.say(start, self.place, message, "put it in quotes");
+            return Kind::Unread;
+        }
+        if is_whole && !is_number { Kind::Name(word) } else { Kind::Bare(word) }
+    }
+
+    /// Strings that follow each other are one, whatever their quotes, and comments between. Says
+    /// too where the last one ends, since what follows it has been looked at.
+    fn strings(&mut self) -> (Kind<'a>, usize) {
+        let mut whole = Cow::Borrowed("");
+        let before = self.found.len();
+        loop {
+            let start = self.place;
+            let Some(text) = self.string() else {
+                let quote = char::from(self.octet(0));
+                self.say(start, start + 1, "this string has no end", &format!("close it with `{quote}`"));
+                self.place = self.line_end();
+                return (Kind::Unread, self.place);
+            };
+            if whole.is_empty() {
+                whole = text;
+            } else {
+                whole.to_mut().push_str(&text);
             }
-            '{' | '}' | '=' | ',' | ';' | '*' | '[' | ']' => {
-                self.place += 1;
-                self.push(start, Kind::Sign(sign));
+            let end = self.place;
+            loop {
+                self.blanks();
+                if !(self.rest().starts_with("/*") || self.rest().starts_with("//")) {
+                    break;
+                }
+                self.comment();
             }
-            '"' | '\'' => self.string(start, sign)?,
-            '#' => return unread("AutoGen's directives (#) are"),
-            '`' => return unread("AutoGen's shell strings (`) are"),
-            '(' => return unread("AutoGen's Scheme expressions are"),
-            '<' if self.rest().starts_with("<<") => {
-                return unread("AutoGen's here-strings (<<) are");
-            }
-            _ if is_word(sign) => {
-                let length = self.rest().find(|sign| !is_word(sign)).unwrap_or(self.rest().len());
-                // A comment may follow a word at once.
-                let word = self.rest().get(..length).unwrap_or_default();
-                let length = word.find("//").unwrap_or(length);
-                let length = if self.rest().get(length - 1..).is_some_and(|rest| length > 1 && rest.starts_with("/*")) {
-                    length - 1
-                } else {
-                    length
-                };
-                let word = self.rest().get(..length).unwrap_or_default().to_owned();
-                self.place += length;
-                self.push(start, Kind::Word(word));
-            }
-            _ => {
-                let shown = sign.escape_default();
-                return Err(Diagnostic::error(
-                    Span { start, end: start + sign.len_utf8() },
-                    format!("a `{shown}` has no meaning here"),
-                ));
+            if !matches!(self.octet(0), b'"' | b'\'') {
+                // What was said of it is enough.
+                let kind = if self.found.len() > before { Kind::Unread } else { Kind::Text(whole) };
+                return (kind, end);
             }
         }
-        Ok(true)
     }
 
-    fn block_comment(&mut self, start: usize) -> Result<(), Diagnostic> {
-        let Some(length) = self.rest().get(2..).and_then(|rest| rest.find("*/")) else {
-            return Err(Diagnostic::error(Span { start, end: start + 2 }, "this comment has no end")
-                .help(Some("close it with `*/`".to_owned())));
-        };
-        let inside = self.rest().get(2..length + 2).unwrap_or_default();
-        let lines = inside.lines().map(|line| line.trim().trim_start_matches('*').trim());
-        let text = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
-        self.place += length + 4;
-        self.comments.push(Comment { text, span: self.span(start) });
-        Ok(())
-    }
-
-    fn string(&mut self, start: usize, quote: char) -> Result<(), Diagnostic> {
-        let mut text = String::new();
-        let mut signs = self.rest().char_indices().skip(1);
+    /// One string, or none where it has no end: then nothing is passed.
+    fn string(&mut self) -> Option<Cow<'a, str>> {
+        let (quote, inside) = (self.octet(0), self.place + 1);
+        let rest = self.source.get(inside..)?;
+        let mut text = Cow::Borrowed("");
+        // What was not yet taken begins here.
+        let mut from = 0;
+        let mut octets = rest.bytes().enumerate();
+        let mut mistakes = Vec::new();
         let end = loop {
-            let Some((place, sign)) = signs.next() else {
-                return Err(Diagnostic::error(Span { start, end: start + 1 }, "this string has no end")
-                    .help(Some(format!("close it with `{quote}`"))));
-            };
-            if sign == quote {
-                break place + 1;
+            let (at, octet) = octets.next()?;
+            if octet == quote {
+                break at;
             }
-            let escapes = quote == '"';
-            if sign != '\\' {
-                text.push(sign);
+            if octet != b'\\' {
                 continue;
             }
-            match signs.next().map(|(_, sign)| sign) {
-                Some('\n') | None => {}
-                Some('n') if escapes => text.push('\n'),
-                Some('r') if escapes => text.push('\r'),
-                Some('t') if escapes => text.push('\t'),
-                Some(sign) if sign.is_ascii_alphanumeric() && escapes => {
-                    let span = Span { start, end: start + 1 };
-                    return Err(Diagnostic::error(span, format!("the escape `\\{sign}` is not read here")));
-                }
-                Some(sign) if escapes || matches!(sign, '\'' | '\\' | '#') => text.push(sign),
-                Some(sign) => text.extend(['\\', sign]),
+            let after = rest.get(at + 1..)?;
+            let (meaning, length) = if quote == b'"' { cooked(after) } else { raw(after) };
+            let meaning = meaning.unwrap_or_else(|message| {
+                mistakes.push((inside + at, inside + at + 1 + length, message));
+                None
+            });
+            if length > 0 {
+                text.to_mut().push_str(rest.get(from..at)?);
+                text.to_mut().extend(meaning);
+                from = at + 1 + length;
+                octets.nth(length - 1)?;
             }
         };
-        self.place += end;
-        // Adjacent C strings are one.
-        if quote == '"'
-            && let Some(Token { kind: Kind::Text(before), span }) = self.tokens.last_mut()
-            && self.source.as_bytes().get(span.start) == Some(&b'"')
-        {
-            before.push_str(&text);
-            span.end = self.place;
-            return Ok(());
+        for (start, end, message) in mistakes {
+            self.say(start, end, message, "");
         }
-        self.push(start, Kind::Text(text));
-        Ok(())
+        self.place = inside + end + 1;
+        let tail = rest.get(from..end)?;
+        if from == 0 {
+            return Some(Cow::Borrowed(tail));
+        }
+        text.to_mut().push_str(tail);
+        Some(text)
     }
+
+    /// Whether AutoGen's own forms begin here: shell, Scheme, here-strings, files.
+    fn is_foreign(&self) -> bool {
+        let rest = self.rest();
+        ["`", "(", "\\", "<<", "$("].iter().any(|begin| rest.starts_with(begin))
+    }
+
+    fn foreign(&mut self) -> Kind<'a> {
+        let (start, rest, line_end) = (self.place, self.rest(), self.line_end());
+        let rest = rest.get(..rest.floor_char_boundary(self.search_left)).unwrap_or(rest);
+        let (what, length) = if rest.starts_with('`') {
+            ("shell strings (`)", rest.get(1..).and_then(|inside| inside.find('`')).map(|length| length + 2))
+        } else if rest.starts_with("<<") {
+            ("here-strings (`<<`)", here_string(rest))
+        } else if rest.starts_with('$') {
+            ("file contents (`$(`)", rest.find(')').map(|length| length + 1))
+        } else {
+            ("Scheme expressions (`(`)", parentheses(rest))
+        };
+        if length.is_none() {
+            self.search_left -= rest.len();
+        }
+        self.place = length.map_or(line_end, |length| start + length);
+        self.say(start, self.place.min(line_end), format!("AutoGen's {what} are not read here"), "");
+        Kind::Unread
+    }
+
+    /// Signs that begin nothing.
+    fn nonsense(&mut self) -> Kind<'a> {
+        let start = self.place;
+        let sign = self.rest().chars().next().unwrap_or_default();
+        let known = |sign: char| sign.is_ascii_whitespace() || sign.is_ascii_graphic();
+        let length = self.rest().find(known).unwrap_or(self.rest().len());
+        self.place += length.max(sign.len_utf8());
+        let help = if sign.is_ascii() { "" } else { "only strings and comments may have other signs than ASCII's" };
+        self.say(start, self.place, format!("`{}` has no meaning here", shown(&sign.to_string())), help);
+        Kind::Unread
+    }
+}
+
+type Escape = (Result<Option<char>, String>, usize);
+
+/// What follows a `\` in a C string: the character that it means, and how long it is.
+fn cooked(after: &str) -> Escape {
+    let octets = after.as_bytes();
+    let digits = |from: usize, most: usize, base: u32| {
+        let digits = after.get(from..).unwrap_or_default().bytes().take(most);
+        digits.take_while(|octet| char::from(*octet).is_digit(base)).count()
+    };
+    let number = |from: usize, length: usize, base: u32| {
+        let value = u32::from_str_radix(after.get(from..from + length).unwrap_or_default(), base).unwrap_or_default();
+        match u8::try_from(value) {
+            Ok(octet) if octet.is_ascii() && octet > 0 => Ok(Some(char::from(octet))),
+            _ => Err(format!("`\\{}` stands for no character", after.get(..from + length).unwrap_or_default())),
+        }
+    };
+    let Some(sign) = after.chars().next() else { return (Ok(None), 0) };
+    match sign {
+        '\n' => (Ok(None), 1),
+        '\r' if octets.get(1) == Some(&b'\n') => (Ok(Some('\n')), 2),
+        'a' => (Ok(Some('\x07')), 1),
+        'b' => (Ok(Some('\x08')), 1),
+        'f' => (Ok(Some('\x0c')), 1),
+        'n' => (Ok(Some('\n')), 1),
+        'r' => (Ok(Some('\r')), 1),
+        't' => (Ok(Some('\t')), 1),
+        'v' => (Ok(Some('\x0b')), 1),
+        'x' | 'X' if digits(1, 2, 16) > 0 => {
+            let length = digits(1, 2, 16);
+            (number(1, length, 16), 1 + length)
+        }
+        '0'..='7' => {
+            let length = digits(0, 3, 8);
+            (number(0, length, 8), length)
+        }
+        sign if sign.is_ascii_alphanumeric() => (Err(format!("`\\{sign}` is no escape")), 1),
+        sign => (Ok(Some(sign)), sign.len_utf8()),
+    }
+}
+
+/// The same in a raw string, where little is escaped.
+fn raw(after: &str) -> Escape {
+    match after.chars().next() {
+        Some('\n') => (Ok(None), 1),
+        Some(sign @ ('\\' | '\'' | '#')) => (Ok(Some(sign)), 1),
+        _ => (Ok(None), 0),
+    }
+}
+
+/// The length of a here-string: to the line that holds its mark alone.
+fn here_string(rest: &str) -> Option<usize> {
+    let (first, inside) = rest.split_once('\n')?;
+    let mark = first.trim_start_matches(['<', '-']).trim();
+    let mut length = first.len() + 1;
+    for line in inside.split_inclusive('\n') {
+        length += line.len();
+        if line.trim() == mark {
+            return Some(length);
+        }
+    }
+    None
+}
+
+/// The length of an expression in parentheses.
+fn parentheses(rest: &str) -> Option<usize> {
+    let (mut depth, mut quoted) = (0_usize, false);
+    for (place, octet) in rest.bytes().enumerate() {
+        match octet {
+            b'"' => quoted = !quoted,
+            b'(' if !quoted => depth += 1,
+            b')' if !quoted => {
+                depth = depth.saturating_sub(1);
+                if depth == 0 {
+                    return Some(place + 1);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }

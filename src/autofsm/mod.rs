@@ -34,7 +34,7 @@ pub use show::{json, table};
 pub struct Compilation {
     /// The definition; none where there is an error.
     pub definition: Option<Definition>,
-    /// The findings, sorted by place.
+    /// The findings: errors before warnings, each sorted by place.
     pub diagnostics: Vec<Diagnostic>,
 }
 
@@ -42,13 +42,17 @@ pub struct Compilation {
 #[must_use]
 pub fn compile(source: &str, rules: Option<&Vocabulary>) -> Compilation {
     let mut diagnostics = Vec::new();
-    let definition = match parser::parse(source) {
-        Ok((attributes, comments)) => Some(resolve::resolve(source, &attributes, &comments, &mut diagnostics)),
-        Err(diagnostic) => {
-            diagnostics.push(diagnostic);
-            None
+    let mut definition = None;
+    if source.len() > SOURCE_BYTES_MAX {
+        let message = format!("more than {SOURCE_BYTES_MAX} octets are no definition");
+        diagnostics.push(Diagnostic::error(Span::default(), message));
+    } else {
+        let parsed = parser::parse(source, &mut diagnostics);
+        // A file without our header is none of ours, and nothing more is said of it.
+        if diagnostics.is_empty() || !parsed.attributes.is_empty() {
+            definition = Some(resolve::resolve(source, &parsed, &mut diagnostics));
         }
-    };
+    }
     let is_error = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
     if let Some(definition) = &definition {
         // A table that is whole can be asked everything, and each answer is worth having.
@@ -58,14 +62,13 @@ pub fn compile(source: &str, rules: Option<&Vocabulary>) -> Compilation {
         }
         proof::check(source, definition, is_whole, &mut diagnostics);
     }
-    if diagnostics.iter().any(is_error) {
-        // A misspelt name leaves much unreached and unused: that would hide the mistake itself.
-        diagnostics.retain(is_error);
-    }
-    diagnostics.sort_by_key(|diagnostic| diagnostic.span);
+    diagnostics.sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span));
     let definition = definition.filter(|_| !diagnostics.iter().any(is_error));
     Compilation { definition, diagnostics }
 }
+
+/// The most that a definition may have, in octets.
+pub const SOURCE_BYTES_MAX: usize = 1 << 20;
 
 /// Whether two names are one: case and the signs `-`, `_` and `^` do not count.
 #[must_use]

@@ -1,135 +1,384 @@
 //! Words into attributes: `name = value, value;`, where a value may be a block of attributes.
+//!
+//! After a mistake it goes on at the next `;` or `}`, so that one run says them all; what a
+//! mistake has touched is marked, so that nothing is said that only follows from it.
 
-use super::lexer::{Comment, Kind, Token, lex};
+use std::borrow::Cow;
+use std::collections::VecDeque;
+
+use super::diagnostic::{keep, shown};
+use super::lexer::{Comment, Kind, Lexer, Token};
 use super::{Diagnostic, Span};
 
 #[derive(Clone, Debug)]
-pub(super) struct Attribute {
-    pub name: String,
-    pub values: Vec<Value>,
+pub(super) struct Attribute<'a> {
+    pub name: &'a str,
+    /// Where the name stands.
+    pub span: Span,
+    pub values: Vec<Value<'a>>,
+    /// A mistake was found in it: there may be values that are not here.
+    pub broken: bool,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Value {
-    pub content: Content,
+pub(super) struct Value<'a> {
+    pub content: Content<'a>,
+    /// All of it, of a block from `{` to `}`.
     pub span: Span,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Content {
-    Text(String),
-    Block(Vec<Attribute>),
+pub(super) enum Content<'a> {
+    Text(Cow<'a, str>),
+    Block(Vec<Attribute<'a>>),
+    /// A form that is not read. It has been said.
+    Unread,
 }
 
-impl Value {
-    pub(super) fn text(&self) -> Result<&str, Diagnostic> {
-        match &self.content {
-            Content::Text(text) => Ok(text),
-            Content::Block(_) => Err(Diagnostic::error(self.span, "a name must stand here, not a block")),
-        }
-    }
+/// A parsed file: its attributes, and its comments for the docs.
+pub(super) struct Parsed<'a> {
+    pub attributes: Vec<Attribute<'a>>,
+    pub comments: Vec<Comment>,
+    /// A mistake was found outside of any attribute: there may be attributes that are not here.
+    pub broken: bool,
 }
 
 /// Blocks deeper than this are refused: no definition needs them, and the stack is finite.
 const DEPTH_MAX: usize = 16;
 
-struct Parser {
-    tokens: std::vec::IntoIter<Token>,
-    end: Span,
-    /// One past the last token taken that closed a block.
-    last: usize,
+const NOTHING_TO_CLOSE: &str = "this `}` closes nothing";
+
+struct Parser<'a, 'f> {
+    lexer: Lexer<'a, 'f>,
+    /// What was looked at and not yet taken, the next first.
+    ahead: VecDeque<Token<'a>>,
+    /// The token that was taken last.
+    last: Span,
+    last_is_text: bool,
+    broken: bool,
+    /// What follows cannot be told from a string any more.
+    lost: bool,
 }
 
-/// A parsed file: its attributes, and its comments for the docs.
-pub(super) fn parse(source: &str) -> Result<(Vec<Attribute>, Vec<Comment>), Diagnostic> {
-    let (tokens, comments) = lex(source)?;
-    let end = Span { start: source.len(), end: source.len() };
-    let mut parser = Parser { tokens: tokens.into_iter(), end, last: 0 };
-    for word in ["autogen", "definitions", "fsm"] {
-        let found = parser.tokens.next();
-        let matches = matches!(&found, Some(Token { kind: Kind::Word(text), .. }) if text.eq_ignore_ascii_case(word)
-            || (word == "fsm" && text.eq_ignore_ascii_case("fsm.tpl")));
-        if !matches {
-            let span = found.map_or(end, |token| token.span);
-            return Err(Diagnostic::error(span, "an AutoFSM definition begins with `AutoGen Definitions fsm;`"));
-        }
-    }
-    parser.sign(';')?;
-    let attributes = parser.attributes(0)?;
-    Ok((attributes, comments))
+pub(super) fn parse<'a>(source: &'a str, found: &mut Vec<Diagnostic>) -> Parsed<'a> {
+    let lexer = Lexer::new(source, found);
+    let mut parser = Parser {
+        lexer,
+        ahead: VecDeque::new(),
+        last: Span::default(),
+        last_is_text: false,
+        broken: false,
+        lost: false,
+    };
+    let attributes = if parser.header() { parser.attributes(0, Span::default()) } else { Vec::new() };
+    let broken = parser.broken || parser.lost;
+    Parsed { attributes, comments: parser.lexer.comments, broken }
 }
 
-impl Parser {
-    fn peek(&self) -> Option<&Token> {
-        self.tokens.as_slice().first()
+/// Whether a token is this sign.
+fn is_sign(token: Option<&Token<'_>>, sign: char) -> bool {
+    token.is_some_and(|token| token.kind == Kind::Sign(sign))
+}
+
+/// AutoGen's own words, which need quotes to be anything else.
+fn is_keyword(word: &str) -> bool {
+    word.eq_ignore_ascii_case("autogen") || word.eq_ignore_ascii_case("definitions")
+}
+
+impl<'a> Parser<'a, '_> {
+    fn look(&mut self, ahead: usize) -> Option<&Token<'a>> {
+        if self.lost {
+            return None;
+        }
+        while self.ahead.len() <= ahead {
+            let token = self.lexer.token()?;
+            self.ahead.push_back(token);
+        }
+        self.ahead.get(ahead)
     }
 
-    fn sign(&mut self, sign: char) -> Result<(), Diagnostic> {
-        match self.tokens.next() {
-            Some(Token { kind: Kind::Sign(found), .. }) if found == sign => Ok(()),
-            other => Err(Diagnostic::error(other.map_or(self.end, |token| token.span), format!("expected `{sign}`"))),
+    fn peek(&mut self) -> Option<&Token<'a>> {
+        self.look(0)
+    }
+
+    fn take(&mut self) -> Option<Token<'a>> {
+        self.look(0)?;
+        let token = self.ahead.pop_front()?;
+        self.last = token.span;
+        self.last_is_text = matches!(token.kind, Kind::Text(_));
+        Some(token)
+    }
+
+    fn take_sign(&mut self, sign: char) -> bool {
+        let is = is_sign(self.peek(), sign);
+        if is {
+            self.take();
+        }
+        is
+    }
+
+    fn say(&mut self, span: Span, message: impl Into<String>, help: &str) {
+        if self.lost {
+            return;
+        }
+        let help = (!help.is_empty()).then(|| help.to_owned());
+        keep(self.lexer.found, Diagnostic::error(span, message).help(help));
+    }
+
+    /// Whether a string has swallowed lines before this mistake: then it is the mistake, and what
+    /// follows it is read inside out.
+    fn is_lost(&mut self) -> bool {
+        let text = self.lexer.source().get(self.last.start..self.last.end).unwrap_or_default();
+        let (lines, span) = (text.matches('\n').count(), self.last);
+        if !self.lost && self.last_is_text && lines > 0 {
+            let message = format!("this string goes on for {} lines: does it lack its closing quote?", lines + 1);
+            self.say(span, message, "what follows it is not looked at");
+            (self.lost, self.broken) = (true, true);
+        }
+        self.lost
+    }
+
+    /// Says what is expected instead of the next word.
+    fn unexpected(&mut self, expected: &str) {
+        self.broken = true;
+        if self.is_lost() {
+            return;
+        }
+        match self.peek().map(|token| (token.span, token.kind == Kind::Unread)) {
+            Some((_, true)) => {}
+            Some((span, false)) => self.say(span, format!("expected {expected}"), ""),
+            None => {
+                let last = self.last;
+                self.say(last, format!("the file ends here: expected {expected}"), "");
+            }
         }
     }
 
-    /// Attributes up to the file's end, or to the `}` of the block.
-    fn attributes(&mut self, depth: usize) -> Result<Vec<Attribute>, Diagnostic> {
+    /// Says that a sign is missing behind the last word.
+    fn missing(&mut self, sign: char) {
+        let end = self.last.end;
+        let span = Span { start: end, end };
+        // Where one is missing two may be, but one is enough to say.
+        if !self.is_lost() && self.lexer.found.last().is_none_or(|last| last.span != span) {
+            self.say(span, format!("a `{sign}` is missing here"), "");
+        }
+    }
+
+    /// Whether a token is the first of its line.
+    fn is_first(&self, span: Span) -> bool {
+        self.lexer.source().get(self.last.end..span.start).is_some_and(|between| between.contains('\n'))
+    }
+
+    /// Whether an attribute begins here, on a line of its own.
+    fn is_attribute(&mut self) -> bool {
+        let Some(&Token { kind: Kind::Name(_), span }) = self.peek() else { return false };
+        self.is_first(span) && is_sign(self.look(1), '=')
+    }
+
+    /// Passes what belongs to the mistake: up to `;`, the end of the block, or the next attribute.
+    fn recover(&mut self, depth: usize) {
+        let mut inside = 0_usize;
+        while let Some(kind) = self.peek().map(|token| token.kind.clone()) {
+            match kind {
+                Kind::Sign('{') => inside += 1,
+                Kind::Sign('}') if inside == 0 && depth > 0 => return,
+                Kind::Sign('}') => inside = inside.saturating_sub(1),
+                Kind::Sign(';') if inside == 0 => {
+                    self.take();
+                    return;
+                }
+                _ if inside == 0 && self.is_attribute() => return,
+                _ => {}
+            }
+            self.take();
+        }
+    }
+
+    /// Reads `AutoGen Definitions fsm;`. Where it is not there, the file is none of ours.
+    fn header(&mut self) -> bool {
+        const HEADER: &str = "an AutoFSM definition begins with `AutoGen Definitions fsm;`";
+        for word in ["autogen", "definitions"] {
+            let found = self.take();
+            if !matches!(&found, Some(Token { kind: Kind::Name(text), .. }) if text.eq_ignore_ascii_case(word)) {
+                self.say(found.map_or(self.last, |token| token.span), HEADER, "");
+                return false;
+            }
+        }
+        let found = self.take();
+        let name = match &found {
+            Some(Token { kind: Kind::Name(name) | Kind::Bare(name), .. }) => (*name).to_owned(),
+            Some(Token { kind: Kind::Text(name), .. }) => name.to_string(),
+            _ => String::new(),
+        };
+        if !matches!(&*name, "fsm" | "fsm.tpl") {
+            let is_near = name.eq_ignore_ascii_case("fsm");
+            self.say(
+                found.map_or(self.last, |token| token.span),
+                HEADER,
+                if is_near { "in small letters" } else { "" },
+            );
+            return false;
+        }
+        if !self.take_sign(';') {
+            self.missing(';');
+        }
+        true
+    }
+
+    /// Attributes up to the file's end, or to the `}` of the block that `open` began.
+    fn attributes(&mut self, depth: usize, open: Span) -> Vec<Attribute<'a>> {
         let mut attributes = Vec::new();
         loop {
-            match self.tokens.next() {
-                None if depth == 0 => return Ok(attributes),
-                None => {
-                    return Err(
-                        Diagnostic::error(self.end, "a block has no end").help(Some("close it with `}`".to_owned()))
-                    );
+            let Some(Token { kind, span }) = self.peek().cloned() else {
+                if depth > 0 {
+                    self.say(open, "this block has no end", "close it with `}`");
+                    // One mistake, though every block around it is open too.
+                    (self.lost, self.broken) = (true, true);
                 }
-                Some(Token { kind: Kind::Sign('}'), span }) if depth > 0 => {
-                    self.last = span.end;
-                    return Ok(attributes);
-                }
-                Some(Token { kind: Kind::Word(name), .. }) => {
-                    let mut values = Vec::new();
-                    if matches!(self.peek(), Some(Token { kind: Kind::Sign('='), .. })) {
-                        self.tokens.next();
-                        loop {
-                            values.push(self.value(depth)?);
-                            match self.peek() {
-                                Some(Token { kind: Kind::Sign(','), .. }) => drop(self.tokens.next()),
-                                _ => break,
-                            }
-                        }
+                return attributes;
+            };
+            match kind {
+                Kind::Sign('}') => {
+                    self.take();
+                    if depth > 0 {
+                        return attributes;
                     }
-                    self.sign(';')?;
-                    attributes.push(Attribute { name, values });
+                    self.say(span, NOTHING_TO_CLOSE, "");
+                    self.take_sign(';');
                 }
-                Some(other) => {
-                    return Err(Diagnostic::error(other.span, "expected the name of an attribute"));
+                Kind::Sign(';') => {
+                    self.take();
+                    self.say(span, "this `;` ends nothing", "take it away");
+                }
+                Kind::Name(word) if is_keyword(word) => {
+                    self.say(span, "one file is one definition: a second header is not read here", "");
+                    self.broken = true;
+                    self.recover(depth);
+                }
+                Kind::Name(name) => {
+                    self.take();
+                    attributes.push(self.attribute(name, span, depth));
+                }
+                // The next row: this one was not closed.
+                Kind::Sign(',' | '{') if depth > 0 => {
+                    self.missing('}');
+                    return attributes;
+                }
+                _ => {
+                    self.unexpected("the name of an attribute");
+                    self.take();
+                    self.recover(depth);
                 }
             }
         }
     }
 
-    fn value(&mut self, depth: usize) -> Result<Value, Diagnostic> {
-        let Some(token) = self.tokens.next() else {
-            return Err(Diagnostic::error(self.end, "expected a value"));
+    fn attribute(&mut self, name: &'a str, span: Span, depth: usize) -> Attribute<'a> {
+        let outer = std::mem::take(&mut self.broken);
+        let mut values = Vec::new();
+        if self.take_sign(';') {
+            values.push(Value { content: Content::Text(Cow::Borrowed("")), span });
+        } else {
+            if let Some(open) = self.peek().filter(|token| token.kind == Kind::Sign('[')).map(|token| token.span) {
+                self.say(open, "AutoGen's indices (`[`) are not read here", "values stand in the order of the file");
+                self.broken = true;
+                while self.peek().is_some_and(|token| !matches!(token.kind, Kind::Sign('=' | ';' | '{' | '}'))) {
+                    self.take();
+                }
+            }
+            if self.take_sign('=') {
+                self.values(&mut values, depth);
+            } else if !(self.broken && self.take_sign(';')) {
+                self.unexpected(&format!("`=` or `;` after `{}`", shown(name)));
+                self.recover(depth);
+            }
+        }
+        let broken = std::mem::replace(&mut self.broken, outer);
+        Attribute { name, span, values, broken }
+    }
+
+    fn values(&mut self, values: &mut Vec<Value<'a>>, depth: usize) {
+        loop {
+            if let Some(value) = self.value(depth) {
+                values.push(value);
+            } else if !is_sign(self.peek(), ';') {
+                return self.recover(depth);
+            }
+            while depth == 0 && is_sign(self.peek(), '}') {
+                self.take();
+                self.say(self.last, NOTHING_TO_CLOSE, "");
+            }
+            let Some(Token { kind, span }) = self.peek().cloned() else {
+                self.missing(';');
+                return;
+            };
+            match kind {
+                Kind::Sign(',') => drop(self.take()),
+                Kind::Sign(';') => {
+                    self.take();
+                    return;
+                }
+                Kind::Sign('}') => return self.missing(';'),
+                Kind::Name(_) if is_sign(self.look(1), '=') || self.is_first(span) => return self.missing(';'),
+                Kind::Name(_) | Kind::Bare(_) | Kind::Text(_) | Kind::Sign('{') => self.missing(','),
+                _ => {
+                    self.unexpected("`,` or `;`");
+                    return self.recover(depth);
+                }
+            }
+        }
+    }
+
+    fn value(&mut self, depth: usize) -> Option<Value<'a>> {
+        let Some(Token { kind, mut span }) = self.peek().cloned() else {
+            self.unexpected("a value");
+            return None;
         };
-        let mut span = token.span;
-        let content = match token.kind {
-            Kind::Word(text) | Kind::Text(text) => Content::Text(text),
+        if matches!(kind, Kind::Sign(sign) if !"{*".contains(sign)) {
+            self.unexpected("a value");
+            return None;
+        }
+        self.take();
+        let content = match kind {
+            Kind::Name(word) | Kind::Bare(word) => {
+                if is_keyword(word) {
+                    self.say(span, format!("`{word}` is AutoGen's own word"), "put it in quotes");
+                }
+                Content::Text(Cow::Borrowed(word))
+            }
+            Kind::Text(text) => Content::Text(text),
             Kind::Sign('{') if depth < DEPTH_MAX => {
-                let block = self.attributes(depth + 1)?;
-                span.end = self.last;
+                let block = self.attributes(depth + 1, span);
+                span.end = self.last.end;
                 Content::Block(block)
             }
             Kind::Sign('{') => {
-                return Err(Diagnostic::error(token.span, "blocks this deep are not read"));
+                self.say(span, format!("blocks more than {DEPTH_MAX} deep are not read"), "");
+                self.broken = true;
+                self.skip_block();
+                Content::Unread
             }
-            Kind::Sign('*') => {
-                return Err(
-                    Diagnostic::error(token.span, "a bare `*` is no value").help(Some("write `\"*\"`".to_owned()))
-                );
+            Kind::Sign(_) => {
+                self.say(span, "a `*` needs quotes", "write `\"*\"`");
+                Content::Text(Cow::Borrowed("*"))
             }
-            Kind::Sign(_) => return Err(Diagnostic::error(token.span, "expected a value")),
+            Kind::Unread => {
+                self.broken = true;
+                Content::Unread
+            }
         };
-        Ok(Value { content, span })
+        Some(Value { content, span })
+    }
+
+    fn skip_block(&mut self) {
+        let mut inside = 1_usize;
+        while inside > 0 {
+            match self.take().map(|token| token.kind) {
+                Some(Kind::Sign('{')) => inside += 1,
+                Some(Kind::Sign('}')) => inside -= 1,
+                Some(_) => {}
+                None => return,
+            }
+        }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use super::diagnostic::{FOUND_MAX, keep, shown};
 use super::resolve::{reached, suggest};
 use super::{ActionSpec, Cell, Definition, Diagnostic, Vocabulary, fitting, same_name};
 
@@ -43,18 +44,21 @@ fn check_actions(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Di
     let mut said = BTreeSet::new();
     let content = event(definition, rules.content);
     for (state, index, cell) in cells(definition) {
+        if found.len() >= FOUND_MAX {
+            return;
+        }
         if action(rules, cell).is_none() && said.insert(cell.row) {
             let name = cell.action.as_deref().unwrap_or("noop");
             let help = suggest(name, rules.actions.iter().map(|action| action.name));
             let names: Vec<_> = rules.actions.iter().map(|action| action.name).collect();
             let help = help.or_else(|| Some(format!("the actions are {}", names.join(", "))));
-            found
-                .push(Diagnostic::error(cell.row, format!("no action is called `{}`", name.escape_debug())).help(help));
+            keep(found, Diagnostic::error(cell.row, format!("no action is called `{}`", shown(name))).help(help));
         }
         if Some(index) != content && cell.reply.is_none() && said.insert(cell.row) {
             let message =
                 format!("`{}` in `{}` has no reply", definition.events[index].name, definition.states[state].name);
-            found.push(
+            keep(
+                found,
                 Diagnostic::error(cell.row, message)
                     .help(Some("add `reply = 250;`, or what the client shall see".to_owned())),
             );
@@ -70,12 +74,15 @@ fn check_content(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Di
         let has = |event: Option<usize>| event.and_then(|event| definition.cell(state, event));
         let shown = &definition.states[state].name;
         match (has(content), has(end)) {
-            (Some(cell), None) => found.push(
+            (Some(cell), None) => keep(
+                found,
                 Diagnostic::error(cell.row, format!("`{shown}` reads content that nothing ends"))
                     .help(Some(format!("add a row for {}", rules.end))),
             ),
-            (None, Some(cell)) => found
-                .push(Diagnostic::error(cell.row, format!("`{shown}` has {} without {}", rules.end, rules.content))),
+            (None, Some(cell)) => keep(
+                found,
+                Diagnostic::error(cell.row, format!("`{shown}` has {} without {}", rules.end, rules.content)),
+            ),
             (Some(_), Some(_)) => {
                 for index in 0..definition.events.len() {
                     if let Some(cell) = definition.cell(state, index)
@@ -84,7 +91,7 @@ fn check_content(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Di
                     {
                         let message =
                             format!("`{}` is never heard in `{shown}`: all that comes there is content", name(index));
-                        found.push(Diagnostic::error(cell.row, message));
+                        keep(found, Diagnostic::error(cell.row, message));
                     }
                 }
             }
@@ -102,7 +109,7 @@ fn check_content(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Di
         if framers != Some(index) {
             let message = format!("`{word}` is not what `{}` can do", name(index));
             let help = format!("{} appends, {} delivers, and nothing else does", rules.content, rules.end);
-            found.push(Diagnostic::error(cell.row, message).help(Some(help)));
+            keep(found, Diagnostic::error(cell.row, message).help(Some(help)));
         }
     }
 }
@@ -111,12 +118,15 @@ fn check_end(definition: &Definition, found: &mut Vec<Diagnostic>) {
     let last = definition.states.len() - 1;
     let mut ends = vec![false; definition.states.len()];
     ends[last] = true;
-    let mut changed = true;
-    while std::mem::take(&mut changed) {
-        for (state, _, cell) in cells(definition) {
-            if ends[cell.next] && !ends[state] {
-                ends[state] = true;
-                changed = true;
+    let mut before = vec![Vec::new(); definition.states.len()];
+    for (state, _, cell) in cells(definition) {
+        before[cell.next].push(state);
+    }
+    let mut open = vec![last];
+    while let Some(next) = open.pop() {
+        for state in std::mem::take(&mut before[next]) {
+            if !std::mem::replace(&mut ends[state], true) {
+                open.push(state);
             }
         }
     }
@@ -124,12 +134,18 @@ fn check_end(definition: &Definition, found: &mut Vec<Diagnostic>) {
         if is_reached && !ends[state] {
             let state = &definition.states[state];
             let help = "add a row that leads there, as QUIT does".to_owned();
-            found.push(
+            keep(
+                found,
                 Diagnostic::error(state.span, format!("no way leads from `{}` to `done`", state.name)).help(Some(help)),
             );
         }
     }
 }
+
+/// So many missing things are said, each with its dialogue.
+const UNPROVEN_MAX: usize = 100;
+/// The most lines of a dialogue that are shown.
+const DIALOGUE_LINES_MAX: usize = 24;
 
 /// Walks every path, by the shortest first, with what is at hand on it.
 fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
@@ -140,6 +156,9 @@ fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diag
     let mut said = BTreeSet::new();
     let mut open = VecDeque::from([0]);
     while let Some(number) = open.pop_front() {
+        if said.len() >= UNPROVEN_MAX {
+            return;
+        }
         let (state, at_hand, _) = places[number].clone();
         for index in 0..definition.events.len() {
             let Some(cell) = definition.cell(state, index) else {
@@ -157,12 +176,17 @@ fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diag
                     at = before;
                 }
                 notes.reverse();
+                if notes.len() > DIALOGUE_LINES_MAX {
+                    let half = DIALOGUE_LINES_MAX / 2;
+                    let left = notes.len() - 2 * half;
+                    notes.splice(half..half + left, [format!("... {left} more ...")]);
+                }
                 notes
             };
             if let Some(missing) = spec.needs.iter().find(|need| !at_hand.contains(*need)) {
                 if said.insert((cell.row, *missing)) {
                     let message = format!("`{}` needs {missing}, and there is a way here without", spec.name);
-                    found.push(Diagnostic::error(cell.row, message).notes(dialogue()));
+                    keep(found, Diagnostic::error(cell.row, message).notes(dialogue()));
                 }
                 continue;
             }
@@ -182,7 +206,7 @@ fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diag
                         "`{}` leaves a message open in `{}`, which reads no content",
                         spec.name, definition.states[cell.next].name
                     );
-                    found.push(Diagnostic::error(cell.row, message).notes(dialogue()));
+                    keep(found, Diagnostic::error(cell.row, message).notes(dialogue()));
                 }
                 continue;
             }

@@ -117,3 +117,27 @@ fn the_readme_shows_the_table_as_the_program_prints_it() {
     let table = text(&postman(&["fsm", "table"]).stdout);
     assert!(include_str!("../../README.md").contains(&table), "the README has another table than\n{table}");
 }
+
+#[test]
+fn a_definition_that_is_no_text_is_refused_in_one_line_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, octets: &[u8]| {
+        let path = folder.path().join(name);
+        fs::write(&path, octets).unwrap();
+        path
+    };
+    let cases = [
+        (write("binary", b"AutoGen\n\xff\xfe"), "it is no text: the octet at 2:1 is no UTF-8"),
+        (write("big", &vec![b' '; (1 << 20) + 1]), "more than 1048576 octets are no definition"),
+        (folder.path().join("missing"), "No such file or directory"),
+        (folder.path().to_owned(), "Is a directory"),
+        ("/dev/zero".into(), "more than 1048576 octets are no definition"),
+    ];
+    for (path, expected) in cases {
+        let output = postman(&["fsm", "check", path.to_str().unwrap()]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.starts_with(&format!("postman: cannot read {}: {expected}", path.display())), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}

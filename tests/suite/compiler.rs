@@ -34,7 +34,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "on both sides",
     ),
     ("tst = init, client_init, begin_transaction, transaction; tev = NOOP;", "tst = \"*\"; tev = RSET;", "would undo"),
-    ("tst = init, client_init, begin_transaction, transaction; tev = NOOP;", "tst = *; tev = NOOP;", "a bare `*`"),
+    ("tst = init, client_init, begin_transaction, transaction; tev = NOOP;", "tst = *; tev = NOOP;", "needs quotes"),
     ("next = read_data; ", "next = \"*\"; ", "is no state to go to"),
     ("next = read_data; ", "next = read_data, done; ", "`next` has one value"),
     ("next = read_data; ", "next = invalid; ", "leave the row out"),
@@ -82,14 +82,6 @@ fn each_planted_mistake_is_found() {
 }
 
 #[test]
-fn the_place_the_caret_and_the_help_are_shown() {
-    let source = "AutoGen Definitions fsm;\nstate = a;\nevent = E;\ntransition = { tst = init; tev = F; next = a; };\n";
-    let said = render(&compile(source, None).diagnostics, "x.def", source);
-    let expected = "x.def:4:34: error: no event is called `F`\n  4 | transition = { tst = init; tev = F; next = a; };\n    |                                  ^\n  help: did you mean `E`?\n";
-    assert_eq!(said, expected);
-}
-
-#[test]
 fn a_foreign_definition_compiles_with_the_meaning_of_autofsm() {
     let source = "autogen definitions fsm;\nstate = idle-now; state = busy;\nevent = go, stop; // two\n\
         transition = { tst = \"*\"; tev = stop; next = done; ttype = noop; },\n\
@@ -107,6 +99,97 @@ fn a_foreign_definition_compiles_with_the_meaning_of_autofsm() {
         "{\"state\": \"init\", \"event\": \"go\", \"next\": \"idle-now\", \"action\": \"begin\", \"reply\": null}"
     ));
     assert!(table(&definition).starts_with("      init      idle-now  busy\ngo    idle-now\n"));
+}
+
+/// Files that are too big to be fixtures, each with a name.
+pub(super) fn big_files() -> Vec<(&'static str, String)> {
+    let names = |letter: char, count: usize| (0..count).map(|number| format!("{letter}{number}")).collect::<Vec<_>>();
+    let header = |states: usize, events: usize| {
+        let (states, events) = (names('s', states).join(", "), names('e', events).join(", "));
+        format!("AutoGen Definitions fsm;\nstate = {states};\nevent = {events};\n")
+    };
+    let stars = (0..3000).map(|row| format!("{{ tst = \"*\"; tev = e{}; next = s1; }}", row % 10)).collect::<Vec<_>>();
+    vec![
+        ("octets", header(1, 1) + &"/* nothing */\n".repeat(100_000)),
+        ("names", header(5000, 2)),
+        ("cells", header(600, 600)),
+        ("sets", header(500, 10) + "transition = " + &stars.join(",\n") + ";\n"),
+        ("properties", header(1, 1) + &"never = { says = x; path = e0; };\n".repeat(300)),
+        ("keywords", header(1, 1) + "keyword = " + &names('k', 200).join(", ") + ";\n"),
+    ]
+}
+
+#[test]
+fn a_file_that_is_too_big_is_said_to_be_so() {
+    for (name, source) in big_files() {
+        let compiled = compile(&source, None);
+        let said = render(&compiled.diagnostics, name, &source);
+        assert!(compiled.definition.is_none(), "{name}");
+        assert!(said.contains(" more ") && said.len() < 30_000, "{name}: {said}");
+    }
+}
+
+#[test]
+fn a_thousand_mistakes_are_cut_with_a_count() {
+    let source = SOURCE.replace("tev = RCPT", &format!("tev = {}, RCPT", vec!["RCTP"; 1100].join(", ")));
+    let said = render(&compile(&source, None).diagnostics, "x.def", &source);
+    assert!(said.ends_with("x.def: and 1000 more errors\n"), "{}", said.lines().last().unwrap_or_default());
+    assert_eq!(said.matches(": error: ").count(), 100);
+}
+
+/// Shapes that would cost a careless compiler the square of their length, long enough that this
+/// test would then take very long.
+#[test]
+fn hostile_files_cost_no_more_than_their_length() {
+    let fill = |piece: &str| piece.repeat(300_000 / piece.len());
+    let start = "AutoGen Definitions fsm;\n";
+    let machine = "state = a, b; event = e, f;\n";
+    let shapes = [
+        fill(";"),
+        fill("}"),
+        fill("{"),
+        fill("a = {"),
+        fill("a = { b; };"),
+        fill("a;"),
+        fill("\"\n"),
+        fill("'\\\n"),
+        fill("`\n"),
+        fill("(\n"),
+        fill("<<x\n"),
+        fill("$(\n"),
+        fill("#\n"),
+        fill("/*/"),
+        fill("a//b"),
+        fill("a=\"x\ny\";"),
+        fill("\u{e9} "),
+        fill("\\x"),
+        fill("[ "),
+        format!("{machine}a = {};", fill("'x' ")),
+        format!("state = a, {};event = e;", fill("zz,")),
+        format!("state = a, {};event = e;", fill("e!,")),
+        format!("{machine}{}", fill("transition={tst=a;tev=e;};")),
+        format!("{machine}{}", fill("transition={tst=c;tev=g;next=d;};")),
+        format!("{machine}{}", fill("transition={tst=\"*\";tev=e;};")),
+        format!("{machine}transition={{tst={};tev=e;}};", fill("a,")),
+        format!("{machine}{}", fill("e=x;")),
+        format!("{machine}{}", fill("prefx=x;")),
+        format!("{machine}{}", fill("transition={nxt=a;};")),
+        format!("{machine}{}", fill("never={says=x;path=e;};")),
+        format!("{machine}{}", fill("keyword=k;")),
+        format!("{machine}keyword={};", fill("'k' /**/")),
+        format!("{machine}a={};", fill("\"\\q\"")),
+        format!("state = {};event=x,{};", fill("_"), fill("_")),
+        format!("state = a{};event=x;", (0..30_000).map(|n| format!(", n{n} /* {n} */")).collect::<Vec<_>>().concat()),
+        format!("state = a{};", (0..30_000).map(|n| format!(", n_{n}")).collect::<Vec<_>>().concat()),
+    ];
+    for shape in shapes {
+        let source = format!("{start}{shape}");
+        for rules in [None, Some(&VOCABULARY)] {
+            let compiled = compile(&source, rules);
+            let said = render(&compiled.diagnostics, "x.def", &source);
+            assert!(said.len() < 100_000, "{} octets are said of {:.40}", said.len(), shape);
+        }
+    }
 }
 
 proptest::proptest! {

@@ -8,6 +8,7 @@
 //! - `picture`: definitions as pictures
 //! - `diff`: what a client could notice between two definitions
 //! - `explain`: why a state does what it does, and what a client sees of it
+//! - `fixtures`: each mistake as a file, what is said of it beside it
 //! - `dialogues`: sessions as the RFC writes them, cut in every way
 //! - `confinement`: who the server is, what it may reach, and what it hears
 //! - `limits`: each at its last good value and one past it
@@ -35,6 +36,7 @@ mod dialogue;
 mod dialogues;
 mod diff;
 mod explain;
+mod fixtures;
 mod grammar;
 mod lettre;
 mod limits;

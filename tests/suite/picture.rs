@@ -33,7 +33,7 @@ fn the_picture_can_stand_in_markdown_and_in_the_crate_s_docs() {
     assert!(built.contains("#[doc = include_str!(concat!(env!(\"OUT_DIR\"), \"/smtp_states.svg\"))]\n"));
 }
 
-const HOSTILE: &str = "AutoGen Definitions fsm;\nprefix = '<&\"x';\nstate = a, /* <b>&\"bold\"</b> \u{1} \u{fffe} */\n  b-c; event = go, stay;\n\
+const HOSTILE: &str = "AutoGen Definitions fsm;\nstate = a, /* <b>&\"bold\"</b> \u{1} \u{fffe} */\n  b-c; event = go, stay;\n\
     transition = { tst = init; tev = go; next = a; }, { tst = a; tev = go; next = b-c; }, { tst = a; tev = stay; },\n\
     { tst = b-c; tev = go; next = done; };";
 

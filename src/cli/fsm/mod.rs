@@ -1,6 +1,5 @@
 //! `postman fsm`: look at a definition, the built-in one or any of AutoFSM's. A file a tool.
 
-use std::fs;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +13,7 @@ use crate::smtp::vocabulary::VOCABULARY;
 mod check;
 mod diff;
 mod explain;
+mod file;
 mod picture;
 
 const BUILT_SOURCE: &str = include_str!("../../../smtp-states.def");
@@ -86,18 +86,6 @@ struct Source {
 fn source(path: Option<&Path>) -> Result<Source, End> {
     Ok(match path {
         None => Source { name: BUILT.source.to_owned(), text: BUILT_SOURCE.to_owned() },
-        Some(path) => Source { name: path.display().to_string(), text: read(path)? },
+        Some(path) => Source { name: path.display().to_string(), text: file::read(path)? },
     })
-}
-
-/// The most that a definition may have, in octets.
-const SOURCE_BYTES_MAX: u64 = 4 << 20;
-
-fn read(path: &Path) -> Result<String, End> {
-    let shown = path.display();
-    let size = fs::metadata(path).map_err(|error| format!("cannot read {shown}: {error}"))?.len();
-    if size > SOURCE_BYTES_MAX {
-        return Err(End::Error(format!("cannot read {shown}: more than {SOURCE_BYTES_MAX} octets are no definition")));
-    }
-    Ok(fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?)
 }

@@ -1,0 +1,213 @@
+//! The other attributes: AutoFSM's own, and those that it ignores and we define.
+
+use super::super::diagnostic::shown;
+use super::super::parser::{Attribute, Content, Value};
+use super::super::{Diagnostic, Property, normal};
+use super::{Resolver, head, values};
+
+/// The most `never` and `always` of a file: each is proven.
+const PROPERTIES_MAX: usize = 200;
+/// The most keywords.
+const KEYWORDS_MAX: usize = 100;
+/// What a row may hold.
+const ROW: &[&str] = &["tst", "tev", "next", "ttype", "reply"];
+/// AutoFSM's attributes of a file, and ours.
+const TOP: &[&str] = &[
+    "prefix",
+    "type",
+    "method",
+    "state",
+    "event",
+    "transition",
+    "cookie",
+    "debug_flag",
+    "exit_proc",
+    "extra_header",
+    "handler_file",
+    "keyword",
+    "never",
+    "always",
+];
+
+impl Resolver<'_> {
+    pub(super) fn rest(&mut self) {
+        self.check_top();
+        self.prefix();
+        self.method_and_type();
+        self.keywords();
+        self.displays();
+        for (kind, key) in [("never", "path"), ("always", "after")] {
+            for value in self.top_values(kind) {
+                self.property(kind, key, value);
+            }
+        }
+    }
+
+    /// AutoFSM looks for a row's words outside of it too: a stray one would change every row.
+    fn check_top(&mut self) {
+        for attribute in self.top {
+            let name = normal(attribute.name);
+            let is_event = self.events.contains_key(&name);
+            if matches!(&*name, "tst" | "tev" | "next" | "ttype") {
+                let message =
+                    format!("outside of a row `{}` would be every row's that has none", shown(attribute.name));
+                self.say(attribute.span, message);
+            } else if !TOP.contains(&&*name) && !is_event && !self.names_in_doubt {
+                self.warn_unknown(attribute, TOP);
+            }
+        }
+    }
+
+    /// The same of a row's attributes.
+    pub(super) fn check_words(&mut self, block: &[Attribute<'_>]) {
+        for attribute in block {
+            let name = normal(attribute.name);
+            if matches!(&*name, "method" | "type" | "prefix" | "state" | "event" | "transition") {
+                self.say(attribute.span, format!("`{}` is no word of a row", shown(attribute.name)));
+            } else if !ROW.contains(&&*name) {
+                self.warn_unknown(attribute, ROW);
+            }
+        }
+    }
+
+    /// Attributes that nobody knows are ignored, as AutoFSM does; but a slip is said.
+    fn warn_unknown(&mut self, attribute: &Attribute<'_>, known: &[&str]) {
+        let name = normal(attribute.name);
+        // One slip of the pen, or two in a long word.
+        let slips = 1 + name.len() / 7;
+        let near = |known: &&&str| name.len() < 20 && strsim::damerau_levenshtein(&name, known) <= slips;
+        if self.suggestions_left > 0
+            && let Some(near) = known.iter().find(near)
+        {
+            self.suggestions_left -= 1;
+            let message = format!("`{}` means nothing here", shown(attribute.name));
+            self.keep(Diagnostic::warning(attribute.span, message).help(Some(format!("did you mean `{near}`?"))));
+        }
+    }
+
+    fn prefix(&mut self) {
+        let given = self.top_values("prefix");
+        let Some((prefix, span)) = self.one(&given, "prefix") else { return };
+        let is_word = prefix.starts_with(|sign: char| sign.is_ascii_alphabetic())
+            && prefix.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_^".contains(&octet));
+        if is_word {
+            self.definition.prefix = Some(prefix.to_owned());
+        } else {
+            let help = "a letter, then letters, digits, `-`, `_`, `^`: it becomes part of names in C";
+            self.say_with(span, format!("`{}` cannot be a prefix", shown(prefix)), help);
+        }
+    }
+
+    /// AutoFSM writes a machine by `method` and `type`, or without `method` the table alone. It
+    /// reads them by their first letters.
+    fn method_and_type(&mut self) {
+        let begins = |given: &str, shortest: &str, longest: &str| {
+            let given = given.to_ascii_lowercase();
+            given.starts_with(shortest) && longest.starts_with(&given)
+        };
+        let methods = self.top_values("method");
+        let method = self.one(&methods, "method");
+        let is_method = |name: &str| {
+            [("call", "callout"), ("case", "case"), ("no", "none")]
+                .iter()
+                .any(|(short, long)| begins(name, short, long))
+        };
+        if let Some((name, span)) = method.filter(|(name, _)| !is_method(name)) {
+            self.say_with(span, format!("no method is called `{}`", shown(name)), "callout, case or none");
+        }
+        let types = self.top_values("type");
+        let kind = self.one(&types, "type");
+        let is_type = |name: &str| {
+            [("loop", "looping"), ("step", "stepping"), ("reent", "reentrant")]
+                .iter()
+                .any(|(short, long)| begins(name, short, long))
+        };
+        if let Some((name, span)) = kind.filter(|(name, _)| !is_type(name)) {
+            self.say_with(span, format!("no type is called `{}`", shown(name)), "looping, stepping or reentrant");
+        }
+        if let Some((name, span)) = method.filter(|(name, _)| is_method(name) && !begins(name, "no", "none"))
+            && types.is_empty()
+        {
+            let message = format!("the method `{}` needs a `type`", shown(name));
+            self.say_with(span, message, "looping, stepping or reentrant");
+        }
+    }
+
+    fn keywords(&mut self) {
+        for value in self.top_values("keyword") {
+            let Some(word) = self.text(value) else { continue };
+            if word.is_empty()
+                || word.len() > 100
+                || !word.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
+            {
+                self.say(value.span, format!("`{}` is no EHLO keyword", shown(word)));
+            } else if self.definition.keywords.iter().any(|known| known.eq_ignore_ascii_case(word)) {
+                self.say(value.span, format!("the keyword `{word}` stands twice"));
+            } else if self.definition.keywords.len() < KEYWORDS_MAX {
+                self.definition.keywords.push(word.to_owned());
+            } else {
+                self.say(value.span, format!("more keywords than {KEYWORDS_MAX} are not read"));
+                return;
+            }
+        }
+    }
+
+    fn displays(&mut self) {
+        for index in 0..self.definition.events.len() {
+            let name = self.definition.events[index].name.clone();
+            // An event may be called as an attribute of AutoFSM's; that is no display name then.
+            if TOP.contains(&&*normal(&name)) || ROW.contains(&&*normal(&name)) {
+                continue;
+            }
+            let given = self.top_values(&normal(&name));
+            let Some((text, span)) = self.one(&given, &name) else { continue };
+            let printable = text.bytes().all(|octet| matches!(octet, b' '..=b'~'));
+            if text.is_empty() || text.len() > 400 || !printable || text.contains("*/") {
+                let help = "from 1 to 400 printable signs, without `*/`: it stands in a comment in C";
+                self.say_with(span, format!("this cannot be the display name of `{name}`"), help);
+            }
+            self.definition.events[index].display = Some(text.to_owned());
+        }
+    }
+
+    fn property(&mut self, kind: &'static str, key: &'static str, value: &Value<'_>) {
+        if self.definition.properties.len() >= PROPERTIES_MAX {
+            return self.say(head(value), format!("more properties than {PROPERTIES_MAX} are not read"));
+        }
+        let Content::Block(block) = &value.content else {
+            if !matches!(value.content, Content::Unread) {
+                self.say(value.span, format!("`{kind}` takes a block"));
+            }
+            return;
+        };
+        let says = self.one(&values(block, "says").collect::<Vec<_>>(), "says");
+        let path = self.one(&values(block, key).collect::<Vec<_>>(), key);
+        let accepted: Vec<_> = values(block, "accepts").collect();
+        let whole = says.is_some() && path.is_some() && (kind == "never" || !accepted.is_empty());
+        let (Some((says, says_span)), Some((path, path_span)), true) = (says, path, whole) else {
+            if !self.names_in_doubt && !block.iter().any(|attribute| attribute.broken) {
+                let keys = if kind == "never" { "`says` and `path`" } else { "`says`, `after` and `accepts`" };
+                self.say(head(value), format!("`{kind}` needs {keys}"));
+            }
+            return;
+        };
+        let mut accepts = Vec::new();
+        let in_doubt = self.rows_in_doubt;
+        for value in accepted {
+            let event = self.text(value).and_then(|name| self.event(name, value.span));
+            accepts.extend(event.map(|event| (event, value.span)));
+        }
+        // A wrong name here says nothing of the rows.
+        self.rows_in_doubt = in_doubt;
+        let (accepts, accepts_spans): (Vec<_>, _) = accepts.into_iter().unzip();
+        self.definition.properties.push(Property {
+            says: says.to_owned(),
+            says_span,
+            path: path.to_owned(),
+            path_span,
+            accepts: (kind == "always").then_some(accepts),
+            accepts_spans,
+            span: value.span,
+        });
+    }
+}

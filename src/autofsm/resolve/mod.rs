@@ -1,0 +1,196 @@
+//! Attributes into the table, with AutoFSM's meaning and more than its care.
+//!
+//! `init` is the first state and `done` the last; neither is declared. A cell that no row sets
+//! is invalid. No `next`: stay. No `ttype`: `<state>_<event>`. `ttype = noop`: no action.
+//! `tst = "*"` is every state, `tev = "*"` every event, and a row without `"*"` is the
+//! exception to it. What autogen passes over without a word is an error here.
+
+mod attributes;
+mod names;
+mod rows;
+
+use std::collections::HashMap;
+
+use super::diagnostic::{Lines, keep, shown};
+use super::parser::{Attribute, Content, Parsed, Value};
+use super::{Definition, Diagnostic, Span, State, normal};
+
+/// A name of a list of these, close to a misspelt one, as a question.
+pub fn suggest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
+    let wrong = (wrong.len() <= names::NAME_BYTES_MAX).then(|| normal(wrong))?;
+    let far = (wrong.len() / 3).max(1) + 1;
+    let near = known.filter(|name| name.len().abs_diff(wrong.len()) <= far).take(1_000);
+    let near = near.map(|name| (strsim::damerau_levenshtein(&wrong, &normal(name)), name));
+    let best = near.filter(|(distance, _)| *distance <= far).min_by_key(|(distance, _)| *distance)?;
+    Some(format!("did you mean `{}`?", best.1))
+}
+
+/// Suggestions are looked for this often: a file of nothing but wrong names has no use for more.
+const SUGGESTIONS_MAX: usize = 100;
+
+struct Resolver<'a> {
+    lines: Lines<'a>,
+    top: &'a [Attribute<'a>],
+    /// The attributes of the file by their names.
+    by_name: HashMap<String, Vec<&'a Attribute<'a>>>,
+    found: &'a mut Vec<Diagnostic>,
+    definition: Definition,
+    states: HashMap<String, usize>,
+    events: HashMap<String, usize>,
+    suggestions_left: usize,
+    /// States or events may be declared that were not read: an unknown name says nothing.
+    names_in_doubt: bool,
+    /// A row was not read or is refused: what nothing reaches or uses says nothing.
+    rows_in_doubt: bool,
+}
+
+pub(super) fn resolve<'a>(source: &'a str, parsed: &'a Parsed<'a>, found: &'a mut Vec<Diagnostic>) -> Definition {
+    let definition = Definition {
+        prefix: None,
+        states: vec![State { name: "init".to_owned(), doc: String::new(), span: Span::default() }],
+        events: Vec::new(),
+        keywords: Vec::new(),
+        cells: Vec::new(),
+        properties: Vec::new(),
+    };
+    let mut by_name: HashMap<String, Vec<&Attribute<'_>>> = HashMap::new();
+    for attribute in &parsed.attributes {
+        by_name.entry(normal(attribute.name)).or_default().push(attribute);
+    }
+    let mut resolver = Resolver {
+        lines: Lines::new(source),
+        top: &parsed.attributes,
+        by_name,
+        found,
+        definition,
+        states: HashMap::new(),
+        events: HashMap::new(),
+        suggestions_left: SUGGESTIONS_MAX,
+        names_in_doubt: parsed.broken,
+        rows_in_doubt: parsed.broken,
+    };
+    resolver.names(&parsed.comments);
+    resolver.rows();
+    resolver.rest();
+    resolver.warn();
+    if resolver.names_in_doubt {
+        // What they say of names that were not read would be nonsense.
+        resolver.definition.properties.clear();
+    }
+    resolver.definition
+}
+
+/// The values of the attributes of this name: a repeated attribute appends.
+fn values<'a>(attributes: &'a [Attribute<'a>], name: &str) -> impl Iterator<Item = &'a Value<'a>> {
+    attributes.iter().filter(move |attribute| normal(attribute.name) == name).flat_map(|attribute| &attribute.values)
+}
+
+/// Where a value begins: a caret under a whole block would hide what it says.
+fn head(value: &Value<'_>) -> Span {
+    match value.content {
+        Content::Block(_) => Span { start: value.span.start, end: value.span.start + 1 },
+        _ => value.span,
+    }
+}
+
+impl<'a> Resolver<'a> {
+    fn keep(&mut self, diagnostic: Diagnostic) {
+        keep(self.found, diagnostic);
+    }
+
+    fn say(&mut self, span: Span, message: impl Into<String>) {
+        self.keep(Diagnostic::error(span, message));
+    }
+
+    fn say_with(&mut self, span: Span, message: impl Into<String>, help: impl Into<String>) {
+        self.keep(Diagnostic::error(span, message).help(Some(help.into())));
+    }
+
+    /// The attributes of the file that have this name.
+    fn named(&self, name: &str) -> Vec<&'a Attribute<'a>> {
+        self.by_name.get(name).cloned().unwrap_or_default()
+    }
+
+    fn top_values(&self, name: &str) -> Vec<&'a Value<'a>> {
+        self.named(name).into_iter().flat_map(|attribute| &attribute.values).collect()
+    }
+
+    fn text<'v>(&mut self, value: &'v Value<'v>) -> Option<&'v str> {
+        match &value.content {
+            Content::Text(text) => Some(text),
+            Content::Block(_) => {
+                self.say(head(value), "a word must stand here, not a block");
+                None
+            }
+            Content::Unread => None,
+        }
+    }
+
+    /// The text of an attribute that has one value, if it is there.
+    fn one<'v>(&mut self, given: &[&'v Value<'v>], key: &str) -> Option<(&'v str, Span)> {
+        let (first, more) = given.split_first()?;
+        if let Some(second) = more.first() {
+            self.say(head(second), format!("`{key}` has one value"));
+        }
+        self.text(first).map(|text| (text, first.span))
+    }
+
+    fn state(&mut self, name: &str, span: Span) -> Option<usize> {
+        let index = self.states.get(&normal(name)).copied();
+        if index.is_none() && !self.names_in_doubt {
+            let help = (self.suggestions_left > 0)
+                .then(|| suggest(name, self.definition.states.iter().map(|state| &*state.name)))
+                .flatten();
+            self.suggestions_left = self.suggestions_left.saturating_sub(1);
+            self.keep(Diagnostic::error(span, format!("no state is called `{}`", shown(name))).help(help));
+        }
+        self.rows_in_doubt |= index.is_none();
+        index
+    }
+
+    fn event(&mut self, name: &str, span: Span) -> Option<usize> {
+        let index = self.events.get(&normal(name)).copied();
+        if index.is_none() && !self.names_in_doubt {
+            let help = (self.suggestions_left > 0)
+                .then(|| suggest(name, self.definition.events.iter().map(|event| &*event.name)))
+                .flatten();
+            self.suggestions_left = self.suggestions_left.saturating_sub(1);
+            self.keep(Diagnostic::error(span, format!("no event is called `{}`", shown(name))).help(help));
+        }
+        self.rows_in_doubt |= index.is_none();
+        index
+    }
+
+    fn warn(&mut self) {
+        if self.rows_in_doubt {
+            return;
+        }
+        let reached = reached(&self.definition);
+        let (mut used, events) = (vec![false; self.definition.events.len()], self.definition.events.len().max(1));
+        for (index, cell) in self.definition.cells.iter().enumerate() {
+            used[index % events] |= cell.is_some();
+        }
+        let declared = self.definition.states.len().saturating_sub(2);
+        for (state, _) in self.definition.states.iter().zip(reached).skip(1).take(declared).filter(|(_, is)| !is) {
+            let message = format!("nothing reaches the state `{}`", state.name);
+            keep(self.found, Diagnostic::warning(state.span, message));
+        }
+        for (event, _) in self.definition.events.iter().zip(used).filter(|(_, is)| !is) {
+            let message = format!("no row uses the event `{}`", event.name);
+            keep(self.found, Diagnostic::warning(event.span, message));
+        }
+    }
+}
+
+/// Which states some run reaches.
+pub(super) fn reached(definition: &Definition) -> Vec<bool> {
+    let mut reached = vec![false; definition.states.len()];
+    let mut open = vec![0];
+    while let Some(state) = open.pop() {
+        if !std::mem::replace(&mut reached[state], true) {
+            let cells = (0..definition.events.len()).filter_map(|event| definition.cell(state, event));
+            open.extend(cells.map(|cell| cell.next).filter(|next| !reached[*next]));
+        }
+    }
+    reached
+}

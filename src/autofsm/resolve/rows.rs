@@ -1,0 +1,241 @@
+//! The rows: `transition = { tst; tev; next; ttype; reply; }`.
+
+use std::collections::HashSet;
+
+use super::super::diagnostic::shown;
+use super::super::parser::{Attribute, Content, Value};
+use super::super::{Cell, Diagnostic, Reply, Span, normal};
+use super::{Resolver, head, values};
+
+/// The most cells that all rows together may set, one over the other: it bounds time and memory.
+const SETS_MAX: usize = 1_000_000;
+
+/// One side of a row: its states or its events.
+struct Side {
+    indices: Vec<usize>,
+    /// It is `"*"`.
+    any: bool,
+    /// It is a list.
+    list: Option<Span>,
+}
+
+/// What a row says of each of its cells.
+struct Row {
+    next: Option<usize>,
+    /// The transition type as it is written, and where.
+    action: Option<(String, Span)>,
+    reply: Option<Reply>,
+    span: Span,
+}
+
+impl Resolver<'_> {
+    pub(super) fn rows(&mut self) {
+        let mut setters: Vec<Option<(Span, bool)>> = vec![None; self.definition.cells.len()];
+        let mut sets_left = SETS_MAX;
+        for attribute in self.named("transition") {
+            for value in &attribute.values {
+                let Content::Block(block) = &value.content else {
+                    self.rows_in_doubt = true;
+                    if !matches!(value.content, Content::Unread) {
+                        self.say_with(value.span, "a transition is a block", "write `{ tst = ...; tev = ...; }`");
+                    }
+                    continue;
+                };
+                let broken = self.names_in_doubt || attribute.broken || block.iter().any(|attribute| attribute.broken);
+                let Some((states, events, row)) = self.row(block, value, broken) else {
+                    self.rows_in_doubt = true;
+                    continue;
+                };
+                self.set(&states, &events, &row, &mut setters, &mut sets_left);
+            }
+        }
+    }
+
+    /// Reads a row; none where it sets no cell.
+    fn row(&mut self, block: &[Attribute<'_>], value: &Value<'_>, broken: bool) -> Option<(Side, Side, Row)> {
+        self.check_words(block);
+        let states = self.side(block, head(value), "tst", broken);
+        let events = self.side(block, head(value), "tev", broken);
+        let next = match self.one(&values(block, "next").collect::<Vec<_>>(), "next") {
+            None => Some(None),
+            Some(("*", span)) => {
+                self.say(span, "`\"*\"` is no state to go to");
+                None
+            }
+            Some((name, span)) if normal(name) == "invalid" => {
+                self.say_with(span, "`invalid` is where a missing row leads", "leave the row out");
+                None
+            }
+            Some((name, span)) => self.state(name, span).map(Some),
+        };
+        let action = self.action(block);
+        let reply = self.reply(block);
+        let (states, events, next, action) = (states?, events?, next?, action.ok()?);
+        if broken {
+            return None;
+        }
+        if states.any && events.any {
+            self.say(head(value), "`\"*\"` on both sides sets no cell in AutoFSM");
+            return None;
+        }
+        for (star, other) in [(&states, &events), (&events, &states)] {
+            if let (true, Some(span)) = (star.any, other.list) {
+                self.say_with(
+                    span,
+                    "`\"*\"` goes with one name, not a list",
+                    "GNU autogen uses the first only: write a row for each",
+                );
+                return None;
+            }
+        }
+        Some((states, events, Row { next, action, reply, span: value.span }))
+    }
+
+    /// The states or events of a row's side; none where one of them is wrong.
+    fn side(&mut self, block: &[Attribute<'_>], row: Span, key: &'static str, broken: bool) -> Option<Side> {
+        let given: Vec<_> = values(block, key).collect();
+        if given.is_empty() && !broken {
+            self.say(row, format!("this row has no `{key}`"));
+        }
+        let list = given.get(1).map(|second| second.span);
+        let (mut indices, mut known, mut right) = (Vec::new(), HashSet::new(), !given.is_empty());
+        for value in given {
+            let Some(name) = self.text(value) else {
+                right = false;
+                continue;
+            };
+            if name == "*" {
+                if list.is_some() {
+                    self.say(value.span, "`\"*\"` stands alone, not in a list");
+                    return None;
+                }
+                let all = if key == "tst" { self.definition.states.len() - 1 } else { self.definition.events.len() };
+                return Some(Side { indices: (0..all).collect(), any: true, list: None });
+            }
+            if key == "tst" && normal(name) == "invalid" {
+                self.say(value.span, "`invalid` is no state to be in");
+                right = false;
+                continue;
+            }
+            let index = if key == "tst" { self.state(name, value.span) } else { self.event(name, value.span) };
+            let Some(index) = index else {
+                right = false;
+                continue;
+            };
+            if key == "tst" && index + 1 == self.definition.states.len() {
+                self.say(value.span, "nothing happens after `done`");
+                right = false;
+            } else if known.insert(index) {
+                indices.push(index);
+            } else {
+                self.say(value.span, format!("`{}` stands twice in this list", shown(name)));
+                right = false;
+            }
+        }
+        right.then_some(Side { indices, any: false, list })
+    }
+
+    /// The transition type, none where it is the default.
+    fn action(&mut self, block: &[Attribute<'_>]) -> Result<Option<(String, Span)>, ()> {
+        let given: Vec<_> = values(block, "ttype").collect();
+        let Some((name, span)) = self.one(&given, "ttype") else {
+            return if given.is_empty() { Ok(None) } else { Err(()) };
+        };
+        let is_word = name.starts_with(|sign: char| sign.is_ascii_alphabetic())
+            && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'_');
+        if !is_word || name.len() > 2 * super::names::NAME_BYTES_MAX {
+            let message = format!("`{}` cannot be a transition type", shown(name));
+            self.say_with(span, message, "a letter, then letters, digits and `_`: it becomes a name in C");
+            return Err(());
+        }
+        if name.eq_ignore_ascii_case("invalid") {
+            self.say(span, "`invalid` is the transition type of the cells that no row sets");
+            return Err(());
+        }
+        Ok(Some((name.to_owned(), span)))
+    }
+
+    fn reply(&mut self, block: &[Attribute<'_>]) -> Option<Reply> {
+        let (text, span) = self.one(&values(block, "reply").collect::<Vec<_>>(), "reply")?;
+        let (code, words) = text.split_at_checked(3).unwrap_or((text, ""));
+        let valid = matches!(code.as_bytes(), [b'2'..=b'5', b'0'..=b'9', b'0'..=b'9']);
+        let printable = words.bytes().all(|octet| matches!(octet, b' '..=b'~'));
+        if !valid || !printable || words.len() > 500 || !(words.is_empty() || words.starts_with(' ')) {
+            let help = "a code from 200 to 599, then a blank and at most 500 printable signs, if any";
+            self.say_with(span, format!("`{}` is no reply", shown(text)), help);
+            return None;
+        }
+        let words = words.trim();
+        Some(Reply { code: code.parse().unwrap_or_default(), text: (!words.is_empty()).then(|| words.to_owned()) })
+    }
+
+    fn set(
+        &mut self,
+        states: &Side,
+        events: &Side,
+        row: &Row,
+        setters: &mut [Option<(Span, bool)>],
+        sets_left: &mut usize,
+    ) {
+        let star = states.any || events.any;
+        let number = states.indices.len() * events.indices.len();
+        if number > *sets_left {
+            if *sets_left > 0 {
+                self.say(row.span, format!("the rows set more than {SETS_MAX} cells, one over the other"));
+            }
+            (*sets_left, self.rows_in_doubt) = (0, true);
+            return;
+        }
+        *sets_left -= number;
+        for &state in &states.indices {
+            for &event in &events.indices {
+                let index = state * self.definition.events.len() + event;
+                if let Some((before, false)) = setters[index] {
+                    self.twice(state, event, row.span, before, star);
+                    return;
+                }
+                setters[index] = Some((row.span, star));
+                self.set_one(state, event, row);
+            }
+        }
+    }
+
+    fn twice(&mut self, state: usize, event: usize, row: Span, before: Span, star: bool) {
+        let (state, event) = (&self.definition.states[state].name, &self.definition.events[event].name);
+        let message = if star {
+            format!("this `\"*\"` row would undo the row for `{event}` in `{state}`")
+        } else {
+            format!("two rows for `{event}` in `{state}`")
+        };
+        let begin = Span { start: row.start, end: row.start + 1 };
+        let diagnostic = Diagnostic::error(begin, message).also("the other", before);
+        let help = star.then(|| "let it stand before: a row without `\"*\"` is the exception to it".to_owned());
+        self.keep(diagnostic.help(help));
+        self.rows_in_doubt = true;
+    }
+
+    fn set_one(&mut self, state: usize, event: usize, row: &Row) {
+        let index = state * self.definition.events.len() + event;
+        let action = match &row.action {
+            Some((name, _)) if name.eq_ignore_ascii_case("noop") => None,
+            Some((name, _)) => Some(name.clone()),
+            None => {
+                let (state, event) = (&self.definition.states[state].name, &self.definition.events[event].name);
+                Some(normal(&format!("{state}_{event}")))
+            }
+        };
+        let mut overridden = Vec::new();
+        if let Some(before) = self.definition.cells[index].take() {
+            overridden.push(before.block);
+            overridden.extend(before.overridden);
+        }
+        self.definition.cells[index] = Some(Cell {
+            next: row.next.unwrap_or(state),
+            action,
+            reply: row.reply.clone(),
+            row: row.action.as_ref().map_or(row.span, |(_, span)| *span),
+            block: row.span,
+            overridden,
+        });
+    }
+}

@@ -1,0 +1,28 @@
+//! A definition's text, from a file that may be anything.
+
+use std::fs::File;
+use std::io::Read as _;
+use std::path::Path;
+
+use crate::autofsm::{SOURCE_BYTES_MAX, place};
+
+/// Reads a definition's text.
+///
+/// Otherwise one line that names the file: what hinders the reading, that it is no text (UTF-8), or
+/// that it has more than [`SOURCE_BYTES_MAX`] octets. Of a file without an end no more is read.
+pub(super) fn read(path: &Path) -> Result<String, String> {
+    let failed = |why: &dyn std::fmt::Display| format!("cannot read {}: {why}", path.display());
+    let file = File::open(path).map_err(|error| failed(&error))?;
+    let mut octets = Vec::new();
+    let limit = u64::try_from(SOURCE_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
+    file.take(limit).read_to_end(&mut octets).map_err(|error| failed(&error))?;
+    if octets.len() > SOURCE_BYTES_MAX {
+        return Err(failed(&format!("more than {SOURCE_BYTES_MAX} octets are no definition")));
+    }
+    String::from_utf8(octets).map_err(|error| {
+        let valid = error.utf8_error().valid_up_to();
+        let text = String::from_utf8_lossy(error.as_bytes().get(..valid).unwrap_or_default()).into_owned();
+        let (line, column) = place(&text, text.len());
+        failed(&format!("it is no text: the octet at {line}:{column} is no UTF-8"))
+    })
+}

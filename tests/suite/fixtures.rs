@@ -1,0 +1,148 @@
+//! Each mistake that the compiler knows, as a file with what is said of it beside it.
+//!
+//! `tests/fixtures/NAME.def` is compiled, as a definition to be served where the name begins with
+//! `served-`, and the findings and the table must be what `NAME.txt` holds. What differs is
+//! written there, and the test fails: `git diff` then shows what an edit did.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use postman::autofsm::{compile, render, table};
+use postman::smtp::vocabulary::VOCABULARY;
+
+fn folder(below: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(below)
+}
+
+/// The files of a folder with this ending, sorted.
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|path| path.extension().is_some_and(|found| found == ending));
+    files.sort();
+    files
+}
+
+/// The fixtures: their names and their texts.
+pub(super) fn fixtures() -> Vec<(String, String)> {
+    let files = files(&folder("tests/fixtures"), "def").into_iter();
+    let fixtures: Vec<_> = files
+        .map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), fs::read_to_string(&path).unwrap()))
+        .collect();
+    assert!(fixtures.len() > 80, "where are the fixtures?");
+    fixtures
+}
+
+fn rendered(name: &str, source: &str) -> String {
+    let compiled = compile(source, name.starts_with("served-").then_some(&VOCABULARY));
+    let found = render(&compiled.diagnostics, &format!("{name}.def"), source);
+    found + &compiled.definition.map_or(String::new(), |definition| table(&definition))
+}
+
+#[test]
+fn each_fixture_is_rendered_as_it_should_be() {
+    let mut changed = Vec::new();
+    for (name, source) in fixtures() {
+        let rendered = rendered(&name, &source);
+        let beside = folder("tests/fixtures").join(format!("{name}.txt"));
+        if fs::read_to_string(&beside).ok().as_deref() != Some(&rendered) {
+            fs::write(&beside, rendered).unwrap();
+            changed.push(name);
+        }
+    }
+    assert!(changed.is_empty(), "changed: {changed:?}; see `git diff tests/fixtures`, then run the test again");
+}
+
+#[test]
+fn a_fixture_is_valid_where_its_name_says_so_and_nowhere_else() {
+    for (name, source) in fixtures() {
+        let valid = name.starts_with("valid-") || name == "served-fine" || name == "warning-unreached-unused";
+        let compiled = compile(&source, name.starts_with("served-").then_some(&VOCABULARY));
+        assert_eq!(compiled.definition.is_some(), valid, "{name}\n{}", rendered(&name, &source));
+        assert!(!valid || compiled.diagnostics.is_empty() || name.starts_with("warning-"), "{name}");
+    }
+}
+
+/// The text literals of a Rust source, tests and comments apart.
+fn literals(source: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in source.lines().filter(|line| !line.trim_start().starts_with("//")) {
+        let line = &line.replace("'\"'", "").replace("\\\"", "");
+        let mut rest = line.as_str();
+        while let Some((_, after)) = rest.split_once('"') {
+            let mut text = String::new();
+            let mut signs = after.char_indices();
+            let mut end = after.len();
+            while let Some((place, sign)) = signs.next() {
+                match sign {
+                    '"' => {
+                        end = place + 1;
+                        break;
+                    }
+                    '\\' => text.extend(signs.next().map(|(_, sign)| sign)),
+                    sign => text.push(sign),
+                }
+            }
+            found.push(text);
+            rest = after.get(end..).unwrap_or_default();
+        }
+    }
+    found
+}
+
+/// Whether a text holds the pieces of a format in their order, on one line.
+fn says(text: &str, format: &str) -> bool {
+    let escaped = format.replace("{{", "\u{1}").replace("}}", "\u{2}");
+    let mut pieces = Vec::new();
+    let mut rest = escaped.as_str();
+    while let Some((before, after)) = rest.split_once('{') {
+        pieces.push(before);
+        rest = after.split_once('}').map_or("", |(_, after)| after);
+    }
+    pieces.push(rest);
+    let pieces: Vec<_> = pieces.iter().map(|piece| piece.replace('\u{1}', "{").replace('\u{2}', "}")).collect();
+    text.lines().any(|line| {
+        let mut rest = line;
+        pieces.iter().all(|piece| {
+            let found = rest.find(piece.as_str());
+            rest = found.map_or("", |place| &rest[place + piece.len()..]);
+            found.is_some()
+        })
+    })
+}
+
+/// The compiler's sentences, wherever they stand in its source, are all shown by some fixture, or
+/// by the files that are too big to be one.
+#[test]
+fn each_sentence_of_the_compiler_is_shown_by_a_fixture() {
+    let mut shown: String = fixtures().iter().map(|(name, source)| rendered(name, source)).collect();
+    for (name, source) in super::compiler::big_files() {
+        shown += &rendered(name, &source);
+    }
+    shown = shown.replace('"', "");
+    let mut sentences = 0;
+    let sources =
+        ["lexer.rs", "parser.rs", "served.rs", "fitting.rs", "mod.rs"].map(|name| folder("src/autofsm").join(name));
+    for path in sources.into_iter().chain(files(&folder("src/autofsm/resolve"), "rs")) {
+        for literal in literals(&fs::read_to_string(&path).unwrap()) {
+            // The vocabulary's phrases are no sentences.
+            if literal.matches(' ').count() >= 2 && literal != "an open message" {
+                sentences += 1;
+                assert!(says(&shown, &literal), "{}: no fixture says `{literal}`", path.display());
+            }
+        }
+    }
+    assert!(sentences > 90, "{sentences} sentences were found: is this still how they are written?");
+}
+
+/// The pieces of STYLE.md's example, in its places.
+#[test]
+fn a_mistake_is_shown_by_place_culprit_caret_and_help() {
+    let (name, source) = fixtures().into_iter().find(|(name, _)| name == "close-name").unwrap();
+    let expected = "\
+close-name.def:5:31: error: no event is called `RCTP`
+   5 |   { tst = transaction;  tev = RCTP;  next = transaction; ttype = add_recipient; },
+     |                               ^^^^
+   help: did you mean `RCPT`?
+";
+    assert_eq!(rendered(&name, &source), expected);
+}
