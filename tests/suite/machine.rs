@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use postman::autofsm;
 use postman::smtp::machine::{BUILT, EventId, Machine, Position, Protocol};
@@ -118,45 +117,5 @@ fn the_generated_machine_is_the_golden_one() {
     if before != text {
         fs::write(&golden, &text).unwrap();
         panic!("the generated table has changed: see `git diff tests/golden`, then run the test again");
-    }
-}
-
-/// GNU autogen reads the project's definition, and the C that it writes has the same table.
-#[test]
-fn gnu_autogen_makes_the_same_machine() {
-    let required = std::env::var_os("POSTMAN_REQUIRE_TOOLS").is_some();
-    if Command::new("autogen").arg("--version").output().is_err() {
-        assert!(!required, "autogen is missing");
-        eprintln!("SKIPPED: autogen is not installed, so nothing was compared with it");
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("x.def"), SOURCE).unwrap();
-    let status = Command::new("timeout").args(["60", "autogen", "x.def"]).current_dir(folder.path()).status().unwrap();
-    assert!(status.success(), "autogen refuses the definition");
-    let c = fs::read_to_string(folder.path().join("x-fsm.c")).unwrap();
-    let definition = definition();
-    // A cell reads `{ SMTP_ST_CLIENT_INIT, SMTP_TR_GREET }`, a comment and a comma behind it.
-    let table = c.split("_trans_table").nth(1).expect("a table").split("};").next().unwrap();
-    let cells: Vec<(String, String)> = table
-        .split("{ SMTP_ST_")
-        .skip(1)
-        .map(|cell| {
-            let mut words =
-                cell.split(|sign: char| !(sign.is_ascii_alphanumeric() || sign == '_')).filter(|word| !word.is_empty());
-            let next = words.next().unwrap().to_ascii_lowercase();
-            let action = words.find_map(|word| word.strip_prefix("SMTP_TR_")).unwrap_or("").to_ascii_lowercase();
-            (next, action)
-        })
-        .collect();
-    // AutoFSM's table has no row for `done`.
-    let rows = definition.states.len() - 1;
-    assert_eq!(cells.len(), rows * definition.events.len());
-    for (place, (next, action)) in cells.iter().enumerate() {
-        let (state, event) = (place / definition.events.len(), place % definition.events.len());
-        let ours = definition.cell(state, event);
-        let ours_next = ours.map_or("invalid", |cell| definition.states[cell.next].name.as_str());
-        let ours_action = ours.map_or("invalid", |cell| cell.action.as_deref().unwrap_or("noop"));
-        assert_eq!((ours_next, ours_action), (next.as_str(), action.as_str()), "state {state}, event {event}");
     }
 }

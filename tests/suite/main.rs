@@ -8,6 +8,7 @@
 //! - `picture`: definitions as pictures
 //! - `diff`: what a client could notice between two definitions
 //! - `explain`: why a state does what it does, and what a client sees of it
+//! - `autogen`: GNU autogen makes the same table
 //! - `fixtures`: each mistake as a file, what is said of it beside it
 //! - `dialogues`: sessions as the RFC writes them, cut in every way
 //! - `confinement`: who the server is, what it may reach, and what it hears
@@ -25,6 +26,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod abnf;
+mod autogen;
 mod bad_input;
 mod boundaries;
 mod checks;

@@ -1,0 +1,352 @@
+//! GNU autogen, as the measure of the compiler: what both accept, both read alike.
+//!
+//! The C that autogen writes has the table; every cell of it must have the next state and the
+//! transition type that the compiler found. Without autogen this says that it is skipped.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use postman::autofsm::{Definition, compile, render};
+
+use super::fixtures::fixtures;
+
+/// What autogen makes of a definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Next state and transition type of each cell, in small letters.
+    Table(Vec<(String, String)>),
+    /// It stops with an error.
+    Refused,
+    /// It does not end.
+    Hangs,
+}
+
+/// How many definitions to compare: all of them in CI, few where somebody waits.
+fn count() -> usize {
+    if std::env::var_os("POSTMAN_REQUIRE_TOOLS").is_some() { 1_000 } else { 60 }
+}
+
+fn is_missing() -> bool {
+    let missing = Command::new("autogen").arg("--version").output().is_err();
+    assert!(!missing || std::env::var_os("POSTMAN_REQUIRE_TOOLS").is_none(), "autogen is missing");
+    if missing {
+        eprintln!("SKIPPED: autogen is not installed, so nothing was compared with it");
+    }
+    missing
+}
+
+fn autogen(source: &str) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x.def"), source).unwrap();
+    let output = Command::new("timeout")
+        .args(["--kill-after=5", "60", "autogen", "x.def"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    match output.status.code() {
+        Some(0) => {}
+        Some(124 | 137) => return Outcome::Hangs,
+        _ => return Outcome::Refused,
+    }
+    // By `method` the table stands in the one or in the other.
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap_or_default();
+    let c = read("x-fsm.c") + &read("x-fsm.h");
+    let table = c.split("_EVENT_CT ] = {").nth(1).unwrap_or_default().split("\n};").next().unwrap_or_default();
+    let mut cells = Vec::new();
+    for part in table.split("{ ").filter(|part| part.contains("_ST_") && part.contains(" }")) {
+        let Some((next, rest)) = part.split_once(", ") else { continue };
+        let action = rest.split(" }").next().unwrap_or_default();
+        let (_, next) = next.split_once("_ST_").unwrap_or(("", next));
+        let action = action.split_once("_TR_").or(action.split_once("_do_")).map_or("noop", |(_, action)| action);
+        cells.push((next.to_ascii_lowercase(), action.to_ascii_lowercase()));
+    }
+    Outcome::Table(cells)
+}
+
+fn ours(definition: &Definition) -> Vec<(String, String)> {
+    let normal = |name: &str| name.to_ascii_lowercase().replace(['-', '^'], "_");
+    // AutoFSM's table has no row for `done`.
+    let cells = definition.cells.iter().take((definition.states.len() - 1) * definition.events.len());
+    cells
+        .map(|cell| match cell {
+            None => ("invalid".to_owned(), "invalid".to_owned()),
+            Some(cell) => {
+                let action = cell.action.as_deref().map_or("noop".to_owned(), normal);
+                (normal(&definition.states[cell.next].name), action)
+            }
+        })
+        .collect()
+}
+
+/// Does something with each number, several at a time: autogen mostly sleeps.
+fn each(count: usize, work: impl Fn(usize) + Sync) {
+    let next = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..12 {
+            scope.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    if number >= count {
+                        return;
+                    }
+                    work(number);
+                }
+            });
+        }
+    });
+}
+
+fn assert_same(name: &str, source: &str) {
+    let compiled = compile(source, None);
+    let said = render(&compiled.diagnostics, name, source);
+    let definition = compiled.definition.unwrap_or_else(|| panic!("{name} is refused\n{said}\n{source}"));
+    match autogen(source) {
+        Outcome::Table(theirs) => assert_eq!(ours(&definition), theirs, "{name}\n{source}"),
+        other => panic!("autogen: {other:?}, and we accept {name}\n{source}"),
+    }
+}
+
+#[test]
+fn autogen_makes_the_same_machine_of_the_project_s_definition() {
+    if !is_missing() {
+        assert_same("smtp-states.def", include_str!("../../smtp-states.def"));
+    }
+}
+
+#[test]
+fn autogen_makes_the_same_machine_of_each_valid_fixture() {
+    if is_missing() {
+        return;
+    }
+    let mut valid = fixtures();
+    valid.retain(|(_, source)| compile(source, None).definition.is_some());
+    assert!(valid.len() > 15);
+    each(valid.len(), |number| assert_same(&valid[number].0, &valid[number].1));
+}
+
+#[test]
+fn autogen_makes_the_same_machine_of_random_definitions() {
+    if is_missing() {
+        return;
+    }
+    let seed = std::env::var("POSTMAN_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        now.as_secs() << 16
+    });
+    eprintln!("POSTMAN_SEED={seed} repeats this run");
+    each(count(), |number| {
+        let mut random = Random(seed.wrapping_add(u64::try_from(number).unwrap()));
+        let source = definition(&mut random);
+        assert_same(&format!("seed {seed}, number {number}"), &source);
+    });
+}
+
+/// The mistakes planted by `fixtures/*.def`, by what autogen does with them.
+#[test]
+fn what_autogen_does_with_each_mistake_is_written_down() {
+    if is_missing() {
+        return;
+    }
+    let mut wrong = fixtures();
+    wrong.retain(|(name, source)| !name.starts_with("served-") && compile(source, None).definition.is_none());
+    let outcomes: Vec<_> = wrong.iter().map(|_| std::sync::Mutex::new("")).collect();
+    each(wrong.len(), |number| {
+        *outcomes[number].lock().unwrap() = match autogen(&wrong[number].1) {
+            Outcome::Table(_) => "writes a table without a word of it",
+            Outcome::Refused => "stops with an error",
+            Outcome::Hangs => "does not end",
+        };
+    });
+    let mut text =
+        "What GNU autogen 5.18.16 does with what the compiler refuses, measured by this test.\n\n".to_owned();
+    for ((name, _), outcome) in wrong.iter().zip(&outcomes) {
+        let _ = writeln!(text, "{name:<32}{}", outcome.lock().unwrap());
+    }
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/autogen.txt");
+    if fs::read_to_string(&path).unwrap_or_default() != text {
+        fs::write(&path, &text).unwrap();
+        panic!("autogen does otherwise: see `git diff tests/golden/autogen.txt`, then run the test again");
+    }
+}
+
+/// A generator of numbers that the seed decides (splitmix64).
+struct Random(u64);
+
+impl Random {
+    fn below(&mut self, limit: usize) -> usize {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        usize::try_from((mixed ^ (mixed >> 31)) % u64::try_from(limit).unwrap()).unwrap()
+    }
+
+    fn one_in(&mut self, of: usize) -> bool {
+        self.below(of) == 0
+    }
+
+    fn pick<'a, T: ?Sized>(&mut self, from: &[&'a T]) -> &'a T {
+        from[self.below(from.len())]
+    }
+
+    /// Some of these, in any order, one at the least.
+    fn some(&mut self, count: usize) -> Vec<usize> {
+        let mut left: Vec<_> = (0..count).collect();
+        let wanted = 1 + self.below(count.min(3));
+        (0..wanted).map(|_| left.swap_remove(self.below(left.len()))).collect()
+    }
+}
+
+/// What may stand between two words.
+fn gap(random: &mut Random) -> &'static str {
+    random.pick(&[" ", " ", " ", "\n", "\t", "  /* , ; = { } \" ' */ ", " // it's \"odd\" {\n", " /**/\n /***/ "])
+}
+
+/// The same name with other signs and another case.
+fn spelt(random: &mut Random, name: &str) -> String {
+    let sign = |random: &mut Random, sign: char| match sign {
+        '-' | '_' | '^' => ['-', '_', '^'][random.below(3)],
+        sign if random.one_in(3) && sign.is_ascii_lowercase() => sign.to_ascii_uppercase(),
+        sign if random.one_in(3) => sign.to_ascii_lowercase(),
+        sign => sign,
+    };
+    name.chars().map(|one| sign(random, one)).collect()
+}
+
+/// A value in one of the ways to write it.
+fn value(random: &mut Random, text: &str) -> String {
+    let (one, other) = text.split_at(random.below(text.len() + 1));
+    match random.below(8) {
+        0 => format!("\"{text}\""),
+        1 => format!("'{text}'"),
+        2 => format!("\"{one}\"{}'{other}'", gap(random)),
+        3 => format!("\"{one}\\\n{other}\""),
+        4 => format!("'{one}\\\n{other}'"),
+        5 => text.bytes().fold("\"".to_owned(), |text, octet| text + &format!("\\x{octet:02x}")) + "\"",
+        6 if text != "*" => format!("\"{one}\" \"{}\"", other.replace('e', "\\145").replace('s', "\\x73")),
+        _ if text == "*" => format!("\"{text}\""),
+        // A word needs a blank behind it.
+        _ => format!("{text} "),
+    }
+}
+
+/// `name = value, value;`, or the same in two.
+fn list(random: &mut Random, text: &mut String, name: &str, values: &[String]) {
+    let cut = random.below(values.len());
+    for part in [values.get(..cut).unwrap_or_default(), values.get(cut..).unwrap_or_default()] {
+        if part.is_empty() {
+            continue;
+        }
+        let name = spelt(random, name);
+        let _ = write!(text, "{name}{}={}", gap(random), gap(random));
+        for (number, one) in part.iter().enumerate() {
+            if number > 0 {
+                let _ = write!(text, ",{}", gap(random));
+            }
+            let _ = write!(text, "{}{}", value(random, one), gap(random));
+        }
+        *text += ";";
+    }
+}
+
+/// A valid definition that uses what the language has.
+fn definition(random: &mut Random) -> String {
+    const STATES: &[&str] = &["idle", "s1", "wait-ack", "half_open", "Closing", "x^9", "a", "z"];
+    const EVENTS: &[&str] = &["GO", "stop", "time-out", "E2", "ack", "reset_All"];
+    let names = |random: &mut Random, from: &[&str]| {
+        let count = 1 + random.below(from.len());
+        from.iter().take(count).map(|name| (*name).to_owned()).collect::<Vec<_>>()
+    };
+    let (states, events) = (names(random, STATES), names(random, EVENTS));
+    let mut text = gap(random).to_owned();
+    let header =
+        random.pick(&["AutoGen Definitions fsm ;", "autogen\ndefinitions 'fsm';", "AUTOGEN DEFINITIONS fsm.tpl;"]);
+    text += header;
+    text += gap(random);
+    let method = random.pick(&["", "call", "callout", "case", "CASE", "none", "no"]);
+    if !method.is_empty() {
+        list(random, &mut text, "method", &[method.to_owned()]);
+        let kind = random.pick(&["loop", "looping", "Step", "stepping", "reent", "reentrant"]);
+        list(random, &mut text, "type", &[kind.to_owned()]);
+    }
+    if random.one_in(2) {
+        let prefix = random.pick(&["p", "my-machine", "tcp"]);
+        list(random, &mut text, "prefix", &[prefix.to_owned()]);
+    }
+    if random.one_in(3) {
+        list(random, &mut text, "cookie", &["int_x".to_owned()]);
+    }
+    list(random, &mut text, "state", &states);
+    list(random, &mut text, "event", &events);
+    for event in &events {
+        if random.one_in(4) {
+            let _ = write!(text, "{} = \"what {event} %s is, 'shown'\";{}", spelt(random, event), gap(random));
+        }
+    }
+    rows(random, &mut text, &states, &events);
+    if random.one_in(2) {
+        // It holds, since nothing matches it, whatever the machine.
+        let _ = writeln!(text, "never = {{ says = \"x\"; path = '[^ {} ]'; note; }};", events.join(" "));
+    }
+    if random.one_in(3) {
+        let _ = write!(text, "remark = {{ a = {{ b; c = d , 'e' ; }} ; }}, word ;{}", gap(random));
+    }
+    text + "\n"
+}
+
+fn rows(random: &mut Random, text: &mut String, states: &[String], events: &[String]) {
+    // The rows without "*" come last: they are the exceptions. Each of their cells is set once.
+    let (stars, plain) = (random.below(4), 1 + random.below(6));
+    let mut taken = std::collections::BTreeSet::new();
+    let from: Vec<_> = std::iter::once("init".to_owned()).chain(states.iter().cloned()).collect();
+    let mut rows = Vec::new();
+    for number in 0..stars + plain {
+        let (tst, tev) = if number < stars {
+            let (state, event) = (from[random.below(from.len())].clone(), events[random.below(events.len())].clone());
+            if random.one_in(2) { (vec!["*".to_owned()], vec![event]) } else { (vec![state], vec!["*".to_owned()]) }
+        } else {
+            let (some_states, some_events) = (random.some(from.len()), random.some(events.len()));
+            let cells: Vec<_> =
+                some_states.iter().flat_map(|state| some_events.iter().map(move |event| (*state, *event))).collect();
+            if cells.iter().any(|cell| taken.contains(cell)) {
+                continue;
+            }
+            taken.extend(cells);
+            let names = |all: &[String], some: &[usize]| some.iter().map(|one| all[*one].clone()).collect::<Vec<_>>();
+            (names(&from, &some_states), names(events, &some_events))
+        };
+        let mut row = "{".to_owned() + gap(random);
+        let spell =
+            |random: &mut Random, names: &[String]| names.iter().map(|name| spelt(random, name)).collect::<Vec<_>>();
+        let (tst, tev) = (spell(random, &tst), spell(random, &tev));
+        list(random, &mut row, "tst", &tst);
+        if random.one_in(3) {
+            list(random, &mut row, "note", &["anything".to_owned()]);
+        }
+        list(random, &mut row, "tev", &tev);
+        if !random.one_in(3) {
+            let next = if random.one_in(4) { "done".to_owned() } else { from[random.below(from.len())].clone() };
+            let next = spelt(random, &next);
+            list(random, &mut row, "next", &[next]);
+        }
+        if random.one_in(2) {
+            let action = random.pick(&["noop", "NoOp", "answer", "Do_It", "x2"]);
+            list(random, &mut row, "ttype", &[action.to_owned()]);
+        }
+        if random.one_in(3) {
+            row += "reply = '250 2.0.0 fine';";
+        }
+        rows.push(row + "}");
+    }
+    let mut rest = rows.as_slice();
+    while !rest.is_empty() {
+        let (now, later) = rest.split_at(1 + random.below(rest.len()));
+        let name = spelt(random, "transition");
+        let comma = ",".to_owned() + gap(random);
+        let _ = write!(text, "{name}{}= {}{};{}", gap(random), now.join(&comma), gap(random), gap(random));
+        rest = later;
+    }
+}
