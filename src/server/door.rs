@@ -2,6 +2,7 @@
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_io::{Async, Timer};
@@ -15,7 +16,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// A listener that goes on whatever happens.
 pub(super) struct Door {
-    listener: Async<TcpListener>,
+    listener: async_net::TcpListener,
+    /// The same socket, for what its async face does not do.
+    socket: Arc<Async<TcpListener>>,
     /// A descriptor that is held for the moment when there is no other: it is given up for one
     /// client, who hears 421 instead of nothing.
     reserve: Option<TcpListener>,
@@ -43,20 +46,21 @@ impl Refusals {
 
 impl Door {
     pub(super) fn new(listener: TcpListener) -> io::Result<Self> {
+        // The reserve is a clone of the listener: it keeps no other descriptor busy.
         let reserve = listener.try_clone().ok();
-        Ok(Self { listener: Async::new(listener)?, reserve, refusals: Refusals::default(), failing: false })
+        let listener = async_net::TcpListener::from(Async::new(listener)?);
+        let socket = listener.clone().into();
+        Ok(Self { listener, socket, reserve, refusals: Refusals::default(), failing: false })
     }
 
     /// The next client, or none where there was none after all.
-    pub(super) async fn accept(&mut self) -> Option<(TcpStream, IpAddr)> {
-        // The reserve is a clone of the listener: it keeps no other descriptor busy.
-        self.listener.readable().await.ok()?;
-        match self.listener.get_ref().accept() {
+    pub(super) async fn accept(&mut self) -> Option<(Arc<Async<TcpStream>>, IpAddr)> {
+        match self.listener.accept().await {
             Ok((stream, peer)) => {
                 if std::mem::take(&mut self.failing) {
                     log::warn!("accept works again");
                 }
-                Some((stream, peer.ip()))
+                Some((stream.into(), peer.ip()))
             }
             Err(error) => {
                 self.fail(&error).await;
@@ -78,14 +82,14 @@ impl Door {
         }
         let out_of_descriptors = matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE));
         if out_of_descriptors && self.reserve.take().is_some() {
-            let accepted = self.listener.get_ref().accept();
+            let accepted = self.socket.get_ref().accept();
             if let Ok((stream, _)) = &accepted {
                 turn_away(stream, &reply::too_many_connections());
             }
             drop(accepted);
         }
         if self.reserve.is_none() {
-            self.reserve = self.listener.get_ref().try_clone().ok();
+            self.reserve = self.socket.get_ref().try_clone().ok();
         }
         Timer::after(ACCEPT_PAUSE).await;
     }

@@ -172,7 +172,7 @@ impl Server {
             let Some((stream, address)) = signalled.or(door.accept()).await else { continue };
             let second = watch.now() / 1000;
             match self.shared.admission.admit(address, self.shared.is_uncapped(address), second) {
-                Err(refusal) => door.refuse(&stream, address, refusal.key(), second),
+                Err(refusal) => door.refuse(stream.get_ref(), address, refusal.key(), second),
                 Ok(admitted) => {
                     number += 1;
                     executor.spawn(serve_client(Arc::clone(&self.shared), stream, address, number, admitted)).detach();
@@ -195,15 +195,14 @@ impl Server {
 }
 
 /// The life of a connection, from its first moment.
-async fn serve_client(shared: Arc<Shared>, stream: TcpStream, address: IpAddr, number: u64, _counted: Admitted) {
+async fn serve_client(
+    shared: Arc<Shared>,
+    stream: Arc<Async<TcpStream>>,
+    address: IpAddr,
+    number: u64,
+    _counted: Admitted,
+) {
     let id = format!("{number:04x}");
-    let stream = match Async::new(stream) {
-        Ok(stream) => stream,
-        Err(error) => {
-            log::warn!("{id} connect client={address} error=\"{error}\"");
-            return;
-        }
-    };
     log::info!("{id} connect client={address}");
     let local = stream.get_ref().local_addr().map_or(address, |local| local.ip());
     let refused = shared.config.refuse_from.iter().any(|network| network.contains(address));

@@ -171,7 +171,8 @@ fn an_idle_connection_holds_no_buffer_and_less_than_four_kib() {
     let address = IpAddr::from([127, 0, 0, 1]);
     let shared = Server::with_store(config, &BUILT, listener, store).shared;
     let admitted = shared.admission.admit(address, true, 0).unwrap();
-    let task = serve_client(Arc::clone(&shared), stream.try_clone().unwrap(), address, 1, admitted);
+    let accepted = Arc::new(Async::new(stream.try_clone().unwrap()).unwrap());
+    let task = serve_client(Arc::clone(&shared), accepted, address, 1, admitted);
     let stream = Async::new(stream).unwrap();
     let client = Client { id: String::new(), address, local: address, may_relay: true, refused: false };
     let serving = connection::serve(&shared, &stream, client);
