@@ -49,8 +49,10 @@ static SIZE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[0-9]{1,20}$"));
 // String = Atom / Quoted-string                                          RFC 5321 4.1.2
 // "a user name or mailbox": we take a mailbox too, bare or as a path. RFC 5321 3.5.1 shows both.
 
-// What a web client says first. It would go on with headers, and with a body that its user chose.
-static HTTP: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[A-Z]+ [!-~]+ HTTP/[0-9]"));
+// What a web client says first, also where its target is longer than a line may be, and the field that each of
+// its requests has (RFC 9112 3, 3.2). It would go on with a body that somebody else's page chose.
+static HTTP: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^(?:[A-Z]+ [!-~]+ HTTP/[0-9]|(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /|(?i:host):)"));
 
 /// A line, split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

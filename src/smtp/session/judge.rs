@@ -11,8 +11,7 @@ impl Session {
     /// One command line of printable text.
     pub(super) fn judge(&mut self, line: &str) {
         if command::is_http(line) {
-            self.note_refused(line, reply::not_http().code);
-            self.end(reply::not_http());
+            self.end_for_http(line);
             return;
         }
         let known = command::split(line)

@@ -207,13 +207,28 @@ impl Session {
             return;
         }
         match line {
-            Line::BareLf(octets) => self.refuse(&String::from_utf8_lossy(&octets), reply::bare_lf()),
-            Line::TooLong(octets) => self.refuse(&String::from_utf8_lossy(&octets), reply::line_too_long()),
+            Line::BareLf(octets) => self.refuse_unread(&octets, reply::bare_lf()),
+            Line::TooLong(octets) => self.refuse_unread(&octets, reply::line_too_long()),
             Line::Whole(octets) => match std::str::from_utf8(&octets) {
                 Ok(text) if text.bytes().all(|octet| matches!(octet, b'\t' | b' '..=b'~')) => self.judge(text),
-                _ => self.refuse(&String::from_utf8_lossy(&octets), reply::not_text()),
+                _ => self.refuse_unread(&octets, reply::not_text()),
             },
         }
+    }
+
+    /// A line that is no command whatever it says; a web client's ends the session all the same.
+    fn refuse_unread(&mut self, octets: &[u8], reply: Reply) {
+        let line = String::from_utf8_lossy(octets);
+        if command::is_http(&line) {
+            self.end_for_http(&line);
+        } else {
+            self.refuse(&line, reply);
+        }
+    }
+
+    fn end_for_http(&mut self, line: &str) {
+        self.note_refused(line, reply::not_http().code);
+        self.end(reply::not_http());
     }
 
     fn finish_step(&mut self, mut step: Step, reply: Reply) {
