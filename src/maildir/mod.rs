@@ -204,6 +204,7 @@ impl Store {
         let held_max = limit.map_or(HELD_MAX, |limit| (limit / DESCRIPTORS_PER_HELD).min(HELD_MAX));
         let folders = Arc::new(Folders::new(usize::try_from(held_max).unwrap_or_default()));
         let resting = Arc::clone(&folders);
+        let has_reserve = options.free_bytes_min > 0;
         let store = Self(Arc::new(Inner {
             pool: Pool::new(options.threads_max, move || resting.close(false)),
             options,
@@ -213,7 +214,7 @@ impl Store {
             folders,
             names,
             tmp_names: AtomicU64::new(0),
-            space: Space::new(left),
+            space: Space::new(left, has_reserve),
             waiting: AtomicUsize::new(0),
         }));
         store.run(|store| owner::sweep(&store.disk, &store.root, &store.owner));

@@ -11,25 +11,33 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// With fewer files than these left to be made, the disk is full: a message needs several.
 const FILES_MIN: u64 = 16;
 
-pub(super) struct Space(Mutex<(u64, Instant)>);
+pub(super) struct Space {
+    /// The octets that are left, and when that was looked at.
+    known: Mutex<(u64, Instant)>,
+    files_min: u64,
+}
 
 impl Space {
-    pub(super) fn new(left: Left) -> Self {
-        Self(Mutex::new((octets(left), Instant::now())))
+    /// Without a reserve the disk is filled to the last file.
+    pub(super) fn new(left: Left, has_reserve: bool) -> Self {
+        let space = Self { known: Mutex::new((0, Instant::now())), files_min: if has_reserve { FILES_MIN } else { 0 } };
+        space.is(left);
+        space
     }
 
     /// The octets that are left, as far as is known.
     pub(super) fn octets(&self) -> u64 {
-        locked(&self.0).0
+        locked(&self.known).0
     }
 
     pub(super) fn is(&self, left: Left) {
-        *locked(&self.0) = (octets(left), Instant::now());
+        let is_full = left.files.is_some_and(|files| files < self.files_min);
+        *locked(&self.known) = (if is_full { 0 } else { left.octets }, Instant::now());
     }
 
     /// So many octets were written. Tells whether it is time for a look.
     pub(super) fn spend(&self, written: u64) -> bool {
-        let mut known = locked(&self.0);
+        let mut known = locked(&self.known);
         known.0 = known.0.saturating_sub(written);
         if known.1.elapsed() < LOOK_AGAIN {
             return false;
@@ -39,10 +47,6 @@ impl Space {
     }
 }
 
-fn octets(left: Left) -> u64 {
-    if left.files.is_some_and(|files| files < FILES_MIN) { 0 } else { left.octets }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,13 +54,14 @@ mod tests {
     #[test]
     fn a_disk_without_files_to_be_made_is_full_and_one_that_counts_none_is_not() {
         for (files, octets) in [(None, 1 << 30), (Some(16), 1 << 30), (Some(15), 0), (Some(0), 0)] {
-            assert_eq!(Space::new(Left { octets: 1 << 30, files }).octets(), octets);
+            assert_eq!(Space::new(Left { octets: 1 << 30, files }, true).octets(), octets);
+            assert_eq!(Space::new(Left { octets: 1 << 30, files }, false).octets(), 1 << 30);
         }
     }
 
     #[test]
     fn what_is_written_is_reckoned_between_two_looks() {
-        let space = Space::new(Left { octets: 100, files: None });
+        let space = Space::new(Left { octets: 100, files: None }, true);
         assert!(!space.spend(30));
         assert_eq!(space.octets(), 70);
         space.spend(90);

@@ -178,3 +178,37 @@ fn an_idle_connection_holds_no_buffer_and_less_than_four_kib() {
     let serving = connection::serve(&shared, &stream, client);
     assert!(size_of_val(&task) + size_of_val(&serving) < 4096);
 }
+
+#[test]
+fn a_disk_that_hangs_stops_those_who_wait_for_it_and_nobody_else() {
+    let gate = Gate::default();
+    // One thread for the disk, and it hangs: the next message waits for it too.
+    let server = start("(commits_waiting_max: 2, store_threads: 1)", gate.clone());
+    let (mut first, mut second, mut other) = (server.connect(), server.connect(), server.connect());
+    first.send_a_message(None);
+    gate.is_reached();
+    other.say("HELO x", "250");
+    other.say("MAIL FROM:<a@x.org>", "250");
+    other.say("RSET", "250");
+    second.send_a_message(None);
+    // The second's dot is on its way: MAIL is refused from when it is here on, and not before.
+    loop {
+        other.0.get_mut().write_all(b"MAIL FROM:<a@x.org>\r\n").unwrap();
+        let mut line = String::new();
+        other.0.read_line(&mut line).unwrap();
+        if line.starts_with("452") {
+            break;
+        }
+        assert!(line.starts_with("250"), "{line}");
+        other.say("RSET", "250");
+    }
+    other.say("NOOP", "250");
+    server.connect().say("HELO y", "250");
+    gate.open();
+    first.expect("250 2.0.0");
+    second.expect("250 2.0.0");
+    other.send_a_message(Some("250"));
+    assert_eq!(server.delivered(), 3);
+    server.stop();
+    assert_eq!(server.thread.join().unwrap(), Ok(()));
+}

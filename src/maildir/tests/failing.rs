@@ -292,18 +292,21 @@ fn each_recipient_can_be_a_commit_of_its_own() {
 
 #[test]
 fn below_the_reserve_nothing_begins_and_a_look_tells_when_space_is_back() {
-    let (store, disk) = start(How::Short, false, 1);
+    let disk = Simulated::new();
+    let mut options = options(std::path::Path::new("/nowhere"));
+    options.free_bytes_min = 500;
+    let store = Store::with_disk(options, Box::new(disk.clone()), Simulated::root()).unwrap();
     let ask = |store: &Store| {
         let (back, answer) = std::sync::mpsc::channel();
         store.look_for_room(1000, move |result| drop(back.send(result)));
         answer.recv().unwrap()
     };
     assert_eq!(ask(&store), Ok(()));
-    for left in [Left { octets: 999, files: None }, Left { octets: u64::MAX, files: Some(3) }] {
-        disk.disk.has_left(left);
+    for left in [Left { octets: 1499, files: None }, Left { octets: u64::MAX, files: Some(3) }] {
+        disk.has_left(left);
         assert!(matches!(ask(&store), Err(Failure::Full(_))));
         assert!(matches!(store.room(1000), Err(Failure::Full(_))));
-        disk.disk.has_left(Left { octets: 1000, files: Some(1000) });
+        disk.has_left(Left { octets: 1500, files: Some(1000) });
         assert_eq!(ask(&store), Ok(()));
         assert_eq!(store.room(1000), Ok(()));
     }
