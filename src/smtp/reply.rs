@@ -62,7 +62,7 @@ replies! {
     too_many_commands = 421 "4.7.0" "Too many commands in one session, come again";
     /// A panic, which is our fault.
     broken = 421 "4.3.0" "Something is broken here, try again later";
-    /// A web client.
+    /// A web client, with or without TLS.
     not_http = 421 "4.7.0" "This is SMTP, closing";
     /// Below the reserve of free space, or over quota.
     store_full = 452 "4.3.1" "Out of space, try again later";

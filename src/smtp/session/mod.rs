@@ -37,6 +37,10 @@ pub use trace::Step;
 /// So much of a refused line goes to the log, in octets.
 const SHOWN_BYTES_MAX: usize = 256;
 
+/// How a TLS client begins, RFC 8446 5.1. Its hello may carry a ticket that somebody else's server chose,
+/// lines of SMTP in it.
+const TLS_HANDSHAKE: u8 = 0x16;
+
 /// A question that was asked, with what follows from its answer.
 #[derive(Debug)]
 enum Waiting {
@@ -216,10 +220,10 @@ impl Session {
         }
     }
 
-    /// A line that is no command whatever it says; a web client's ends the session all the same.
+    /// A line that is no command whatever it says; that of a client for the web ends the session all the same.
     fn refuse_unread(&mut self, octets: &[u8], reply: Reply) {
         let line = String::from_utf8_lossy(octets);
-        if command::is_http(&line) {
+        if octets.first() == Some(&TLS_HANDSHAKE) || command::is_http(&line) {
             self.end_for_http(&line);
         } else {
             self.refuse(&line, reply);
