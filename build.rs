@@ -4,6 +4,8 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::{env, fs};
 
+use sha2::{Digest as _, Sha256};
+
 #[allow(
     dead_code,
     unreachable_pub,
@@ -43,6 +45,10 @@ fn main() -> ExitCode {
     let text = autofsm::rust(&definition, &vocabulary::VOCABULARY, SOURCE);
     // The picture stands in the docs of the module that includes the table.
     let picture = autofsm::svg(&definition).unwrap_or_default();
+    // By its digest an operator tells which definition a server runs.
+    let digest = Sha256::digest(source.as_bytes());
+    let digest = digest.iter().fold(String::new(), |text, octet| text + &format!("{octet:02x}"));
+    println!("cargo::rustc-env=POSTMAN_DEFINITION_SHA256={digest}");
     let folder = env::var_os("OUT_DIR").unwrap_or_default();
     for (name, text) in [("smtp_states.rs", text), ("smtp_states.svg", picture)] {
         if let Err(error) = fs::write(Path::new(&folder).join(name), text) {

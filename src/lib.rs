@@ -13,6 +13,7 @@
 pub mod autofsm;
 pub mod cli;
 pub mod config;
+pub mod dialogue;
 pub mod logging;
 pub mod maildir;
 pub mod server;

@@ -10,6 +10,7 @@ use crate::config::SAMPLE;
 
 mod fsm;
 mod serve;
+mod states;
 
 use fsm::Fsm;
 use serve::{Check, Serve};

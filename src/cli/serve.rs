@@ -5,12 +5,12 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::states::States;
 use super::{End, print};
 use crate::config::Config;
-use crate::logging::Logging;
+use crate::logging::{Logging, escape};
 use crate::maildir::Store;
 use crate::server::{self, Server, sandbox, service, user};
-use crate::smtp::machine::BUILT;
 use crate::smtp::path::Domain;
 
 #[derive(Args)]
@@ -27,6 +27,9 @@ pub(super) struct Serve {
     /// Be this domain instead.
     #[arg(long, value_name = "NAME", value_parser = |text: &str| Domain::parse(text).map_err(|_| "no domain"))]
     domain: Option<Domain>,
+    /// Run this definition instead of the built-in one; it is checked before anything else.
+    #[arg(long, value_name = "FILE")]
+    states: Option<PathBuf>,
 }
 
 fn configuration(options: &Serve) -> Result<Config, String> {
@@ -55,7 +58,8 @@ pub(super) struct Check {
 pub(super) fn check(options: &Check) -> Result<(), End> {
     let config = configuration(&options.serve)?;
     user::configured(&config)?;
-    let mut text = about(&config, SocketAddr::new(config.host, config.port));
+    let states = States::load(options.serve.states.as_deref())?;
+    let mut text = about(&config, &states, SocketAddr::new(config.host, config.port));
     if options.explain_sandbox {
         text += &sandbox::explain(&config, &sandbox::rules(&config, options.serve.config.as_deref()));
     }
@@ -63,17 +67,19 @@ pub(super) fn check(options: &Check) -> Result<(), End> {
 }
 
 /// What a server is, in a few lines.
-fn about(config: &Config, address: SocketAddr) -> String {
+fn about(config: &Config, states: &States, address: SocketAddr) -> String {
     format!(
-        "  address     {address}\n  domain      {}\n  mail        {}\n  definition  {}, built in\n",
+        "  address     {address}\n  domain      {}\n  mail        {}\n  definition  {}\n",
         config.domain,
         config.maildir_path.display(),
-        BUILT.source,
+        states.about(),
     )
 }
 
 pub(super) fn serve(options: &Serve) -> Result<(), End> {
     let config = configuration(options)?;
+    // A definition with an error is refused before the port is opened.
+    let states = States::load(options.states.as_deref())?;
     if config.nice != 0 {
         rustix::process::setpriority_process(None, config.nice)
             .map_err(|error| format!("cannot set the priority to {}: {error}", config.nice))?;
@@ -88,18 +94,20 @@ pub(super) fn serve(options: &Serve) -> Result<(), End> {
     Store::make_folder(&config.maildir_path).map_err(|error| error.to_string())?;
     let unlocked = sandbox::enter(&config, &sandbox::rules(&config, options.config.as_deref()))?;
     let logging = Logging::start(&config.log)?;
+    let built_in = if states.built_in { " built_in=yes" } else { "" };
+    log::info!("definition file=\"{}\" sha256={}{built_in}", escape(&states.name), states.digest);
     for warning in [as_root, unlocked].into_iter().flatten() {
         log::warn!("{warning}");
     }
-    let server = Server::open(config.clone(), &BUILT, listener)?;
+    let server = Server::open(config.clone(), states.machine, listener)?;
     let ready = || {
         let text = format!(
             "Postman receives mail.\n{}  to stop     Ctrl-C\n  to try it   swaks --to user@{} --server {address}\n",
-            about(&config, address),
+            about(&config, &states, address),
             config.domain,
         );
         let _ = print(&text);
-        log::info!("listening address={address} domain={} definition={}", config.domain, BUILT.source);
+        log::info!("listening address={address} domain={}", config.domain);
         service::ready();
     };
     server.run(&|| logging.reopen(), ready)?;

@@ -5,6 +5,7 @@
 //! - `compiler`: definitions that must be refused, each with its place and help
 //! - `mutants`: the project's definition, broken in every small way
 //! - `proof`: never and always, against a naive search
+//! - `definition`: the examples of docs/definition.md
 //! - `picture`: definitions as pictures
 //! - `diff`: what a client could notice between two definitions
 //! - `explain`: why a state does what it does, and what a client sees of it
@@ -12,6 +13,7 @@
 //! - `fixtures`: each mistake as a file, what is said of it beside it
 //! - `dialogues`: sessions as the RFC writes them, cut in every way
 //! - `confinement`: who the server is, what it may reach, and what it hears
+//! - `tools`: `fsm try`, `fsm play`, `fsm check --format json`, `serve --states`
 //! - `limits`: each at its last good value and one past it
 //! - `grammar`: what is taken is what the RFC's own ABNF says, and what other parsers say
 //! - `smuggling`: nothing but CR LF dot CR LF ends a message
@@ -34,6 +36,7 @@ mod cli;
 mod compare;
 mod compiler;
 mod confinement;
+mod definition;
 mod dialogue;
 mod dialogues;
 mod diff;
@@ -52,3 +55,4 @@ mod scenarios;
 mod server;
 mod session;
 mod smuggling;
+mod tools;

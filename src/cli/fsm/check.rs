@@ -1,16 +1,87 @@
 //! `postman fsm check`: what is wrong with a definition.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
+use serde::Serialize;
 
-use super::{End, File, definition, print};
+use super::{End, File, Found, definition, look, print};
+use crate::autofsm::{self, Severity};
 
 #[derive(Args)]
 pub(in crate::cli) struct Check {
     #[command(flatten)]
     file: File,
+    /// How to say it: for people, or as a list for editors and CI.
+    #[arg(long, value_enum, default_value = "text")]
+    format: Form,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Form {
+    Text,
+    Json,
+}
+
+/// A finding for editors and CI: lines and columns from 1, columns in characters, the end
+/// exclusive.
+#[derive(Serialize)]
+struct Finding<'a> {
+    file: &'a str,
+    severity: &'static str,
+    line: usize,
+    column: usize,
+    end_line: usize,
+    end_column: usize,
+    message: &'a str,
+    help: Option<&'a str>,
+    notes: &'a [String],
+    also: Option<Also>,
+}
+
+/// Another place that belongs to a finding: the other of two rows.
+#[derive(Serialize)]
+struct Also {
+    message: &'static str,
+    line: usize,
+    column: usize,
+    end_line: usize,
+    end_column: usize,
+}
+
+fn json(found: &Found) -> String {
+    let findings: Vec<_> = found
+        .diagnostics
+        .iter()
+        .map(|one| {
+            let (line, column) = autofsm::place(&found.source, one.span.start);
+            let (end_line, end_column) = autofsm::place(&found.source, one.span.end.max(one.span.start));
+            Finding {
+                file: &found.name,
+                severity: if one.severity == Severity::Error { "error" } else { "warning" },
+                line,
+                column,
+                end_line,
+                end_column,
+                message: &one.message,
+                help: one.help.as_deref(),
+                notes: &one.notes,
+                also: one.also.map(|(message, span)| {
+                    let (line, column) = autofsm::place(&found.source, span.start);
+                    let (end_line, end_column) = autofsm::place(&found.source, span.end);
+                    Also { message, line, column, end_line, end_column }
+                }),
+            }
+        })
+        .collect();
+    // Text, numbers and lists always have a form in JSON.
+    serde_json::to_string_pretty(&findings).unwrap_or_default() + "\n"
 }
 
 pub(super) fn check(options: &Check) -> Result<(), End> {
+    if options.format == Form::Json {
+        let found = look(&options.file)?;
+        print(&json(&found))?;
+        return if found.definition.is_some() { Ok(()) } else { Err(End::Findings) };
+    }
     let (definition, served) = definition(&options.file)?;
     let rules = if served { "as one for this server" } else { "as another program's" };
     let mut text = format!(

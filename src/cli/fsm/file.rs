@@ -10,7 +10,7 @@ use crate::autofsm::{SOURCE_BYTES_MAX, place};
 ///
 /// Otherwise one line that names the file: what hinders the reading, that it is no text (UTF-8), or
 /// that it has more than [`SOURCE_BYTES_MAX`] octets. Of a file without an end no more is read.
-pub(super) fn read(path: &Path) -> Result<String, String> {
+pub(in crate::cli) fn read(path: &Path) -> Result<String, String> {
     let failed = |why: &dyn std::fmt::Display| format!("cannot read {}: {why}", path.display());
     let file = File::open(path).map_err(|error| failed(&error))?;
     let mut octets = Vec::new();

@@ -5,18 +5,20 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use super::states::BUILT_SOURCE;
 use super::{End, print};
-use crate::autofsm::{self, Compilation, Definition};
+use crate::autofsm::{self, Compilation, Definition, Diagnostic};
 use crate::smtp::machine::BUILT;
 use crate::smtp::vocabulary::VOCABULARY;
 
 mod check;
 mod diff;
 mod explain;
-mod file;
+pub(super) mod file;
 mod picture;
-
-const BUILT_SOURCE: &str = include_str!("../../../smtp-states.def");
+mod play;
+mod prompt;
+mod try_it;
 
 #[derive(Subcommand)]
 pub(super) enum Fsm {
@@ -34,6 +36,10 @@ pub(super) enum Fsm {
     Diff(diff::Diff),
     /// Say which row decides what a state does with an event, and what a client sees of it.
     Explain(explain::Explain),
+    /// Be the client: a session at the prompt, without a port and a disk.
+    Try(try_it::Try),
+    /// Replay dialogues, and check them.
+    Play(play::Play),
 }
 
 #[derive(Args)]
@@ -58,23 +64,41 @@ pub(super) fn run(command: &Fsm) -> Result<(), End> {
         Fsm::Check(options) => check::check(options),
         Fsm::Diff(options) => diff::diff(options),
         Fsm::Explain(options) => explain::explain(options),
+        Fsm::Try(options) => try_it::try_it(options),
+        Fsm::Play(options) => play::play(options),
     }
 }
 
-/// Compiles a definition, or says what is wrong with it. The flag says whether it was checked
-/// as one to be served: by default one is that gives a reply anywhere.
-fn definition(file: &File) -> Result<(Definition, bool), End> {
+/// A definition that was looked at.
+struct Found {
+    name: String,
+    source: String,
+    /// None where there is an error.
+    definition: Option<Definition>,
+    diagnostics: Vec<Diagnostic>,
+    /// Whether it was checked as one to be served: by default one is that gives a reply anywhere.
+    served: bool,
+}
+
+fn look(file: &File) -> Result<Found, End> {
     let Source { name, text: source } = source(file.path.as_deref())?;
-    let Compilation { definition, mut diagnostics } = autofsm::compile(&source, None);
+    let Compilation { mut definition, mut diagnostics } = autofsm::compile(&source, None);
     let answers =
         definition.as_ref().is_some_and(|found| found.cells.iter().flatten().any(|cell| cell.reply.is_some()));
     let served = file.served || (answers && !file.foreign);
-    let mut found = definition;
     if served {
-        Compilation { definition: found, diagnostics } = autofsm::compile(&source, Some(&VOCABULARY));
+        Compilation { definition, diagnostics } = autofsm::compile(&source, Some(&VOCABULARY));
     }
-    let _ = io::stderr().write_all(autofsm::render(&diagnostics, &name, &source).as_bytes());
-    found.map(|definition| (definition, served)).ok_or(End::Findings)
+    Ok(Found { name, source, definition, diagnostics, served })
+}
+
+/// Compiles a definition, or says what is wrong with it. The flag says whether it was checked
+/// as one to be served.
+fn definition(file: &File) -> Result<(Definition, bool), End> {
+    let found = look(file)?;
+    let said = autofsm::render(&found.diagnostics, &found.name, &found.source);
+    let _ = io::stderr().write_all(said.as_bytes());
+    found.definition.map(|definition| (definition, found.served)).ok_or(End::Findings)
 }
 
 /// A definition's text, and the name to show with its places.

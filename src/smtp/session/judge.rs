@@ -7,6 +7,9 @@ use super::{
 use crate::smtp::envelope::Place;
 use crate::smtp::path::ForwardPath;
 
+/// So much of 503's words the commands that are accepted may take, in octets.
+const EXPECTED_BYTES_MAX: usize = 400;
+
 impl Session {
     /// One command line of printable text.
     pub(super) fn judge(&mut self, line: &str) {
@@ -178,8 +181,18 @@ impl Session {
     fn not_now(&self, event: EventId) -> Reply {
         let position = self.position();
         let name = position.machine().events.get(usize::from(event.0)).map_or("", |event| event.name);
-        let expected: Vec<_> = position.accepted().map(|event| event.name).collect();
-        Reply::new(503, "5.5.1", format!("{name} not now; expected {}", expected.join(", ")))
+        let mut text = format!("{name} not now; expected");
+        let mut between = " ";
+        for expected in position.accepted() {
+            // A line of a reply has its bound, and half a name would help nobody.
+            if text.len() + expected.name.len() > EXPECTED_BYTES_MAX {
+                text += ", ...";
+                break;
+            }
+            text += &format!("{between}{}", expected.name);
+            between = ", ";
+        }
+        Reply::new(503, "5.5.1", text)
     }
 
     /// 501, showing the command's syntax.

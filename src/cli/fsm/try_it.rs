@@ -1,0 +1,245 @@
+//! `postman fsm try`: a session at the prompt, by the code that the server runs.
+//!
+//! Each line goes to a session without a socket and a disk; what it answers is shown, with the
+//! row of the definition that fired, the state before and after, and what is accepted now. To
+//! undo is to play all lines but the last again.
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::{self, BufRead as _, IsTerminal as _, Write as _};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::prompt::Prompt;
+use super::{End, print};
+use crate::autofsm::{self, same_name};
+use crate::cli::states::States;
+use crate::config::Config;
+use crate::dialogue::{Dialogue, Peer, Play as _};
+use crate::smtp::machine::Position;
+use crate::smtp::session::Input;
+
+#[derive(Args)]
+pub(in crate::cli) struct Try {
+    /// The definition; without one the built-in.
+    #[arg(value_name = "FILE")]
+    states: Option<PathBuf>,
+    /// A key of the configuration, as in `users: Listed(["joe"])`; may be given more than once.
+    #[arg(long, value_name = "KEY: VALUE", value_parser = key)]
+    set: Vec<(String, String)>,
+}
+
+/// The words that are not for the server, with what they do.
+pub(super) const WORDS: &[(&str, &str)] = &[
+    (":undo", "take the last line back"),
+    (":states", "list the states, and what each accepts"),
+    (":save FILE", "write this session as a dialogue, which `fsm play` replays and checks"),
+    (":help", "this"),
+    (":quit", "leave, as the end of input does"),
+];
+
+fn key(text: &str) -> Result<(String, String), &'static str> {
+    let (key, value) = text.split_once(':').ok_or("expected `key: value`")?;
+    Ok((key.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// What differs from a dialogue's configuration: a prompt is for looking, so that everybody has a
+/// mailbox and may send anywhere.
+const KEYS: &[(&str, &str)] = &[("users", "Any"), ("relay_from", "[\"127.0.0.0/8\"]")];
+
+struct Trial {
+    states: States,
+    config: Config,
+    /// The keys of the configuration, as lines of a dialogue.
+    keys: String,
+    peer: Peer,
+    lines: Vec<String>,
+    /// The session so far as a dialogue.
+    dialogue: String,
+}
+
+pub(super) fn try_it(options: &Try) -> Result<(), End> {
+    let states = States::load(options.states.as_deref())?;
+    let keys =
+        KEYS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).chain(options.set.iter().cloned());
+    let keys: BTreeMap<String, String> = keys.collect();
+    let keys = keys.into_iter().fold(String::new(), |text, (key, value)| text + &format!("! {key}: {value}\n"));
+    let config = Dialogue::parse(&format!("{keys}S: 220\n")).and_then(|dialogue| dialogue.config());
+    let config = config.map_err(|failure| format!("cannot use these keys: {}", failure.got))?;
+    let peer = Peer::new(&config, states.machine);
+    let mut trial = Trial { states, config, keys, peer, lines: Vec::new(), dialogue: String::new() };
+    let begin = format!("{}: type what a client would; :help tells the rest\n", trial.states.about());
+    print(&(begin + &trial.restart()))?;
+    if io::stdin().is_terminal() { at_prompt(&mut trial) } else { from_pipe(&mut trial) }
+}
+
+fn at_prompt(trial: &mut Trial) -> Result<(), End> {
+    let mut prompt = Prompt::open()?;
+    while let Some(line) = prompt.read(trial.peer.position(), trial.peer.is_open())? {
+        let Some(text) = trial.line(&line) else { break };
+        print(&text)?;
+    }
+    Ok(())
+}
+
+/// The same without a terminal: each line is shown as it is taken.
+fn from_pipe(trial: &mut Trial) -> Result<(), End> {
+    for line in io::stdin().lock().lines() {
+        let line = line.map_err(|error| format!("cannot read the input: {error}"))?;
+        let line = line.strip_suffix('\r').unwrap_or(&line);
+        let mark = if line.starts_with(':') && !line.starts_with("::") { "" } else { "C: " };
+        print(&format!("{mark}{line}\n"))?;
+        let Some(text) = trial.line(line) else { break };
+        print(&text)?;
+    }
+    Ok(())
+}
+
+impl Trial {
+    /// One line that was typed; what is to be shown. Nothing: the end.
+    fn line(&mut self, line: &str) -> Option<String> {
+        let Some(word) = line.strip_prefix(':').filter(|word| !word.starts_with(':')) else {
+            let line = if line.starts_with("::") { line.get(1..).unwrap_or_default() } else { line };
+            return Some(if self.peer.is_open() { self.client(line) } else { self.over() });
+        };
+        let (word, argument) = word.split_once(' ').unwrap_or((word, ""));
+        Some(match (word, argument.trim()) {
+            ("quit" | "q", "") => return None,
+            ("undo" | "u", "") => self.undo(),
+            ("states", "") => self.list(),
+            ("save", "") => "   :save needs a file's name\n".to_owned(),
+            ("save", name) => self.save(name),
+            ("help", _) => help(),
+            _ => format!("   `:{}` is none of them:\n{}", word.escape_debug(), help()),
+        })
+    }
+
+    fn over(&self) -> String {
+        let text = if self.peer.is_open() { "" } else { "   the server has closed; :undo goes back, :quit leaves\n" };
+        text.to_owned()
+    }
+
+    /// A new session, up to its greeting.
+    fn restart(&mut self) -> String {
+        self.peer = Peer::new(&self.config, self.states.machine);
+        self.dialogue = format!("# A session at `postman fsm try`, by {}.\n{}", self.states.name, self.keys);
+        let said = self.said();
+        format!("{said}   {}\n{}", self.peer.position().name(), self.now())
+    }
+
+    /// Takes what was said. A dialogue has the first line of each reply.
+    fn said(&mut self) -> String {
+        let mut text = String::new();
+        while let Some(reply) = self.peer.take_reply() {
+            for (index, line) in reply.lines().enumerate() {
+                text += &format!("S: {line}\n");
+                if index == 0 {
+                    self.dialogue += &format!("S: {line}\n");
+                }
+            }
+        }
+        text
+    }
+
+    /// A line of the client's.
+    fn client(&mut self, line: &str) -> String {
+        self.lines.push(line.to_owned());
+        let before = self.peer.position();
+        let gap = if line.is_empty() { "" } else { " " };
+        self.dialogue += &format!("C:{gap}{line}\n");
+        self.peer.give(Input::Octets(format!("{line}\r\n").as_bytes()));
+        let said = self.said();
+        let after = self.peer.position();
+        let steps = self.peer.take_steps();
+        if said.is_empty() && steps.is_empty() {
+            // More content: there is nothing to tell.
+            return String::new();
+        }
+        let mut text = said;
+        for step in &steps {
+            text += &format!("   {} --{}--> {}   {}\n", step.from, step.event, step.to, step.action);
+            text += &self.row(step.from, step.event);
+        }
+        if steps.is_empty() {
+            text += &format!("   refused: still {}\n", before.name());
+        }
+        if !self.peer.reads_content() || before.name() != after.name() {
+            self.dialogue += &format!("= {}\n", after.name());
+            text += &self.now();
+        }
+        text + &self.over()
+    }
+
+    /// The row that decides a cell: its place and its text.
+    fn row(&self, state: &str, event: &str) -> String {
+        let (states, source) = (&self.states, self.states.source.as_str());
+        let state = states.definition.states.iter().position(|known| same_name(&known.name, state));
+        let event = states.definition.events.iter().position(|known| same_name(&known.name, event));
+        let (Some(state), Some(event)) = (state, event) else { return String::new() };
+        let Some(cell) = states.definition.cell(state, event) else { return String::new() };
+        let (line, column) = autofsm::place(source, cell.block.start);
+        let text = source.get(cell.block.start..cell.block.end).unwrap_or_default();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        format!("   {}:{line}:{column}: {text}\n", states.name)
+    }
+
+    fn now(&self) -> String {
+        if !self.peer.is_open() {
+            return String::new();
+        }
+        if self.peer.reads_content() {
+            return "   now: content, up to a line that is a single dot\n".to_owned();
+        }
+        format!("   now: {}\n", accepted(self.peer.position()))
+    }
+
+    fn undo(&mut self) -> String {
+        if self.lines.pop().is_none() {
+            return "   there is nothing to undo\n".to_owned();
+        }
+        let lines = std::mem::take(&mut self.lines);
+        self.restart();
+        for line in lines {
+            self.client(&line);
+        }
+        let last = self.lines.last().map_or(String::new(), |line| format!(", after `{}`", line.escape_debug()));
+        format!("   back in {}{last}\n{}", self.peer.position().name(), self.now())
+    }
+
+    fn list(&self) -> String {
+        let machine = self.states.machine;
+        let here = self.peer.position().name();
+        let width = machine.states.iter().map(|state| state.name.len()).max().unwrap_or(0);
+        let mut text = String::new();
+        for (index, state) in machine.states.iter().enumerate() {
+            let mark = if state.name == here { '*' } else { ' ' };
+            let row = machine.cells.iter().skip(index * machine.events.len()).zip(machine.events);
+            let accepts: Vec<_> = row.filter(|(cell, _)| cell.is_some()).map(|(_, event)| event.name).collect();
+            let doc = if state.doc.is_empty() { String::new() } else { format!("({}) ", state.doc) };
+            text += format!(" {mark} {:<width$}  {doc}{}", state.name, accepts.join(" ")).trim_end();
+            text.push('\n');
+        }
+        text
+    }
+
+    fn save(&self, name: &str) -> String {
+        let file = OpenOptions::new().write(true).create_new(true).open(name);
+        match file.and_then(|mut file| file.write_all(self.dialogue.as_bytes())) {
+            Ok(()) => format!("   saved; `postman fsm play {name}` replays and checks it\n"),
+            Err(error) => format!("   cannot save {name}: {error}\n"),
+        }
+    }
+}
+
+fn accepted(position: Position) -> String {
+    position.accepted().map(|event| event.name).collect::<Vec<_>>().join(" ")
+}
+
+fn help() -> String {
+    let mut text = String::new();
+    for (word, what) in WORDS {
+        text += &format!("   {word:<12} {what}\n");
+    }
+    text + "   Everything else goes to the server; `::x` sends `:x`.\n"
+}

@@ -1,0 +1,248 @@
+//! The tools around a definition, as a user runs them.
+
+use std::fs;
+use std::io::Write as _;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use postman::autofsm::compile;
+use postman::config::Config;
+use postman::dialogue::{Peer, Play as _};
+use postman::smtp::machine::Machine;
+use postman::smtp::session::Input;
+use postman::smtp::vocabulary::VOCABULARY;
+use sha2::{Digest as _, Sha256};
+
+use crate::rig::Server;
+
+const SOURCE: &str = include_str!("../../smtp-states.def");
+
+fn postman(folder: &Path, arguments: &[&str], input: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_postman"))
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // A program that refuses its arguments reads no input.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn err(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn with_xping() -> String {
+    let row = "{ tst = init, client_init; tev = XPING; ttype = answer; reply = '250 2.0.0 pong'; },";
+    SOURCE.replacen("QUIT;\n", "QUIT, XPING;\n", 1).replacen("transition =\n", &format!("transition =\n  {row}\n"), 1)
+}
+
+#[test]
+fn a_session_at_the_prompt_tells_reply_row_states_and_what_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = postman(folder.path(), &["fsm", "try"], "RCPT TO:<b>\nHELO me\n");
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let (said, line) = (out(&output), SOURCE.lines().position(|line| line.contains("tev = HELO;")).unwrap() + 1);
+    for expected in [
+        "S: 220 postman.local",
+        "C: RCPT TO:<b>\nS: 503 5.5.1 RCPT not now; expected HELO, EHLO,",
+        "   refused: still init\n   now: HELO EHLO ",
+        &format!(
+            "C: HELO me\nS: 250 postman.local\n   init --HELO--> client_init   greet\n   smtp-states.def:{line}:3: \
+             {{ tst = init, client_init; tev = HELO; next = client_init; ttype = greet; reply = 250; }}\n   now: HELO EHLO MAIL "
+        ),
+    ] {
+        assert!(said.contains(expected), "{expected}\n--\n{said}");
+    }
+}
+
+#[test]
+fn a_session_can_be_undone_saved_and_played_and_content_is_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let input = "EHLO me\nMAIL FROM:<a@x.org>\nRCPT TO:<b@postman.local>\nDATA\nSubject: x\n\n::quit\n :undo\nwrong\n:undo\n..\n.\n\
+        RSET\n:undo\n:save a.smtp\n:save a.smtp\n:states\nQUIT\nNOOP\n:undo\n:undo\nQUIT\n:save b.smtp\n:quit\nnever read\n";
+    let output = postman(folder.path(), &["fsm", "try"], input);
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let said = out(&output);
+    for expected in [
+        "back in read_data, after ` :undo`",
+        "back in client_init, after `.`",
+        "cannot save a.smtp: File exists",
+        " * client_init ",
+        "the server has closed; :undo goes back",
+    ] {
+        assert!(said.contains(expected), "{expected}\n--\n{said}");
+    }
+    assert!(!said.contains("never read"));
+    let saved = fs::read_to_string(folder.path().join("a.smtp")).unwrap();
+    assert!(saved.contains("\nC: Subject: x\nC:\nC: :quit\nC:  :undo\nC: ..\nC: .\nS: 250 2.0.0 Safe"), "{saved}");
+    assert!(saved.ends_with("\n= client_init\n") && !saved.contains("wrong") && !saved.contains("RSET"), "{saved}");
+    let played = postman(folder.path(), &["fsm", "play", "a.smtp", "b.smtp"], "");
+    assert_eq!((played.status.code(), out(&played).as_str()), (Some(0), "a.smtp: fine\nb.smtp: fine\n"));
+}
+
+#[test]
+fn a_dialogue_that_fails_says_where_what_was_expected_and_what_came() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("my.def"), with_xping()).unwrap();
+    fs::write(folder.path().join("ping.smtp"), "S: 220\nC: XPING\nS: 250 2.0.0 pong\n= init\n").unwrap();
+    fs::write(folder.path().join("bad.smtp"), "hello\n").unwrap();
+    let mine = postman(folder.path(), &["fsm", "play", "ping.smtp", "--states", "my.def"], "");
+    assert_eq!((mine.status.code(), out(&mine).as_str()), (Some(0), "ping.smtp: fine\n"));
+    let built = postman(folder.path(), &["fsm", "play", "bad.smtp", "ping.smtp"], "");
+    assert_eq!(built.status.code(), Some(1));
+    assert_eq!(
+        err(&built),
+        "bad.smtp:1: expected a line of a dialogue: `C: `, `S: `, `= ` or another sign, got `hello`\n\
+         ping.smtp:3: expected `250 2.0.0 pong`, got `500 5.5.1 Command unknown, try HELP`\n"
+    );
+    let none = postman(folder.path(), &["fsm", "play", "none.smtp"], "");
+    assert_eq!((none.status.code(), err(&none).lines().count()), (Some(2), 1));
+}
+
+#[test]
+fn another_definition_is_served_without_building() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, log) = (folder.path().join("my.def"), folder.path().join("log"));
+    fs::write(&path, with_xping()).unwrap();
+    let config = format!("(log: (files: [({log:?}, \"info\")]))");
+    let mut server = Server::start_with(&config, &format!("set -- \"$@\" --states '{}'", path.display()));
+    let mut talk = server.connect();
+    talk.say("XPING", "250 2.0.0 pong");
+    assert!(talk.say("HELP", "214-").contains("XPING"));
+    talk.say("XPING now", "501 5.5.4 Syntax: XPING");
+    talk.say("EHLO x", "250-");
+    talk.say("MAIL FROM:<a@x.org>", "250");
+    talk.say("XPING", "503 5.5.1 XPING not now; expected HELO, EHLO, RCPT,");
+    talk.say("QUIT", "221");
+    assert_eq!(server.stop(), Some(0));
+    let text = fs::read_to_string(&log).unwrap();
+    let first = text.lines().next().unwrap();
+    let octets = Sha256::digest(with_xping().as_bytes());
+    let digest = octets.iter().fold(String::new(), |text, octet| text + &format!("{octet:02x}"));
+    assert!(first.contains(&format!("definition file=\"{}\" sha256={digest}", path.display())), "{first}");
+    let checked = postman(folder.path(), &["check", "--states", "my.def"], "");
+    assert!(out(&checked).contains(&format!("  definition  my.def, sha256 {}\n", &digest[..12])), "{}", out(&checked));
+    let built = out(&postman(folder.path(), &["check"], ""));
+    assert!(built.contains("  definition  smtp-states.def, built in, sha256 "), "{built}");
+}
+
+#[test]
+fn a_definition_with_an_error_is_refused_before_the_port_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("bad.def"), SOURCE.replace("ttype = set_sender;", "ttype = answer;")).unwrap();
+    fs::write(
+        folder.path().join("foreign.def"),
+        "AutoGen Definitions fsm; event = E; transition = { tst = init; tev = E; next = done; };",
+    )
+    .unwrap();
+    // The port is taken: who opened it first would say so, and have the exit code 2.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    for (file, said) in [("bad.def", "`add_recipient` needs a sender"), ("foreign.def", "no action is called `init_e`")]
+    {
+        for arguments in [
+            vec!["serve", "--states", file, "--listen", &address, "--maildir", "m"],
+            vec!["check", "--states", file],
+            vec!["fsm", "try", file],
+        ] {
+            let output = postman(folder.path(), &arguments, "");
+            assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", err(&output));
+            assert!(err(&output).contains(said) && err(&output).starts_with(file), "{}", err(&output));
+        }
+    }
+    assert!(!folder.path().join("m").exists());
+}
+
+#[test]
+fn findings_as_json_have_their_place_and_are_json_whatever_they_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = "AutoGen Definitions fsm;\nstate = a;\nevent = E, F;\n/* \u{e9}\" */ transition = { tst = init; tev = \"x\\\"\u{1}\"; next = a; };\n";
+    fs::write(folder.path().join("x.def"), source).unwrap();
+    let output = postman(folder.path(), &["fsm", "check", "--format", "json", "x.def"], "");
+    assert_eq!((output.status.code(), err(&output).as_str()), (Some(1), ""));
+    let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let one = &found[0];
+    assert_eq!((&one["severity"], &one["file"]), (&"error".into(), &"x.def".into()));
+    assert_eq!((&one["line"], &one["column"], &one["end_line"]), (&4.into(), &43.into(), &4.into()), "{one}");
+    assert!(one["message"].as_str().unwrap().starts_with("no event is called"));
+    for key in ["end_column", "help", "notes"] {
+        assert!(one.get(key).is_some(), "{key}");
+    }
+    // Warnings alone are no failure; a fine file has no findings.
+    fs::write(
+        folder.path().join("y.def"),
+        "AutoGen Definitions fsm; state = a; event = E; transition = { tst = init; tev = E; next = done; };",
+    )
+    .unwrap();
+    let warned = postman(folder.path(), &["fsm", "check", "--format", "json", "y.def"], "");
+    let found: serde_json::Value = serde_json::from_slice(&warned.stdout).unwrap();
+    assert_eq!((warned.status.code(), &found[0]["severity"]), (Some(0), &"warning".into()));
+    let fine = postman(folder.path(), &["fsm", "check", "--format", "json"], "");
+    assert_eq!((fine.status.code(), out(&fine).as_str()), (Some(0), "[]\n"));
+}
+
+#[test]
+fn what_is_no_definition_is_one_line_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("binary"), [0x7f, b'E', b'L', b'F', 0xff, 0xfe]).unwrap();
+    fs::create_dir(folder.path().join("folder")).unwrap();
+    fs::write(folder.path().join("secret"), SOURCE).unwrap();
+    let mut mode = fs::metadata(folder.path().join("secret")).unwrap().permissions();
+    std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0);
+    fs::set_permissions(folder.path().join("secret"), mode).unwrap();
+    let mut cases = vec![
+        ("binary", "it is no text: the octet at 1:5 is no UTF-8"),
+        ("folder", "Is a directory"),
+        ("none", "No such file or directory"),
+        ("/dev/zero", "octets are no definition"),
+    ];
+    if fs::read(folder.path().join("secret")).is_err() {
+        cases.push(("secret", "Permission denied"));
+    } else {
+        eprintln!("SKIPPED: root may read everything, so that no permission was missing");
+    }
+    for (file, cause) in cases {
+        for arguments in [
+            vec!["fsm", "check", file],
+            vec!["fsm", "check", "--format", "json", file],
+            vec!["fsm", "svg", file],
+            vec!["fsm", "try", file],
+            vec!["fsm", "play", file],
+            vec!["check", "--states", file],
+            vec!["serve", "--listen", "127.0.0.1:0", "--maildir", "m", "--states", file],
+        ] {
+            let output = postman(folder.path(), &arguments, "");
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", err(&output));
+            assert_eq!((err(&output).lines().count(), out(&output).as_str()), (1, ""), "{arguments:?}");
+            assert!(err(&output).starts_with(&format!("postman: cannot read {file}: ")), "{}", err(&output));
+            assert!(err(&output).contains(cause), "{}", err(&output));
+        }
+    }
+}
+
+#[test]
+fn a_503_names_whole_commands_and_stays_within_a_line_however_many_there_are() {
+    let names: Vec<_> = (0..100).map(|number| format!("XCOMMAND-NUMBER-{number}")).collect();
+    let rows = format!("transition = {{ tst = init; tev = {}; ttype = answer; reply = 250; }};", names.join(", "));
+    let source = SOURCE.replacen("QUIT;\n", &format!("QUIT, {};\n", names.join(", ")), 1) + &rows;
+    let definition = compile(&source, Some(&VOCABULARY)).definition.unwrap();
+    let machine = Machine::load("x.def", &definition).unwrap();
+    let mut peer = Peer::new(&Config::default(), machine);
+    peer.take_reply().unwrap();
+    peer.give(Input::Octets(b"MAIL FROM:<a@x.org>\r\n"));
+    let reply = peer.take_reply().unwrap();
+    assert!(reply.len() <= 512, "{}", reply.len());
+    let line = reply.trim_end();
+    let shown = line.strip_prefix("503 5.5.1 MAIL not now; expected ").unwrap().strip_suffix(", ...").unwrap();
+    assert!(shown.split(", ").count() > 15 && shown.starts_with("HELO, EHLO, "));
+    assert!(shown.split(", ").all(|name| definition.events.iter().any(|event| event.name == name)), "{line}");
+}
