@@ -51,8 +51,9 @@ static SIZE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[0-9]{1,20}$"));
 
 // What a web client says first, also where its target is longer than a line may be, and the field that each of
 // its requests has (RFC 9112 3, 3.2). It would go on with a body that somebody else's page chose.
-static HTTP: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^(?:[A-Z]+ [!-~]+ HTTP/[0-9]|(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /|(?i:host):)"));
+static HTTP: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"^(?:[A-Z]+ [!-~]+ HTTP/[0-9]|(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /|(?i-u:host):)")
+});
 
 /// A line, split.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

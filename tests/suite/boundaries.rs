@@ -92,6 +92,14 @@ const RULES: &[Rule] = &[
         why: "nothing in the environment changes what it does",
     },
     Rule {
+        room: "src/smtp",
+        but: &[],
+        // The tests' own dependencies bring Unicode's tables into the binary that tests run, and
+        // hide that the one that is built without them stops at its first command.
+        words: &["(?i)", "(?i:", r"\d", r"\w", r"\s", r"\b", r"\p{"],
+        why: "the server's regex has no tables of Unicode: `(?i-u:...)`, and classes by their octets",
+    },
+    Rule {
         room: "src",
         but: &[],
         words: &["todo!", "unimplemented!", "dbg!", "TODO", "FIXME", "XXX"],
