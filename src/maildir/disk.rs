@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags};
 use rustix::io::Errno;
 
 /// An open file or folder. Clones are the same one.
@@ -45,6 +45,9 @@ pub(super) struct Left {
     pub files: Option<u64>,
 }
 
+/// Which folder it is, and no other before or after it: device, number, and when it was made.
+pub(super) type Identity = (u64, u64, i64, u32);
+
 /// File operations, each one step that can fail.
 pub(super) trait Disk: Send + Sync {
     fn open_folder(&self, at: &Handle, name: &str) -> io::Result<Handle>;
@@ -71,6 +74,8 @@ pub(super) trait Disk: Send + Sync {
     /// Locks a file for as long as the handle is held. False: somebody else has it.
     fn lock(&self, file: &Handle) -> io::Result<bool>;
     fn left(&self, at: &Handle) -> io::Result<Left>;
+    /// None where the file system does not tell when it was made: numbers are used again.
+    fn identity(&self, folder: &Handle) -> Option<Identity>;
 }
 
 /// The real one.
@@ -164,6 +169,14 @@ impl Disk for RealDisk {
         let files = (found.f_files > 0).then_some(found.f_favail);
         Ok(Left { octets: found.f_bavail.saturating_mul(found.f_frsize), files })
     }
+
+    fn identity(&self, folder: &Handle) -> Option<Identity> {
+        let wanted = StatxFlags::INO | StatxFlags::BTIME;
+        let found = rustix::fs::statx(folder.fd().ok()?, "", AtFlags::EMPTY_PATH, wanted).ok()?;
+        let device = u64::from(found.stx_dev_major) << 32 | u64::from(found.stx_dev_minor);
+        let tells = StatxFlags::from_bits_retain(found.stx_mask).contains(wanted);
+        tells.then_some((device, found.stx_ino, found.stx_btime.tv_sec, found.stx_btime.tv_nsec))
+    }
 }
 
 /// A disk that goes on where a signal interrupted it.
@@ -226,6 +239,9 @@ impl<D: Disk + ?Sized> Disk for Patient<D> {
     }
     fn left(&self, at: &Handle) -> io::Result<Left> {
         patient(|| self.0.left(at))
+    }
+    fn identity(&self, folder: &Handle) -> Option<Identity> {
+        self.0.identity(folder)
     }
 }
 

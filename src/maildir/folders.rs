@@ -1,14 +1,14 @@
 //! The folders that files go to: opened, made where they are missing, held for a while, and synced once
 //! for all who wait.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crate::smtp::envelope::Place;
 
-use super::disk::{Disk, Handle};
+use super::disk::{Disk, Handle, Identity};
 use super::{Fault, QUEUE, at, locked};
 
 /// A handle is trusted for so long: who moves a mailbox away meanwhile moves these messages too.
@@ -29,8 +29,9 @@ pub(super) struct Home {
 pub(super) struct Folders {
     held: Mutex<HashMap<(Place, String), Arc<Home>>>,
     held_max: usize,
-    /// Paths whose names in their parents are known to be on stable storage.
-    durable: Mutex<HashSet<String>>,
+    /// The folders whose names in their parents are known to be on stable storage, by path. One that
+    /// somebody took away and made anew is another, of which nothing is known.
+    durable: Mutex<HashMap<String, Identity>>,
     /// The syncs of folders in which folders are made, by path.
     making: Mutex<HashMap<String, Weak<SharedSync>>>,
 }
@@ -82,18 +83,23 @@ impl Folders {
         let above = self.making(above);
         let failures = above.failures();
         let mut made = false;
-        match disk.open_folder(at, name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match disk.make_folder(at, name) {
-                // Another thread was faster.
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                other => {
-                    other?;
-                    made = true;
+        let folder = match disk.open_folder(at, name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                match disk.make_folder(at, name) {
+                    // Another thread was faster.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                    other => {
+                        other?;
+                        made = true;
+                    }
                 }
-            },
-            Ok(folder) if locked(&self.durable).contains(path) => return Ok(folder),
-            Ok(_) => {}
-            Err(error) => return Err(error),
+                disk.open_folder(at, name)?
+            }
+            other => other?,
+        };
+        let identity = disk.identity(&folder);
+        if identity.is_some() && identity == locked(&self.durable).get(path).copied() {
+            return Ok(folder);
         }
         if let Err(error) = above.wait(failures, || disk.sync_folder(at)) {
             // The next sync would lie about this name: it is made anew, where it is ours to take.
@@ -102,13 +108,14 @@ impl Folders {
             }
             return Err(error);
         }
-        let mut durable = locked(&self.durable);
-        if durable.len() >= KNOWN_MAX {
-            durable.clear();
+        if let Some(identity) = identity {
+            let mut durable = locked(&self.durable);
+            if durable.len() >= KNOWN_MAX {
+                durable.clear();
+            }
+            durable.insert(path.to_owned(), identity);
         }
-        durable.insert(path.to_owned());
-        drop(durable);
-        disk.open_folder(at, name)
+        Ok(folder)
     }
 
     /// Two who make folders in one share its sync, and its failure.

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use super::disk::{Disk, Handle, Left, RealDisk};
+use super::disk::{Disk, Handle, Identity, Left, RealDisk};
 use super::{OpenError, Options, Store, owner};
 
 /// The gate: closed at first.
@@ -84,6 +84,9 @@ impl Disk for GatedDisk {
     }
     fn left(&self, at: &Handle) -> io::Result<Left> {
         RealDisk.left(at)
+    }
+    fn identity(&self, folder: &Handle) -> Option<Identity> {
+        RealDisk.identity(folder)
     }
 }
 

@@ -123,6 +123,7 @@ impl fmt::Display for Failure {
 }
 
 /// What was attempted, where, and why it failed.
+#[cfg_attr(test, derive(Debug))]
 struct Fault {
     what: &'static str,
     folder: String,

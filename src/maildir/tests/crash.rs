@@ -260,3 +260,25 @@ fn a_living_servers_files_are_not_swept_by_another() {
     owner::sweep(&disk, &root, &third);
     assert_eq!(disk.names(&tmp).unwrap().len(), 0);
 }
+
+/// Somebody else takes a mailbox away while the server runs, and makes it anew without a sync: it is
+/// another folder, of whose name nothing is known.
+#[test]
+fn a_mailbox_that_somebody_made_anew_is_made_safe_anew() {
+    let disk = Simulated::new();
+    let root = Simulated::root();
+    let folders = folders::Folders::new(4);
+    folders.home(&disk, &root, Place::Local, "user").unwrap();
+    folders.close(true);
+    let user = disk.open_folder(&root, "user").unwrap();
+    for name in ["tmp", "cur", "new"] {
+        disk.remove_folder(&user, name).unwrap();
+    }
+    disk.remove_folder(&root, "user").unwrap();
+    disk.make_folder(&root, "user").unwrap();
+    folders.home(&disk, &root, Place::Local, "user").unwrap();
+    // Of all that could be lost, everything is.
+    let after = Simulated::restarted(disk.state().crash(|_| 0));
+    let user = after.open_folder(&root, "user").expect("the name was synced");
+    assert!(after.open_folder(&user, "new").is_ok());
+}

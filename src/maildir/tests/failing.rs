@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::simulated::Simulated;
 use super::*;
-use crate::maildir::disk::Left;
+use crate::maildir::disk::{Identity, Left};
 
 /// How an operation fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,6 +113,9 @@ impl Disk for FailingDisk {
     }
     fn left(&self, at: &Handle) -> io::Result<Left> {
         self.disk.left(at)
+    }
+    fn identity(&self, folder: &Handle) -> Option<Identity> {
+        self.disk.identity(folder)
     }
 }
 

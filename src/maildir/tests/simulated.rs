@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::maildir::disk::{Disk, Handle, Left};
+use crate::maildir::disk::{Disk, Handle, Identity, Left};
 use crate::maildir::locked;
 
 /// Small, so that small messages have several.
@@ -429,5 +429,11 @@ impl Disk for Simulated {
 
     fn left(&self, _: &Handle) -> io::Result<Left> {
         Ok(locked(&self.0).left)
+    }
+
+    fn identity(&self, folder: &Handle) -> Option<Identity> {
+        // No number is used twice here.
+        let Handle::Simulated(number) = *folder else { return None };
+        Some((0, number as u64, 0, 0))
     }
 }
