@@ -143,6 +143,7 @@ impl Default for Log {
 #[serde(default, deny_unknown_fields)]
 #[allow(missing_docs, reason = "the sample configuration says it, key by key")]
 pub struct Config {
+    #[serde(deserialize_with = "address")]
     pub host: IpAddr,
     pub port: u16,
     #[serde(deserialize_with = "domain")]
@@ -185,6 +186,12 @@ pub struct Config {
     pub commits_waiting_max: usize,
     pub free_bytes_min: u64,
     pub stop_seconds_max: u64,
+}
+
+fn address<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<IpAddr, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let wrong = |_| serde::de::Error::custom(format!("`{text}` is no IP address, expected one like `127.0.0.1`"));
+    text.parse().map_err(wrong)
 }
 
 fn domain<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Domain, D::Error> {
@@ -268,7 +275,7 @@ impl Config {
             format!("{}:{}: {}", place.line, place.col, reason(&error.code))
         })?;
         config.check().map_err(|(key, reason)| {
-            let place = text.find(key).map_or(text.len(), |place| place);
+            let place = place(text, key).unwrap_or(text.len());
             let before = text.get(..place).unwrap_or_default();
             let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
             format!("{}:{column}: {key} must be {reason}", before.matches('\n').count() + 1)
@@ -342,7 +349,21 @@ fn reason(error: &ron::Error) -> String {
         return format!("unknown key `{found}`{help}");
     }
     let text = error.to_string();
-    text.lines().next().unwrap_or_default().to_owned()
+    let line = text.lines().next().unwrap_or_default();
+    // The reader's own words begin with a capital letter; ours do not, and may quote the file.
+    let mut signs = line.chars();
+    signs.next().map_or_else(String::new, |first| first.to_ascii_lowercase().to_string() + signs.as_str())
+}
+
+/// Where a key is set: not where a comment tells of it, nor within a longer key.
+fn place(text: &str, key: &str) -> Option<usize> {
+    let mut places = text.match_indices(key).map(|(place, _)| place);
+    places.find(|&place| {
+        let (before, after) = text.split_at(place);
+        let is_whole = !before.ends_with(|sign: char| sign.is_alphanumeric() || sign == '_');
+        let is_comment = before.rsplit('\n').next().is_some_and(|line| line.contains("//"));
+        is_whole && !is_comment && after[key.len()..].trim_start().starts_with(':')
+    })
 }
 
 #[cfg(test)]
@@ -364,6 +385,13 @@ mod tests {
             ("(relay_from: [\"10.0.0.0/33\"])", "is no network"),
             ("(log: (console_level: \"loud\"))", "`loud` is no level"),
             ("(\n recipients_max: 3)", "2:2: recipients_max must be at least 100 (RFC 5321 4.5.3.1.8)"),
+            ("(\n // recipients_max: much\n recipients_max: 3)", "3:2: recipients_max must be"),
+            (
+                "(recipients_per_session_max: 2000, // of connections_max\n connections_max:\t0)",
+                "2:2: connections_max must be",
+            ),
+            ("(host: \"localhost\")", "`localhost` is no IP address"),
+            ("(users: any)", "1:9: unexpected variant named `any`"),
             ("(port: 1", "1:8: "),
         ] {
             let error = Config::parse(text).unwrap_err();

@@ -34,6 +34,8 @@ pub use show::{json, table};
 pub struct Compilation {
     /// The definition; none where there is an error.
     pub definition: Option<Definition>,
+    /// Whether any row gives a reply, as those do that are to be served. Known with errors, too.
+    pub answers: bool,
     /// The findings: errors before warnings, each sorted by place.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -63,8 +65,10 @@ pub fn compile(source: &str, rules: Option<&Vocabulary>) -> Compilation {
         proof::check(source, definition, is_whole, &mut diagnostics);
     }
     diagnostics.sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span));
+    let rows = |definition: &Definition| definition.cells.iter().flatten().any(|cell| cell.reply.is_some());
+    let answers = definition.as_ref().is_some_and(rows);
     let definition = definition.filter(|_| !diagnostics.iter().any(is_error));
-    Compilation { definition, diagnostics }
+    Compilation { definition, answers, diagnostics }
 }
 
 /// The most that a definition may have, in octets.

@@ -72,10 +72,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(End::Findings) => ExitCode::from(1),
         Err(End::Error(message)) => {
-            let _ = writeln!(io::stderr(), "postman: {message}");
+            let _ = writeln!(io::stderr(), "postman: {}", in_words(&message));
             ExitCode::from(2)
         }
     }
+}
+
+/// A message without the number that the standard library puts behind the system's words.
+fn in_words(message: &str) -> String {
+    let number = message.split_once(" (os error ").and_then(|(before, rest)| Some((before, rest.split_once(')')?)));
+    number.map_or_else(|| message.to_owned(), |(before, (_, after))| format!("{before}{after}"))
 }
 
 /// Prints; a reader that went away ends it quietly.

@@ -36,7 +36,7 @@ impl States {
             None => (BUILT.source.to_owned(), BUILT_SOURCE.to_owned()),
             Some(path) => (path.display().to_string(), read(path)?),
         };
-        let Compilation { definition, diagnostics } = autofsm::compile(&source, Some(&VOCABULARY));
+        let Compilation { definition, diagnostics, .. } = autofsm::compile(&source, Some(&VOCABULARY));
         if path.is_some() {
             let _ = io::stderr().write_all(autofsm::render(&diagnostics, &name, &source).as_bytes());
         }

@@ -77,7 +77,11 @@ impl Shared {
 /// One line: what was attempted, and the cause.
 pub fn listen(config: &Config) -> Result<TcpListener, String> {
     let address = SocketAddr::new(config.host, config.port);
-    let listener = TcpListener::bind(address).map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    let listener = TcpListener::bind(address).map_err(|error| {
+        let taken = error.kind() == std::io::ErrorKind::AddrInUse;
+        let help = if taken { "; --listen or `port` chooses another port" } else { "" };
+        format!("cannot listen on {address}: {error}{help}")
+    })?;
     // The standard library asks for 128, and a client beyond them starts with a second of silence.
     rustix::net::listen(&listener, config.backlog).map_err(|error| format!("cannot listen on {address}: {error}"))?;
     Ok(listener)

@@ -45,10 +45,13 @@ fn what_is_wrong_is_one_line_and_exit_code_2() {
     };
     let (nobody, root) = (&with("nobody.ron", "(user: \"no-such-user\")"), &with("root.ron", "(user: \"root\")"));
     let maildir = folder.path().join("m");
+    let in_use = &format!(
+        "postman: cannot listen on {address}: Address already in use; --listen or `port` chooses another port\n"
+    );
     for (arguments, expected) in [
         (vec!["--config", "/does/not/exist"], "postman: cannot read /does/not/exist: No such file or directory"),
         (vec!["serve", "--config", bad], "unknown key `prot`; did you mean `port`?"),
-        (vec!["--listen", &address, "--maildir", maildir.to_str().unwrap()], "postman: cannot listen on 127.0.0.1:"),
+        (vec!["--listen", &address, "--maildir", maildir.to_str().unwrap()], in_use),
         (vec!["--listen", "127.0.0.1:0", "--maildir", "/proc/none"], "postman: cannot open the mail folder /proc/none"),
         (vec!["check", "--config", nobody], "postman: there is no user no-such-user"),
         (vec!["check", "--config", root], "postman: the user root is root, which the server must not be"),
@@ -110,6 +113,22 @@ fn fsm_check_has_the_exit_codes_0_and_1() {
     assert_eq!(postman(&["fsm", "check"]).status.code(), Some(0));
     assert!(text(&postman(&["fsm", "dot"]).stdout).starts_with("digraph"));
     assert!(text(&postman(&["fsm", "table", "--format", "json"]).stdout).starts_with("{\n  \"states\": [\"init\""));
+}
+
+/// A file with an error is still one for this server, so that nothing waits for the next run.
+#[test]
+fn fsm_check_and_serve_say_the_same_of_a_broken_rule() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.def");
+    let source = include_str!("../../smtp-states.def");
+    fs::write(&path, source.replacen("{ tst = client_init;  ", "{ tst = client_init, transaction;", 1)).unwrap();
+    let path = path.to_str().unwrap();
+    let checked = text(&postman(&["fsm", "check", path]).stderr);
+    assert!(checked.contains("`set_sender` must not find a sender"), "{checked}");
+    assert!(checked.contains("this can happen: a transaction within a transaction"), "{checked}");
+    assert_eq!(text(&postman(&["check", "--states", path]).stderr), checked);
+    let foreign = text(&postman(&["fsm", "check", "--foreign", path]).stderr);
+    assert!(!foreign.contains("set_sender`"), "{foreign}");
 }
 
 #[test]

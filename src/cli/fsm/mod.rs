@@ -82,13 +82,12 @@ struct Found {
 
 fn look(file: &File) -> Result<Found, End> {
     let Source { name, text: source } = source(file.path.as_deref())?;
-    let Compilation { mut definition, mut diagnostics } = autofsm::compile(&source, None);
-    let answers =
-        definition.as_ref().is_some_and(|found| found.cells.iter().flatten().any(|cell| cell.reply.is_some()));
-    let served = file.served || (answers && !file.foreign);
+    let mut found = autofsm::compile(&source, None);
+    let served = file.served || (found.answers && !file.foreign);
     if served {
-        Compilation { definition, diagnostics } = autofsm::compile(&source, Some(&VOCABULARY));
+        found = autofsm::compile(&source, Some(&VOCABULARY));
     }
+    let Compilation { definition, diagnostics, .. } = found;
     Ok(Found { name, source, definition, diagnostics, served })
 }
 
