@@ -93,6 +93,27 @@ fn what_has_no_row_is_explained_too() {
 }
 
 #[test]
+fn a_definition_may_come_through_a_pipe() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x.def"), SOURCE).unwrap();
+    let told = |program: &str| {
+        let mut command = Command::new("sh");
+        command.args(["-c", program, env!("CARGO_BIN_EXE_postman")]).current_dir(folder.path());
+        let output = command.output().unwrap();
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
+    };
+    let explained = told("\"$0\" fsm explain x.def init HELO");
+    assert!(explained.contains("\nx.def:"), "{explained}");
+    let piped = told("cat x.def | \"$0\" fsm explain /dev/stdin init HELO");
+    assert_eq!(piped.replace("/dev/stdin", "x.def"), explained);
+    let differs = "sed 's/reply = 221/reply = 250/' x.def >y.def; ";
+    let diff = told(&format!("{differs} \"$0\" fsm diff x.def y.def"));
+    assert!(diff.contains("x.def:"), "{diff}");
+    let piped = told(&format!("{differs} cat x.def | \"$0\" fsm diff /dev/stdin y.def"));
+    assert_eq!(piped.replace("/dev/stdin", "x.def"), diff);
+}
+
+#[test]
 fn a_question_that_cannot_be_answered_is_one_line_and_exit_code_2() {
     for (question, expected) in [
         (&["tranaction", "RCPT"][..], "no state is called `tranaction`; did you mean `transaction`?"),

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{End, File, Found, definition, look, print};
+use super::{Checked, End, File, Found, checked, look, print};
 use crate::autofsm::{self, Severity};
 
 #[derive(Args)]
@@ -52,10 +52,10 @@ fn json(found: &Found) -> String {
         .diagnostics
         .iter()
         .map(|one| {
-            let (line, column) = autofsm::place(&found.source, one.span.start);
-            let (end_line, end_column) = autofsm::place(&found.source, one.span.end.max(one.span.start));
+            let (line, column) = autofsm::place(&found.source.text, one.span.start);
+            let (end_line, end_column) = autofsm::place(&found.source.text, one.span.end.max(one.span.start));
             Finding {
-                file: &found.name,
+                file: &found.source.name,
                 severity: if one.severity == Severity::Error { "error" } else { "warning" },
                 line,
                 column,
@@ -65,8 +65,8 @@ fn json(found: &Found) -> String {
                 help: one.help.as_deref(),
                 notes: &one.notes,
                 also: one.also.map(|(message, span)| {
-                    let (line, column) = autofsm::place(&found.source, span.start);
-                    let (end_line, end_column) = autofsm::place(&found.source, span.end);
+                    let (line, column) = autofsm::place(&found.source.text, span.start);
+                    let (end_line, end_column) = autofsm::place(&found.source.text, span.end);
                     Also { message, line, column, end_line, end_column }
                 }),
             }
@@ -82,7 +82,7 @@ pub(super) fn check(options: &Check) -> Result<(), End> {
         print(&json(&found))?;
         return if found.definition.is_some() { Ok(()) } else { Err(End::Findings) };
     }
-    let (definition, served) = definition(&options.file)?;
+    let Checked { definition, served, .. } = checked(&options.file)?;
     let rules = if served { "as one for this server" } else { "as another program's" };
     let mut text = format!(
         "fine, checked {rules}: {} states, {} events, {} transitions\n",

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{End, File, Source, definition, print, source};
-use crate::autofsm::{self, Cell, Change, Definition, Difference, place};
+use super::{Checked, End, File, checked, print};
+use crate::autofsm::{self, Cell, Change, Difference, place};
 use crate::smtp::machine::Machine;
 use crate::smtp::rehearsal::rehearse;
 
@@ -25,21 +25,20 @@ pub(in crate::cli) struct Diff {
 
 /// One of the two, with all that is needed to show it.
 struct Side {
-    source: Source,
-    definition: Definition,
+    checked: Checked,
     machine: Option<&'static Machine>,
 }
 
 impl Side {
     fn read(path: &std::path::Path, foreign: bool) -> Result<Self, End> {
         let file = File { path: Some(path.to_owned()), served: false, foreign };
-        let (definition, served) = definition(&file).map_err(|end| match end {
+        let checked = checked(&file).map_err(|end| match end {
             // 1 would mean that they differ.
             End::Findings => End::Error(format!("cannot compare {}: it has errors", path.display())),
             error @ End::Error(_) => error,
         })?;
-        let machine = served.then(|| Machine::load(&path.display().to_string(), &definition)).flatten();
-        Ok(Self { source: source(Some(path))?, definition, machine })
+        let machine = checked.machine();
+        Ok(Self { checked, machine })
     }
 
     /// What this side answers to the last of these events: a client's view where it can be served.
@@ -53,15 +52,15 @@ impl Side {
             None => self.fact(cell),
         };
         if let Some(cell) = cell {
-            let (line, column) = place(&self.source.text, cell.block.start);
-            let _ = write!(answer, "      {}:{line}:{column}", self.source.name);
+            let (line, column) = place(&self.checked.source.text, cell.block.start);
+            let _ = write!(answer, "      {}:{line}:{column}", self.checked.source.name);
         }
         answer
     }
 
     fn fact(&self, cell: Option<&Cell>) -> String {
         let Some(cell) = cell else { return "not accepted".to_owned() };
-        let next = self.definition.states.get(cell.next).map_or("", |state| state.name.as_str());
+        let next = self.checked.definition.states.get(cell.next).map_or("", |state| state.name.as_str());
         let action = cell.action.as_deref().unwrap_or("no action");
         let reply = cell.reply.as_ref().map_or(String::new(), |reply| {
             format!(", {}{}", reply.code, reply.text.as_ref().map_or(String::new(), |text| format!(" {text}")))
@@ -73,7 +72,7 @@ impl Side {
 pub(super) fn diff(options: &Diff) -> Result<(), End> {
     let old = Side::read(&options.old, options.foreign)?;
     let new = Side::read(&options.new, options.foreign)?;
-    let found = autofsm::diff(&old.definition, &new.definition);
+    let found = autofsm::diff(&old.checked.definition, &new.checked.definition);
     if found.is_empty() {
         return print("equal: after every run both accept the same, do the same and answer the same\n");
     }
@@ -100,11 +99,11 @@ fn shown(old: &Side, new: &Side, difference: &Difference) -> String {
     };
     let mut text = title + "\n";
     let syntax = |side: &Side| {
-        let found = side.definition.events.iter().find(|known| autofsm::same_name(&known.name, event));
+        let found = side.checked.definition.events.iter().find(|known| autofsm::same_name(&known.name, event));
         found.map_or(String::new(), |found| found.display.clone().unwrap_or_else(|| found.name.clone()))
     };
     let (was, is) = match difference.change {
-        Change::Keywords => (old.definition.keywords.join(" "), new.definition.keywords.join(" ")),
+        Change::Keywords => (old.checked.definition.keywords.join(" "), new.checked.definition.keywords.join(" ")),
         Change::Syntax => (syntax(old), syntax(new)),
         change => {
             let mut run: Vec<&str> = difference.run.iter().map(String::as_str).collect();

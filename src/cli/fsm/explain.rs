@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{End, File, Source, definition, print, source};
+use super::{Checked, End, File, Source, checked, print};
 use crate::autofsm::{Cell, Definition, Span, place, same_name, suggest};
 use crate::smtp::machine::Machine;
 use crate::smtp::rehearsal::rehearse;
@@ -30,7 +30,7 @@ pub(in crate::cli) struct Explain {
 
 /// A question about one cell, and all that its answer is made of.
 struct Question<'a> {
-    source: Source,
+    source: &'a Source,
     definition: &'a Definition,
     /// The machine, where a client can talk to it.
     machine: Option<&'static Machine>,
@@ -45,12 +45,12 @@ pub(super) fn explain(options: &Explain) -> Result<(), End> {
         words => return Err(End::Error(format!("explain takes two words or three, not {}: {USAGE}", words.len()))),
     };
     let file = File { path, served: options.served, foreign: options.foreign };
-    let (definition, served) = definition(&file)?;
-    let source = source(file.path.as_deref())?;
-    let machine = if served { Machine::load(&source.name, &definition) } else { None };
+    let checked = checked(&file)?;
+    let machine = checked.machine();
+    let Checked { source, definition, .. } = &checked;
     let state = number("state", &state.to_string_lossy(), definition.states.iter().map(|state| state.name.as_str()))?;
     let event = number("event", &event.to_string_lossy(), definition.events.iter().map(|event| event.name.as_str()))?;
-    print(&Question { source, definition: &definition, machine, state, event }.answer())
+    print(&Question { source, definition, machine, state, event }.answer())
 }
 
 fn number<'a>(kind: &str, wanted: &str, known: impl Iterator<Item = &'a str> + Clone) -> Result<usize, End> {

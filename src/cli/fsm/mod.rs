@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 use super::states::BUILT_SOURCE;
 use super::{End, print};
 use crate::autofsm::{self, Compilation, Definition, Diagnostic};
-use crate::smtp::machine::BUILT;
+use crate::smtp::machine::{BUILT, Machine};
 use crate::smtp::vocabulary::VOCABULARY;
 
 mod check;
@@ -71,8 +71,7 @@ pub(super) fn run(command: &Fsm) -> Result<(), End> {
 
 /// A definition that was looked at.
 struct Found {
-    name: String,
-    source: String,
+    source: Source,
     /// None where there is an error.
     definition: Option<Definition>,
     diagnostics: Vec<Diagnostic>,
@@ -80,24 +79,38 @@ struct Found {
     served: bool,
 }
 
-fn look(file: &File) -> Result<Found, End> {
-    let Source { name, text: source } = source(file.path.as_deref())?;
-    let mut found = autofsm::compile(&source, None);
-    let served = file.served || (found.answers && !file.foreign);
-    if served {
-        found = autofsm::compile(&source, Some(&VOCABULARY));
-    }
-    let Compilation { definition, diagnostics, .. } = found;
-    Ok(Found { name, source, definition, diagnostics, served })
+/// A definition that has no errors.
+struct Checked {
+    source: Source,
+    definition: Definition,
+    served: bool,
 }
 
-/// Compiles a definition, or says what is wrong with it. The flag says whether it was checked
-/// as one to be served.
-fn definition(file: &File) -> Result<(Definition, bool), End> {
-    let found = look(file)?;
-    let said = autofsm::render(&found.diagnostics, &found.name, &found.source);
+impl Checked {
+    /// The machine, where a client can talk to it.
+    fn machine(&self) -> Option<&'static Machine> {
+        if self.served { Machine::load(&self.source.name, &self.definition) } else { None }
+    }
+}
+
+/// Reads and compiles a definition. It is read once: it may be a pipe.
+fn look(file: &File) -> Result<Found, End> {
+    let source = source(file.path.as_deref())?;
+    let mut found = autofsm::compile(&source.text, None);
+    let served = file.served || (found.answers && !file.foreign);
+    if served {
+        found = autofsm::compile(&source.text, Some(&VOCABULARY));
+    }
+    let Compilation { definition, diagnostics, .. } = found;
+    Ok(Found { source, definition, diagnostics, served })
+}
+
+/// Compiles a definition, or says what is wrong with it.
+fn checked(file: &File) -> Result<Checked, End> {
+    let Found { source, definition, diagnostics, served } = look(file)?;
+    let said = autofsm::render(&diagnostics, &source.name, &source.text);
     let _ = io::stderr().write_all(said.as_bytes());
-    found.definition.map(|definition| (definition, found.served)).ok_or(End::Findings)
+    definition.map(|definition| Checked { source, definition, served }).ok_or(End::Findings)
 }
 
 /// A definition's text, and the name to show with its places.

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{End, File, definition, print};
+use super::{End, File, checked, print};
 use crate::autofsm::{self, Definition};
 
 #[derive(Args)]
@@ -21,7 +21,7 @@ enum Form {
 }
 
 pub(super) fn table(options: &Table) -> Result<(), End> {
-    let (definition, _) = definition(&options.file)?;
+    let definition = checked(&options.file)?.definition;
     match options.format {
         Form::Text => print(&autofsm::table(&definition)),
         Form::Json => print(&autofsm::json(&definition)),
@@ -30,10 +30,10 @@ pub(super) fn table(options: &Table) -> Result<(), End> {
 
 /// Prints a picture of the definition.
 pub(super) fn picture(file: &File, draw: impl Fn(&Definition) -> String) -> Result<(), End> {
-    print(&draw(&definition(file)?.0))
+    print(&draw(&checked(file)?.definition))
 }
 
 pub(super) fn svg(file: &File) -> Result<(), End> {
-    let picture = autofsm::svg(&definition(file)?.0);
+    let picture = autofsm::svg(&checked(file)?.definition);
     print(&picture.ok_or_else(|| "a picture of so many lines shows nothing: see `fsm table --format json`".to_owned())?)
 }
