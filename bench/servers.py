@@ -10,10 +10,12 @@ import pathlib
 import shutil
 import socket
 import subprocess
+import threading
 import time
 
 DOMAIN = "postman.local"
 USER = f"user@{DOMAIN}"
+RESOLVER = "nameserver 127.0.0.153\noptions timeout:1 attempts:1\n"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -32,6 +34,25 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+class Resolver(threading.Thread):
+    """Refuses every question at once. A port where nobody listens does that too, but only for some
+    questions: the kernel bounds how often it says so, and the others wait for their time-out."""
+
+    address = "127.0.0.153"
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((self.address, 53))
+
+    def run(self):
+        while True:
+            question, peer = self.socket.recvfrom(1500)
+            if len(question) > 12:
+                # The same question; a response, REFUSED.                       RFC 1035 4.1.1
+                self.socket.sendto(question[:2] + b"\x81\x85" + question[4:], peer)
 
 
 def discard(folder):
@@ -234,7 +255,7 @@ class Rooted(Server):
         write(self.root / "etc/shadow", "".join(f"{name}:*:19000::::::\n" for name in users), 0o600)
         write(self.root / "etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n")
         write(self.root / "etc/hosts", "127.0.0.1 localhost bench.test\n")
-        write(self.root / "etc/resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+        write(self.root / "etc/resolv.conf", RESOLVER)
         os.chown(self.mail, 5000, 5000)
         self.configure()
 
