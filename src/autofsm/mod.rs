@@ -61,6 +61,7 @@ pub fn compile(source: &str, rules: Option<&Vocabulary>) -> Compilation {
         let is_whole = !diagnostics.iter().any(is_error);
         if let (Some(rules), true) = (rules, is_whole) {
             served::check(definition, rules, &mut diagnostics);
+            fitting::check(definition, rules, &mut diagnostics);
         }
         proof::check(source, definition, is_whole, &mut diagnostics);
     }

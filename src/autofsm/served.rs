@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::diagnostic::{FOUND_MAX, keep, shown};
 use super::resolve::{reached, suggest};
-use super::{ActionSpec, Cell, Definition, Diagnostic, Vocabulary, fitting, same_name};
+use super::{ActionSpec, Cell, Definition, Diagnostic, Vocabulary, same_name};
 
 type Resources = BTreeSet<&'static str>;
 /// A state with what is at hand in it, and the place and the event that led there.
@@ -19,7 +19,6 @@ pub(super) fn check(definition: &Definition, rules: &Vocabulary, found: &mut Vec
     if found.len() == before {
         prove_needs(definition, rules, found);
     }
-    fitting::check(definition, rules, found);
 }
 
 pub(super) fn event(definition: &Definition, name: &str) -> Option<usize> {
