@@ -219,6 +219,16 @@ fn the_list_of_dependencies_is_whole_and_each_has_its_reason() {
     }
 }
 
+/// The rest of the rules for dependencies is deny.toml's, which cargo-deny keeps; it lets a folder pass
+/// where a version stands beside its path.
+#[test]
+fn no_dependency_is_a_folder_of_somebody_s_machine() {
+    let lock = include_str!("../../Cargo.lock");
+    let packages = lock.split("[[package]]\n").skip(1);
+    let own: Vec<_> = packages.filter(|package| !package.contains("\nsource = ")).collect();
+    assert!(own.len() == 1 && own[0].starts_with("name = \"postman\"\n"), "{own:?}");
+}
+
 /// The tests of the project as cargo names them, more or less: a file's path and a function.
 fn tests(folder: &str) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -227,7 +237,8 @@ fn tests(folder: &str) -> Vec<String> {
     let mut found = Vec::new();
     for path in paths {
         let text = fs::read_to_string(&path).unwrap();
-        let module = path.strip_prefix(root).unwrap().with_extension("").display().to_string().replace('/', "::");
+        let module = path.strip_prefix(root.join(folder)).unwrap().with_extension("");
+        let module = module.display().to_string().replace('/', "::").replace("::mod", "");
         let mut rest = text.as_str();
         while let Some((_, after)) = rest.split_once("#[test]") {
             let name = after.split_once("fn ").and_then(|(_, name)| name.split_once('(')).map_or("", |(name, _)| name);
@@ -238,18 +249,54 @@ fn tests(folder: &str) -> Vec<String> {
     found
 }
 
-#[test]
-fn each_test_that_the_promises_name_is_there() {
-    let known = [tests("src"), tests("tests/suite")].concat();
-    let text = include_str!("../../docs/security.md");
-    let mut named = 0;
-    for command in text.split('`').skip(1).step_by(2) {
-        if let Some(name) = command.strip_prefix("cargo test ") {
-            assert!(known.iter().any(|test| test.contains(name)), "no test is called `{name}`");
-            named += 1;
-        } else if let Some(path) = command.strip_prefix("tests/").map(|rest| rest.split(' ').next().unwrap()) {
-            assert!(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(path).exists(), "no tests/{path}");
+/// What stands between backticks in a document, line by line.
+fn code_of(document: &str) -> impl Iterator<Item = &str> {
+    document.split('`').skip(1).step_by(2).flat_map(str::lines).map(str::trim)
+}
+
+/// What a document says can be run, and cannot be; and how many commands it names.
+fn wrong_commands(document: &str, tests: &[String]) -> (Vec<String>, usize) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = include_str!("../../Cargo.toml");
+    let (mut wrong, mut named) = (Vec::new(), 0);
+    for line in code_of(document) {
+        let mut words = line.split_whitespace().skip_while(|word| ["python3", "bash", "nice"].contains(word));
+        let is_there = match [words.next(), words.next(), words.next()] {
+            [Some("cargo"), Some("test"), Some(filter)] if !filter.starts_with(['#', '-']) => {
+                tests.iter().any(|test| test.contains(filter))
+            }
+            [Some("cargo"), Some("bench"), Some("--bench")] => {
+                words.next().is_some_and(|bench| manifest.contains(&format!("[[bench]]\nname = \"{bench}\"\n")))
+            }
+            [Some(path), ..]
+                if ["tests/", "fuzz/", "bench/", "dist/", ".ci/"].iter().any(|room| path.starts_with(room)) =>
+            {
+                root.join(path.trim_end_matches(',')).exists()
+            }
+            _ => continue,
+        };
+        named += 1;
+        if !is_there {
+            wrong.push(line.to_owned());
         }
     }
-    assert!(named > 20);
+    (wrong, named)
+}
+
+#[test]
+fn each_command_that_the_documents_name_is_there_and_runs_a_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let known = [tests("src"), tests("tests/suite")].concat();
+    let documents = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let documents = documents.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let mut named_in_all = 0;
+    for path in documents.chain([root.join("README.md")]) {
+        let (wrong, named) = wrong_commands(&fs::read_to_string(&path).unwrap(), &known);
+        assert!(wrong.is_empty(), "{} names what is not there: {wrong:?}", path.display());
+        named_in_all += named;
+    }
+    assert!(named_in_all > 70, "{named_in_all}");
+    let planted =
+        "`cargo test no_such_test`, `tests/none --seconds 1`, `cargo bench --bench none`\n```sh\nfuzz/none 10\n```\n";
+    assert_eq!(wrong_commands(planted, &known).0.len(), 4);
 }
