@@ -119,10 +119,12 @@ fn comment(word: &str) -> String {
     text
 }
 
-// field-name = 1*ftext      ftext = %d33-57 / %d59-126                   RFC 5322 3.6.8
+// field-name   = 1*ftext      ftext = %d33-57 / %d59-126                 RFC 5322 3.6.8
+// obs-optional = field-name *WSP ":" unstructured CRLF                   RFC 5322 4.5.8
 fn begins_with_header(content: &[u8]) -> bool {
     let name = content.iter().take_while(|octet| matches!(octet, 33..=57 | 59..=126)).count();
-    name > 0 && content.get(name) == Some(&b':')
+    let mut rest = content.iter().skip(name).skip_while(|octet| matches!(octet, b' ' | b'\t'));
+    name > 0 && rest.next() == Some(&b':')
 }
 
 /// Turns CR LF into LF; a CR at the end waits for what follows.
@@ -216,10 +218,10 @@ mod tests {
 
     #[test]
     fn content_joins_the_headers_only_where_it_begins_with_one() {
-        assert!(begins_with_header(b"Subject: x\r\n"));
-        for content in
-            [&b""[..], b"\r\n", b" folded: x", b"\tx: y", b"no header", b":", b"From x", b"Subject : x", b"x"]
-        {
+        for content in [&b"Subject: x\r\n"[..], b"Subject \t : x\r\n"] {
+            assert!(begins_with_header(content), "{content:?}");
+        }
+        for content in [&b""[..], b"\r\n", b" folded: x", b"\tx: y", b"no header", b":", b"From x: y", b"x "] {
             assert!(!begins_with_header(content), "{content:?}");
         }
     }

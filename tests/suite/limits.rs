@@ -44,6 +44,22 @@ fn errors_a_session() {
     assert!(text.ends_with("421 4.7.0 Too many errors, closing\r\n"), "{text}");
 }
 
+/// `errors_max` counts errors in a row. Who has a command succeed between them is ended all the same.
+#[test]
+fn errors_with_a_success_between_them_end_at_the_bound_of_commands() {
+    let limit = Config::default();
+    let text = said(
+        &limit,
+        &("X\r\n".repeat(limit.errors_max - 1) + "NOOP\r\n").repeat(limit.commands_max / limit.errors_max + 1),
+    );
+    assert!(text.ends_with("421 4.7.0 Too many commands in one session, come again\r\n"), "{text}");
+    assert_eq!(count(&text, "500") + count(&text, "250"), limit.commands_max);
+    assert_eq!(count(&text, "250"), limit.commands_max / limit.errors_max);
+    let limit = Config { commands_max: 101, ..limit };
+    let text = said(&limit, &"NOOP\r\nX\r\n".repeat(200));
+    assert_eq!((count(&text, "250"), count(&text, "500"), count(&text, "421")), (51, 50, 1));
+}
+
 #[test]
 fn recipients_a_message_and_a_session() {
     let limit = Config { recipients_max: 2, recipients_per_session_max: 3, ..Config::default() };

@@ -15,14 +15,16 @@ pub struct Step {
     pub to: &'static str,
 }
 
-const RECEIVED: &[u8] = b"received:";
+// obs-received = "Received" *WSP ":" ...                                 RFC 5322 4.5.7
+// No one writes the blanks any more, and everyone has to read them.
+const RECEIVED: &[u8] = b"received";
 
 /// Counts the Received: fields of a header block as it comes. RFC 5321 6.3.
 #[derive(Debug, Default)]
 pub(super) struct HeaderScan {
     /// How much of the line at hand has come.
     column: usize,
-    /// Whether the line at hand begins like `Received:` so far.
+    /// Whether the line at hand can be no `Received:` field any more, or was counted.
     differs: bool,
     /// Whether the last octet but perhaps one CR was a line's begin.
     empty: bool,
@@ -41,10 +43,15 @@ impl HeaderScan {
                 continue;
             }
             self.empty = self.column == 0 && *octet == b'\r';
-            match RECEIVED.get(self.column) {
-                Some(expected) if !self.differs && octet.eq_ignore_ascii_case(expected) => {
+            match (RECEIVED.get(self.column), octet) {
+                (Some(expected), _) if !self.differs && octet.eq_ignore_ascii_case(expected) => {
                     self.column += 1;
-                    self.count += usize::from(self.column == RECEIVED.len());
+                    content = rest;
+                }
+                (None, b' ' | b'\t') if !self.differs => content = rest,
+                (None, b':') if !self.differs => {
+                    self.count += 1;
+                    self.differs = true;
                     content = rest;
                 }
                 _ => {
@@ -127,10 +134,10 @@ mod tests {
 
     #[test]
     fn only_the_fields_of_the_header_block_count() {
-        let text =
-            b"Received: a\r\nX: Received: b\r\n Received: c\r\nreCEIVED:d\r\nReceivedx: e\r\n\r\nReceived: f\r\n";
-        assert_eq!(HeaderScan::default().scan(text), 2);
+        let text = b"Received: a\r\nX: Received: b\r\n Received: c\r\nreCEIVED:d\r\nReceivedx: e\r\nReceived x: f\r\n\
+              Received \t : g: Received: h\r\nReceived\r\n: i\r\nReceive d: j\r\n\r\nReceived: k\r\n";
+        assert_eq!(HeaderScan::default().scan(text), 3);
         let mut pieces = HeaderScan::default();
-        assert_eq!(text.chunks(1).map(|piece| pieces.scan(piece)).last(), Some(2));
+        assert_eq!(text.chunks(1).map(|piece| pieces.scan(piece)).last(), Some(3));
     }
 }
