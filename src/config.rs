@@ -122,6 +122,32 @@ impl TryFrom<String> for Level {
     }
 }
 
+/// A value that is one of a few words: what the reader's own errors do not name.
+trait Choice<'de>: Deserialize<'de> {
+    /// The key and its values.
+    const ALLOWED: &'static str;
+}
+
+impl Choice<'_> for Users {
+    const ALLOWED: &'static str = r#"users must be Any, or Listed(["alice", "bob"])"#;
+}
+
+impl Choice<'_> for BareNewline {
+    const ALLOWED: &'static str = "bare_newline must be Refuse or Keep";
+}
+
+impl Choice<'_> for MailboxFormat {
+    const ALLOWED: &'static str = "mailbox_format must be Message or Envelope";
+}
+
+impl Choice<'_> for UncappedFrom {
+    const ALLOWED: &'static str = r#"uncapped_from must be RelayFrom, or Networks(["192.0.2.0/24"])"#;
+}
+
+impl Choice<'_> for Verify {
+    const ALLOWED: &'static str = "vrfy must be Vague or Honest";
+}
+
 /// The logs.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -160,12 +186,16 @@ pub struct Config {
     pub group: Option<String>,
     pub sandbox: bool,
     pub log: Log,
+    #[serde(deserialize_with = "choice")]
     pub users: Users,
     pub relay_from: Vec<Network>,
     pub refuse_from: Vec<Network>,
+    #[serde(deserialize_with = "choice")]
     pub mailbox_format: MailboxFormat,
     pub strict_helo: bool,
+    #[serde(deserialize_with = "choice")]
     pub bare_newline: BareNewline,
+    #[serde(deserialize_with = "choice")]
     pub vrfy: Verify,
     pub line_bytes_max: usize,
     pub header_bytes_max: u64,
@@ -179,6 +209,7 @@ pub struct Config {
     pub connections_per_address_max: usize,
     pub connections_per_network_max: usize,
     pub connects_per_second_max: usize,
+    #[serde(deserialize_with = "choice")]
     pub uncapped_from: UncappedFrom,
     pub backlog: i32,
     pub memory_bytes_max: usize,
@@ -192,6 +223,14 @@ fn address<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<IpAddr, 
     let text = String::deserialize(deserializer)?;
     let wrong = |_| serde::de::Error::custom(format!("`{text}` is no IP address, expected one like `127.0.0.1`"));
     text.parse().map_err(wrong)
+}
+
+fn choice<'de, D: serde::Deserializer<'de>, T: Choice<'de>>(deserializer: D) -> Result<T, D::Error> {
+    T::deserialize(deserializer).map_err(|error| {
+        // The reader's own words begin with a capital letter; ours quote the file, and say more.
+        let is_ours = error.to_string().starts_with('`');
+        if is_ours { error } else { serde::de::Error::custom(T::ALLOWED) }
+    })
 }
 
 fn domain<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Domain, D::Error> {
@@ -391,7 +430,14 @@ mod tests {
                 "2:2: connections_max must be",
             ),
             ("(host: \"localhost\")", "`localhost` is no IP address"),
-            ("(users: any)", "1:9: unexpected variant named `any`"),
+            ("(users: any)", r#"1:9: users must be Any, or Listed(["alice", "bob"])"#),
+            ("(\n users: [\"alice\"])", "2:9: users must be Any, or Listed(["),
+            ("(users: Listed(\"alice\"))", "1:16: users must be Any, or Listed(["),
+            ("(uncapped_from: [\"10.0.0.0/8\"])", "1:17: uncapped_from must be RelayFrom, or Networks(["),
+            ("(uncapped_from: Networks([\"x\"]))", "`x` is no network"),
+            ("(mailbox_format: \"Message\")", "1:18: mailbox_format must be Message or Envelope"),
+            ("(bare_newline: keep)", "1:16: bare_newline must be Refuse or Keep"),
+            ("(vrfy: true)", "1:8: vrfy must be Vague or Honest"),
             ("(port: 1", "1:8: "),
         ] {
             let error = Config::parse(text).unwrap_err();
