@@ -70,7 +70,7 @@ impl Door {
     }
 
     async fn fail(&mut self, error: &io::Error) {
-        // Not an error: somebody came and went.
+        // Not an error: somebody came and went, and is no longer in the queue.
         if matches!(
             error.kind(),
             io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
@@ -104,5 +104,53 @@ impl Door {
 pub(super) fn turn_away(mut stream: &TcpStream, reply: &Reply) {
     if stream.set_nonblocking(true).is_ok() && stream.write_all(&wire(reply)).is_ok() {
         let _ = stream.shutdown(Shutdown::Write);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::time::Instant;
+
+    use super::*;
+
+    fn door() -> Door {
+        Door::new(TcpListener::bind("127.0.0.1:0").unwrap()).unwrap()
+    }
+
+    fn client(door: &Door) -> TcpStream {
+        TcpStream::connect(door.socket.get_ref().local_addr().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_accept_that_fails_costs_a_pause_and_the_next_one_works() {
+        async_io::block_on(async {
+            let mut door = door();
+            for errno in [Errno::NOMEM, Errno::NOBUFS, Errno::PROTO, Errno::PERM, Errno::NETDOWN, Errno::INVAL] {
+                let begun = Instant::now();
+                door.fail(&errno.into()).await;
+                assert!(begun.elapsed() >= ACCEPT_PAUSE && door.failing, "{errno}");
+            }
+            let _client = client(&door);
+            assert!(door.accept().await.is_some() && !door.failing);
+            // Who was gone before he was accepted is no failure.
+            door.fail(&Errno::CONNABORTED.into()).await;
+            assert!(!door.failing);
+        });
+    }
+
+    #[test]
+    fn without_a_descriptor_the_reserve_is_given_up_for_one_client_and_taken_back() {
+        async_io::block_on(async {
+            let mut door = door();
+            let (mut first, _second) = (client(&door), client(&door));
+            for errno in [Errno::MFILE, Errno::NFILE] {
+                door.fail(&errno.into()).await;
+                assert!(door.reserve.is_some(), "{errno}");
+            }
+            let mut said = String::new();
+            first.read_to_string(&mut said).unwrap();
+            assert!(said.starts_with("421 "), "{said}");
+        });
     }
 }

@@ -212,6 +212,24 @@ fn a_socket_that_the_service_manager_opened_is_served() {
     assert!(said.starts_with("postman: cannot use the socket that was given"), "{said}");
 }
 
+/// systemd's own program speaks its own protocol: it hands on the socket when the first client comes.
+#[test]
+fn systemd_socket_activate_starts_it_for_the_first_client() {
+    if Command::new("systemd-socket-activate").arg("--version").output().is_err() {
+        return skip("there is no systemd-socket-activate");
+    }
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    let handed = "export LISTEN_FDS=1 LISTEN_PID=$$; exec systemd-socket-activate --fdname=smtp \"$0\" \"$@\"";
+    let (mut child, folder) = activated(socket, handed);
+    assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "it was started for nobody");
+    for _ in 0..2 {
+        assert!(greeting(address).starts_with("220"));
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
 fn greeting(address: SocketAddr) -> String {
     use std::io::{BufRead as _, BufReader};
     let stream = std::net::TcpStream::connect(address).unwrap();

@@ -1,8 +1,10 @@
 //! Every limit at its last good value and one past it. Those of the store and of the door
 //! (per address, per network, a second) have theirs beside their code.
 
+use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,7 +13,7 @@ use postman::config::Config;
 use postman::smtp::session::Input;
 
 use crate::peer::Peer;
-use crate::rig::Server;
+use crate::rig::{Server, skip};
 
 /// What a session says to these octets, without the greeting.
 fn said(config: &Config, octets: &str) -> String {
@@ -260,4 +262,38 @@ fn out_of_descriptors_clients_hear_421_and_it_recovers() {
         thread::sleep(Duration::from_millis(20));
     }
     server.connect().say("NOOP", "250");
+}
+
+/// The system has no memory for a socket, or what accept(2) says else: strace says it in its place.
+#[test]
+fn while_accept_fails_the_server_waits_and_comes_back_by_itself() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        return skip("there is no strace");
+    }
+    for error in ["ENOMEM", "ENOBUFS", "EPROTO", "ECONNABORTED"] {
+        let logs = tempfile::tempdir().unwrap();
+        let (log, trace) = (logs.path().join("log"), logs.path().join("trace"));
+        let strace = |when: &str| {
+            // With -D the process that is started is the server, not strace.
+            let options = format!("-D -f -qq -ttt -e trace=accept4 -e inject=accept4:error={error}:when={when}");
+            Server::start_with(
+                &format!("(log: (files: [({log:?}, \"info\")]))"),
+                &format!("exec strace {options} -o '{}' \"$0\" \"$@\"", trace.display()),
+            )
+        };
+        let server = strace("1..4");
+        server.connect().deliver();
+        let (text, said) = (fs::read_to_string(&trace).unwrap(), fs::read_to_string(&log).unwrap());
+        let failed = text.lines().filter(|line| line.ends_with("(INJECTED)"));
+        let times: Vec<f64> = failed.map(|line| line.split_whitespace().nth(1).unwrap().parse().unwrap()).collect();
+        assert_eq!(times.len(), 4, "{text}");
+        let is_trouble = error != "ECONNABORTED";
+        assert!(!is_trouble || times.windows(2).all(|pair| pair[1] - pair[0] > 0.09), "{error}: {times:?}");
+        for line in ["accept error=", "accept works again"] {
+            assert_eq!(said.matches(line).count(), usize::from(is_trouble), "{error}: {said}");
+        }
+        // A server that accepts nobody stops in order all the same.
+        drop(server);
+        assert_eq!(strace("1+").stop(), Some(0), "{error}");
+    }
 }

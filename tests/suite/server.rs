@@ -1,5 +1,7 @@
 //! The server over real sockets: users, relaying, stopping, silence.
 
+use std::fs;
+
 use crate::rig::Server;
 use crate::scenarios::envelope;
 
@@ -31,6 +33,24 @@ fn listed_users_exist_and_others_do_not_and_nobody_relays_when_nobody_may() {
     talk.say("RCPT TO:<ALICE@postman.local>", "250");
     talk.say("RCPT TO:<POSTmaster@postman.local>", "250");
     talk.say("RCPT TO:<x@other.server>", "550 5.7.1");
+}
+
+/// The server holds the folder, not its name: docs/running.md says what to do.
+#[test]
+fn a_mail_folder_that_is_moved_takes_its_mail_along_and_one_that_is_removed_takes_none() {
+    let server = Server::start("()");
+    let [folder, moved] = ["maildir", "moved"].map(|name| server.folder.path().join(name));
+    server.connect().deliver();
+    fs::rename(&folder, &moved).unwrap();
+    fs::create_dir(&folder).unwrap();
+    server.connect().deliver();
+    assert_eq!(fs::read_dir(moved.join("user/new")).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+    fs::remove_dir_all(&moved).unwrap();
+    let mut talk = server.connect();
+    envelope(&mut talk);
+    talk.say(".", "451");
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
 }
 
 #[test]
