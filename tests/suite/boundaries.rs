@@ -3,6 +3,7 @@
 //! `autofsm/` is compiled by build.rs alone too, so that a `use crate::` in it does not compile;
 //! the rest is read here.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -216,6 +217,21 @@ fn the_list_of_dependencies_is_whole_and_each_has_its_reason() {
             })
             .collect();
         assert_eq!(told, dependencies(manifest, table), "[{table}] and docs/dependencies.md differ");
+    }
+}
+
+/// The fuzzers are a package of their own, which cargo-fuzz builds as its own lock says, or silently otherwise.
+#[test]
+fn the_fuzzers_are_built_with_the_versions_that_the_program_is_built_with() {
+    let versions = |lock: &str| -> BTreeSet<String> {
+        let packages = lock.split("[[package]]\n").skip(1);
+        packages.map(|package| package.lines().take(2).collect::<Vec<_>>().join(", ")).collect()
+    };
+    let [own, fuzz] = [include_str!("../../Cargo.lock"), include_str!("../../fuzz/Cargo.lock")].map(versions);
+    for name in dependencies(include_str!("../../Cargo.toml"), "dependencies") {
+        let wanted = own.iter().find(|package| package.starts_with(&format!("name = \"{name}\",")));
+        let help = "`cp Cargo.lock fuzz/ && cargo update --workspace --manifest-path fuzz/Cargo.toml`";
+        assert!(fuzz.contains(wanted.unwrap()), "fuzz/Cargo.lock lacks {wanted:?}; {help} writes it anew");
     }
 }
 
