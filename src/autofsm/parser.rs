@@ -251,8 +251,14 @@ impl<'a> Parser<'a, '_> {
                     self.say(span, "this `;` ends nothing", "take it away");
                 }
                 Kind::Name(word) if is_keyword(word) => {
-                    self.say(span, "one file is one definition: a second header is not read here", "");
+                    if is_sign(self.look(1), '=') {
+                        self.say(span, format!("`{word}` is AutoGen's own word"), "an attribute has another name");
+                    } else {
+                        self.say(span, "one file is one definition: a second header is not read here", "");
+                    }
                     self.broken = true;
+                    // It is taken, or what is passed ends before it: it may look like an attribute.
+                    self.take();
                     self.recover(depth);
                 }
                 Kind::Name(name) => {
