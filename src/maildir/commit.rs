@@ -1,71 +1,149 @@
 //! **250 after the dot means: for every recipient, the whole message is on stable storage under
-//! its final name.** This file is that sentence, line by line.
+//! its final name.** This file is that sentence, line by line, for all messages that wait for the
+//! disk at the same time: they share their syncs, and nothing else.
 
+use std::collections::HashMap;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use super::disk::Disk as _;
+use super::disk::{Disk as _, Handle};
 use super::file::{File, Message};
+use super::folders::Home;
 use super::{Fault, Inner, at};
 
 /// So often another name is tried where a file has ours.
 const NAMES_MAX: usize = 16;
 
-/// Makes the message safe in each of these files, or leaves nothing of it.
-pub(super) fn commit(store: &Arc<Inner>, message: &Arc<Message>, mut files: Vec<File>) -> Result<(), Fault> {
-    let kept = catch_unwind(AssertUnwindSafe(|| keep(store, message, &mut files)));
-    let kept = kept.unwrap_or_else(|_| Err(Fault::panic()));
-    if let Err(fault) = &kept {
-        for file in &files {
-            file.take_back(store);
+/// A message in all of its files; or in one, where each recipient has a result of its own.
+pub(super) struct Commit {
+    pub message: Arc<Message>,
+    pub files: Vec<File>,
+    /// Whether it has come so far.
+    pub kept: Result<(), Fault>,
+}
+
+/// Makes each of them safe, or leaves nothing of it, and says so in `kept`. What fails for one fails for
+/// no other; only a failed sync fails all that it was for.
+pub(super) fn commit(store: &Arc<Inner>, commits: &mut [Commit]) {
+    let failures = store.whole.failures();
+    // 1. Each file, whole, in a tmp folder: no reader looks there.
+    each(commits, |commit| commit.files.iter_mut().try_for_each(|file| file.write(store, &commit.message)));
+    // 2. Their octets are safe.
+    sync_contents(store, commits, failures);
+    // 3. Each under its final name. A reader that meets it now meets all of it.
+    let names = names(commits);
+    each(commits, |commit| commit.files.iter_mut().try_for_each(|file| file.rename(store, commit.message.time)));
+    // 4. Their names are safe too.
+    sync_names(store, commits, names);
+    // 5. No sync of everything has failed since their first octet.
+    each(commits, |commit| commit.files.iter().try_for_each(|file| file.is_kept(store)));
+    for commit in commits {
+        if let Err(fault) = &commit.kept {
+            commit.files.iter().for_each(|file| file.take_back(store));
+            store.after_a_fault(fault);
         }
-        store.after_a_fault(fault);
     }
-    kept
 }
 
-fn keep(store: &Arc<Inner>, message: &Arc<Message>, files: &mut Vec<File>) -> Result<(), Fault> {
-    // 1. Each file, whole and synced, in a tmp folder: no reader looks there.
-    let whole = Arc::clone(message);
-    each(store, files, move |store, file| {
-        file.write(store, &whole)?;
-        file.sync(store)
-    })?;
-    // 2. Each under its final name. A reader that meets it now meets all of it.
-    for file in &mut *files {
-        file.rename(store, message.time)?;
+/// The next step of all that have come so far. One that panics breaks no other.
+fn each(commits: &mut [Commit], step: impl Fn(&mut Commit) -> Result<(), Fault>) {
+    for commit in commits.iter_mut().filter(|commit| commit.kept.is_ok()) {
+        commit.kept = catch_unwind(AssertUnwindSafe(|| step(commit))).unwrap_or_else(|_| Err(Fault::panic()));
     }
-    // 3. The names are safe too.
-    each(store, files, |store, file| file.sync_name(store))
 }
 
-/// One recipient's work is done here; that of many by all threads that are free, so that they wait for
-/// the disk at the same time.
-fn each(
-    store: &Arc<Inner>,
-    files: &mut Vec<File>,
-    work: impl Fn(&Inner, &mut File) -> Result<(), Fault> + Send + Sync + 'static,
-) -> Result<(), Fault> {
-    if let [file] = files.as_mut_slice() {
-        return work(store, file);
+/// The octets of a file, to be synced: the number of its commit, and its own there.
+struct Octets {
+    place: (usize, usize),
+    file: Handle,
+    synced: io::Result<()>,
+}
+
+/// One file is synced by itself. Many are synced by one sync of everything, where that can be relied
+/// on; else by all threads that are free, so that they wait for the disk at the same time.
+fn sync_contents(store: &Arc<Inner>, commits: &mut [Commit], failures: u64) {
+    let (mut shared, mut own) = (Vec::new(), Vec::new());
+    for (number, commit) in commits.iter().enumerate().filter(|(_, commit)| commit.kept.is_ok()) {
+        for (place, file) in commit.files.iter().enumerate() {
+            let Ok(begun) = file.begun() else { continue };
+            let octets = Octets { place: (number, place), file: begun.handle.clone(), synced: not_yet() };
+            if begun.home.is_beside_root { &mut shared } else { &mut own }.push(octets);
+        }
     }
-    let (pool, store) = (&store.pool, Arc::clone(store));
-    let (back, result) = pool.together(std::mem::take(files), Fault::panic, move |file: &mut File| work(&store, file));
-    *files = back;
-    result
+    if store.whole.serves(shared.len()) {
+        let synced = store.whole.wait(failures, shared.len(), || store.disk.sync_all(&store.root));
+        for octets in &mut shared {
+            octets.synced = same(&synced);
+        }
+    } else {
+        own.append(&mut shared);
+        let syncing = Arc::clone(store);
+        own = store.pool.together(own, move |octets| octets.synced = syncing.disk.sync_file(&octets.file));
+    }
+    for Octets { place: (number, place), synced, .. } in shared.into_iter().chain(own) {
+        let Some(commit) = commits.get_mut(number).filter(|commit| commit.kept.is_ok()) else { continue };
+        commit.kept = at("sync a file in", commit.files.get(place).map_or("", File::folder), synced);
+    }
+}
+
+/// The names in a folder, to be synced, and how many of its syncs had failed before the moves.
+struct Names {
+    home: Arc<Home>,
+    failures: u64,
+    synced: io::Result<()>,
+}
+
+fn names(commits: &[Commit]) -> Vec<Names> {
+    let files = commits.iter().filter(|commit| commit.kept.is_ok()).flat_map(|commit| &commit.files);
+    let homes = files.filter_map(|file| file.begun().ok()).map(|begun| (Arc::as_ptr(&begun.home), &begun.home));
+    let homes = homes.collect::<HashMap<_, _>>().into_values().map(Arc::clone);
+    homes.map(|home| Names { failures: home.last_sync.failures(), home, synced: not_yet() }).collect()
+}
+
+/// Of many folders the first one's sync carries the others' along, where one of everything would; else
+/// they are synced as files are.
+fn sync_names(store: &Arc<Inner>, commits: &mut [Commit], mut names: Vec<Names>) {
+    let syncing = Arc::clone(store);
+    let sync = move |names: &mut Names| {
+        let last = &names.home.last;
+        names.synced = names.home.last_sync.wait(names.failures, || syncing.disk.sync_folder(last));
+    };
+    if store.whole.serves(names.len()) {
+        names.iter_mut().for_each(sync);
+    } else {
+        names = store.pool.together(names, sync);
+    }
+    let synced: HashMap<_, _> = names.iter().map(|names| (Arc::as_ptr(&names.home), &names.synced)).collect();
+    each(commits, |commit| {
+        commit.files.iter().try_for_each(|file| {
+            let synced = synced.get(&Arc::as_ptr(&file.begun()?.home));
+            at(
+                "sync the folder",
+                file.folder(),
+                synced.map_or_else(|| Err(io::ErrorKind::NotFound.into()), |it| same(it)),
+            )
+        })
+    });
+}
+
+/// Until it is.
+fn not_yet() -> io::Result<()> {
+    Err(io::Error::other("it was not synced"))
+}
+
+/// An error for each whom it is about.
+fn same(result: &io::Result<()>) -> io::Result<()> {
+    match result {
+        Ok(()) => Ok(()),
+        Err(error) => Err(error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)),
+    }
 }
 
 impl File {
-    fn sync(&self, store: &Inner) -> Result<(), Fault> {
-        let synced = self.begun()?;
-        at("sync a file in", self.folder(), store.disk.sync_file(&synced.handle))
-    }
-
     fn rename(&mut self, store: &Inner, time: u64) -> Result<(), Fault> {
         let folder = self.folder().to_owned();
         let file = self.begun_mut()?;
-        file.failures = file.home.last_sync.failures();
         for _ in 0..NAMES_MAX {
             let name = format!("{time}_{}", store.names.next());
             match store.disk.rename(&file.home.tmp, &file.tmp_name, &file.home.last, &name) {
@@ -81,10 +159,9 @@ impl File {
         at("find a name in", &folder, Err(io::ErrorKind::AlreadyExists.into()))
     }
 
-    fn sync_name(&self, store: &Inner) -> Result<(), Fault> {
-        let file = self.begun()?;
-        let synced = file.home.last_sync.wait(file.failures, || store.disk.sync_folder(&file.home.last));
-        at("sync the folder", self.folder(), synced)
+    fn is_kept(&self, store: &Inner) -> Result<(), Fault> {
+        let kept = store.whole.none_failed_since(self.begun()?.failures);
+        at("sync the file system of", self.folder(), kept)
     }
 
     /// Nothing of a refused message is left. What cannot be removed from `tmp` now is swept later; a

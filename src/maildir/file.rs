@@ -45,7 +45,7 @@ pub(super) struct Begun {
     pub tmp_name: String,
     pub last_name: Option<String>,
     pub handle: Handle,
-    /// The failed syncs of its last folder before it moved there.
+    /// The failed syncs of everything before it was made.
     pub failures: u64,
     /// What goes with the next write.
     out: Vec<u8>,
@@ -108,6 +108,7 @@ impl File {
         let Target { place, folder, .. } = &self.target;
         let (disk, format) = (&store.disk, store.options.format);
         let tmp_name = store.tmp_name();
+        let failures = store.whole.failures();
         let mut home = store.folders.home(disk, &store.root, *place, folder)?;
         let mut created = disk.create(&home.tmp, &tmp_name);
         if matches!(&created, Err(error) if error.kind() == io::ErrorKind::NotFound) {
@@ -128,7 +129,7 @@ impl File {
             tmp_name,
             last_name: None,
             handle,
-            failures: 0,
+            failures,
             octets: 0,
             content_at: out.len() as u64,
             out,

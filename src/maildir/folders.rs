@@ -22,6 +22,8 @@ pub(super) struct Home {
     /// `new`, or the domain's own folder.
     pub last: Handle,
     pub last_sync: SharedSync,
+    /// On the same file system as the mail folder.
+    pub is_beside_root: bool,
     opened: Instant,
 }
 
@@ -73,7 +75,9 @@ impl Folders {
                 at("open new of", folder, self.folder(disk, &home, &format!("{path}/new")))?
             }
         };
-        Ok(Home { tmp, last, last_sync: SharedSync::default(), opened: Instant::now() })
+        let device = |folder| disk.identity(folder).map(|(device, ..)| device);
+        let is_beside_root = device(&tmp).is_some_and(|tmp| device(root) == Some(tmp));
+        Ok(Home { is_beside_root, tmp, last, last_sync: SharedSync::default(), opened: Instant::now() })
     }
 
     /// Opens a folder, making it where it is not there. The first time that this process meets it,

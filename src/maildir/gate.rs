@@ -25,7 +25,14 @@ impl Gate {
 
     /// Waits until a sync waits.
     pub(crate) fn is_reached(&self) {
-        drop(self.0.1.wait_while(self.0.0.lock().unwrap(), |state| state.waiting == 0).unwrap());
+        self.is_reached_by(1);
+    }
+
+    /// Waits until so many do.
+    pub(crate) fn is_reached_by(&self, syncs: usize) {
+        let waits = |state: &mut State| state.waiting < syncs;
+        let reached = self.0.1.wait_timeout_while(self.0.0.lock().unwrap(), Duration::from_secs(20), waits).unwrap();
+        assert!(!reached.1.timed_out(), "{syncs} syncs were to wait");
     }
 
     fn pass(&self) {
@@ -63,6 +70,13 @@ impl Disk for GatedDisk {
     }
     fn sync_folder(&self, folder: &Handle) -> io::Result<()> {
         RealDisk.sync_folder(folder)
+    }
+    fn sync_all(&self, folder: &Handle) -> io::Result<()> {
+        self.0.pass();
+        RealDisk.sync_all(folder)
+    }
+    fn syncs_all(&self, _: &Handle) -> bool {
+        true
     }
     fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()> {
         RealDisk.rename(from, name, to, new)

@@ -17,6 +17,7 @@ use rustix::io::Errno;
 
 use crate::smtp::envelope::Envelope;
 
+mod batch;
 mod commit;
 mod disk;
 mod draft;
@@ -32,7 +33,10 @@ mod space;
 #[cfg(test)]
 mod tests;
 mod unique;
+mod whole;
 
+use batch::{Counted, Line};
+use commit::Commit;
 use disk::{Disk, Handle, Patient, RealDisk};
 pub use draft::{Draft, Fill};
 use file::{File, Message};
@@ -40,6 +44,7 @@ use folders::Folders;
 use pool::Pool;
 use space::Space;
 use unique::Names;
+use whole::WholeSync;
 
 /// The folder of the queue for other servers.
 const QUEUE: &str = ".OTHER_SERVERS";
@@ -162,6 +167,8 @@ struct Inner {
     owner: owner::Owner,
     folders: Arc<Folders>,
     pool: Arc<Pool>,
+    line: Line,
+    whole: WholeSync,
     names: Names,
     tmp_names: AtomicU64,
     space: Space,
@@ -206,7 +213,10 @@ impl Store {
         let folders = Arc::new(Folders::new(usize::try_from(held_max).unwrap_or_default()));
         let resting = Arc::clone(&folders);
         let has_reserve = options.free_bytes_min > 0;
+        let shares = disk.syncs_all(&root);
         let store = Self(Arc::new(Inner {
+            line: Line::new(shares, options.threads_max.max(1)),
+            whole: WholeSync::new(shares),
             pool: Pool::new(options.threads_max, move || resting.close(false)),
             options,
             disk,
@@ -270,30 +280,23 @@ impl Store {
     /// Makes a message safe for every recipient; `done` hears when it is, or that nothing of
     /// it is left. It is called exactly once, on another thread.
     pub fn commit(&self, draft: Draft, done: impl FnOnce(Result<(), Failure>) + Send + 'static) {
-        let waiting = Waiting::new(&self.0);
-        self.run(move |store| {
-            let result = catch_unwind(AssertUnwindSafe(|| {
-                let (message, files) = store.files(draft)?;
-                commit::commit(store, &message, files).map_err(Failure::from)
-            }));
-            drop(waiting);
-            done(result.unwrap_or_else(|_| Err(Fault::panic().into())));
-        });
+        self.0.wait_in_line(draft, done);
     }
 
     /// Makes a message safe for each recipient on its own, as LMTP wants it (RFC 2033 4.2): `done` hears
     /// a result for each, in the envelope's order. Those in one file share theirs. It is called exactly
     /// once, on another thread.
     pub fn commit_each(&self, draft: Draft, done: impl FnOnce(Vec<Result<(), Failure>>) + Send + 'static) {
-        let waiting = Waiting::new(&self.0);
+        let counted = Counted::new(&self.0);
         self.run(move |store| {
             let mut results = vec![Err(Fault::panic().into()); draft.message.envelope.recipients.len()];
             match catch_unwind(AssertUnwindSafe(|| store.commit_each(draft))) {
                 Ok(Ok(commits)) => {
-                    for Alone { numbers, result, .. } in commits {
-                        for number in numbers {
-                            if let Some(place) = results.get_mut(number) {
-                                place.clone_from(&result);
+                    for Commit { files, kept, .. } in commits {
+                        let kept = kept.map_err(Failure::from);
+                        for number in files.iter().flat_map(|file| &file.target.numbers) {
+                            if let Some(place) = results.get_mut(*number) {
+                                place.clone_from(&kept);
                             }
                         }
                     }
@@ -301,7 +304,7 @@ impl Store {
                 Ok(Err(failure)) => results.fill(Err(failure)),
                 Err(_) => {}
             }
-            drop(waiting);
+            drop(counted);
             done(results);
         });
     }
@@ -320,29 +323,6 @@ impl Store {
     fn run(&self, job: impl FnOnce(&Arc<Inner>) + Send + 'static) {
         let store = Arc::clone(&self.0);
         self.0.pool.run(move || job(&store));
-    }
-}
-
-/// A file that is a commit of its own, for these recipients.
-struct Alone {
-    numbers: Vec<usize>,
-    file: Option<File>,
-    result: Result<(), Failure>,
-}
-
-/// A message that waits for the disk, counted.
-struct Waiting(Arc<Inner>);
-
-impl Waiting {
-    fn new(store: &Arc<Inner>) -> Self {
-        store.waiting.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(store))
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -368,20 +348,11 @@ impl Inner {
     }
 
     /// Each file is a commit of its own.
-    fn commit_each(self: &Arc<Self>, draft: Draft) -> Result<Vec<Alone>, Failure> {
+    fn commit_each(self: &Arc<Self>, draft: Draft) -> Result<Vec<Commit>, Failure> {
         let (message, files) = self.files(draft)?;
-        let alone = |file: File| Alone {
-            numbers: file.target.numbers.clone(),
-            file: Some(file),
-            result: Err(Fault::panic().into()),
-        };
-        let (store, commits) = (Arc::clone(self), files.into_iter().map(alone).collect());
-        let (commits, _) = self.pool.together(commits, Fault::panic, move |alone: &mut Alone| {
-            if let Some(file) = alone.file.take() {
-                alone.result = commit::commit(&store, &message, vec![file]).map_err(Failure::from);
-            }
-            Ok(())
-        });
+        let alone = |file| Commit { message: Arc::clone(&message), files: vec![file], kept: Ok(()) };
+        let mut commits: Vec<Commit> = files.into_iter().map(alone).collect();
+        commit::commit(self, &mut commits);
         Ok(commits)
     }
 

@@ -101,23 +101,19 @@ impl Pool {
         !waited.1.timed_out()
     }
 
-    /// Does the same work on many things at once, with the help of whoever is free. Once one has failed
-    /// no other begins. Returns them all, and the first failure.
-    pub(super) fn together<T: Send + 'static, E: Send + 'static>(
+    /// Does the same work on many things at once, with the help of whoever is free.
+    pub(super) fn together<T: Send + 'static>(
         self: &Arc<Self>,
         things: Vec<T>,
-        panicked: impl Fn() -> E + Send + Sync + 'static,
-        work: impl Fn(&mut T) -> Result<(), E> + Send + Sync + 'static,
-    ) -> (Vec<T>, Result<(), E>) {
+        work: impl Fn(&mut T) + Send + Sync + 'static,
+    ) -> Vec<T> {
         let count = things.len();
         let crew = Arc::new(Crew {
             things: things.into_iter().map(|thing| Mutex::new(Some(thing))).collect(),
             next: AtomicUsize::new(0),
-            done: Mutex::new((0, Ok(()))),
+            done: Mutex::new(0),
             changed: Condvar::new(),
-            work: move |thing: &mut T| {
-                catch_unwind(AssertUnwindSafe(|| work(thing))).unwrap_or_else(|_| Err(panicked()))
-            },
+            work,
         });
         for _ in 1..count.min(self.threads_max) {
             let crew = Arc::clone(&crew);
@@ -126,40 +122,33 @@ impl Pool {
         // Who is called helps as well: it never waits for a helper that has not begun.
         while crew.step() {}
         let mut done = locked(&crew.done);
-        while done.0 < count {
+        while *done < count {
             done = crew.changed.wait(done).unwrap_or_else(PoisonError::into_inner);
         }
-        let result = std::mem::replace(&mut done.1, Ok(()));
         drop(done);
-        (crew.things.iter().filter_map(|thing| locked(thing).take()).collect(), result)
+        crew.things.iter().filter_map(|thing| locked(thing).take()).collect()
     }
 }
 
-struct Crew<T, E, W> {
+struct Crew<T, W> {
     things: Vec<Mutex<Option<T>>>,
     next: AtomicUsize,
-    done: Mutex<(usize, Result<(), E>)>,
+    done: Mutex<usize>,
     changed: Condvar,
     work: W,
 }
 
-impl<T, E, W: Fn(&mut T) -> Result<(), E>> Crew<T, E, W> {
+impl<T, W: Fn(&mut T)> Crew<T, W> {
     /// Takes the next thing. False: there is none.
     fn step(&self) -> bool {
         let Some(thing) = self.things.get(self.next.fetch_add(1, Ordering::Relaxed)) else {
             return false;
         };
-        let failed = locked(&self.done).1.is_err();
-        let result = match &mut *locked(thing) {
-            Some(thing) if !failed => (self.work)(thing),
-            _ => Ok(()),
-        };
-        let mut done = locked(&self.done);
-        done.0 += 1;
-        if done.1.is_ok() {
-            done.1 = result;
+        if let Some(thing) = &mut *locked(thing) {
+            // What a panic leaves undone, the thing itself says.
+            let _ = catch_unwind(AssertUnwindSafe(|| (self.work)(thing)));
         }
-        drop(done);
+        *locked(&self.done) += 1;
         self.changed.notify_one();
         true
     }
@@ -177,36 +166,24 @@ mod tests {
             for _ in 0..8 {
                 let (inner, sender) = (Arc::clone(&pool), sender.clone());
                 pool.run(move || {
-                    let things = inner.together(
-                        (0..5).collect(),
-                        || "panic",
-                        |thing: &mut i32| {
-                            *thing += 1;
-                            Ok(())
-                        },
-                    );
-                    sender.send(things).unwrap();
+                    sender.send(inner.together((0..5).collect(), |thing: &mut i32| *thing += 1)).unwrap();
                 });
             }
             for _ in 0..8 {
-                assert_eq!(results.recv().unwrap(), (vec![1, 2, 3, 4, 5], Ok(())));
+                assert_eq!(results.recv().unwrap(), [1, 2, 3, 4, 5]);
             }
             assert!(pool.close(Duration::from_mins(1)));
         }
     }
 
     #[test]
-    fn a_panic_and_a_failure_give_everything_back() {
+    fn a_panic_gives_everything_back() {
         let pool = Pool::new(3, || {});
-        let (things, result) = pool.together(
-            vec![1, 2, 3],
-            || "panic",
-            |thing| {
-                assert_ne!(*thing, 2, "planted");
-                Ok(())
-            },
-        );
-        assert_eq!((things.len(), result), (3, Err("panic")));
+        let things = pool.together(vec![1, 2, 3], |thing| {
+            assert_ne!(*thing, 2, "planted");
+            *thing += 10;
+        });
+        assert_eq!(things, [11, 2, 13]);
         assert!(pool.close(Duration::from_mins(1)));
     }
 

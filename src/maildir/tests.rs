@@ -44,8 +44,9 @@ fn envelope(recipients: &[&str]) -> Envelope {
     }
 }
 
-fn deliver(store: &Store, recipients: &[&str], content: &[u8]) -> Result<(), Failure> {
-    let mut draft = store.begin(envelope(recipients), 1_608_416_175);
+fn draft(store: &Store, recipients: &[impl AsRef<str>], content: &[u8]) -> Draft {
+    let recipients: Vec<&str> = recipients.iter().map(AsRef::as_ref).collect();
+    let mut draft = store.begin(envelope(&recipients), 1_608_416_175);
     for piece in content.chunks(300) {
         if draft.push(piece) == Fill::Full {
             let (back, spilled) = channel();
@@ -53,9 +54,43 @@ fn deliver(store: &Store, recipients: &[&str], content: &[u8]) -> Result<(), Fai
             draft = spilled.recv().unwrap();
         }
     }
-    let (back, done) = channel();
-    store.commit(draft, move |result| drop(back.send(result)));
-    done.recv().unwrap()
+    draft
+}
+
+fn deliver(store: &Store, recipients: &[&str], content: &[u8]) -> Result<(), Failure> {
+    deliver_all(store, &[recipients], content).remove(0)
+}
+
+/// All of them take one turn, where there is one thread.
+fn deliver_all(store: &Store, each: &[&[&str]], content: &[u8]) -> Vec<Result<(), Failure>> {
+    let drafts: Vec<Draft> = each.iter().map(|recipients| draft(store, recipients, content)).collect();
+    let hold = (store.0.options.threads_max == 1).then(|| hold(store));
+    let wait = |draft| {
+        let (back, done) = channel();
+        store.commit(draft, move |result| drop(back.send(result)));
+        done
+    };
+    let dones: Vec<_> = drafts.into_iter().map(wait).collect();
+    drop(hold);
+    dones.into_iter().map(|done| done.recv().unwrap()).collect()
+}
+
+/// Holds a thread of the store until it is dropped.
+fn hold(store: &Store) -> impl Drop + use<> {
+    struct Hold(Option<std::sync::mpsc::Sender<()>>);
+    impl Drop for Hold {
+        fn drop(&mut self) {
+            self.0.take();
+        }
+    }
+    let (end, held) = channel::<()>();
+    let (begun, begins) = channel();
+    store.run(move |_| {
+        begun.send(()).unwrap();
+        assert!(held.recv().is_err());
+    });
+    begins.recv().unwrap();
+    Hold(Some(end))
 }
 
 /// All files below a folder but the owners' locks, with their content.
@@ -172,5 +207,37 @@ fn a_planted_link_leads_nowhere() {
     symlink(elsewhere.path(), folder.path().join("user")).unwrap();
     assert!(matches!(deliver(&store, &["user@postman.local"], b"x"), Err(Failure::Broken(_))));
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+    assert!(store.close(Duration::from_mins(1)));
+}
+
+#[test]
+fn a_turn_that_hangs_holds_no_other_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = gate::Gate::default();
+    let store = gate::open(options(folder.path()), gate.clone()).unwrap();
+    let (sender, results) = channel();
+    for count in 1..6 {
+        let sender = sender.clone();
+        let draft = draft(&store, &["user@postman.local"], b"x");
+        store.commit(draft, move |result| sender.send(result).unwrap());
+        gate.is_reached_by(count);
+        // As many turns as are taken at once hang: the next is taken when their time is over.
+        thread::sleep(batch::PATIENCE);
+    }
+    gate.open();
+    for _ in 1..6 {
+        assert_eq!(results.recv().unwrap(), Ok(()));
+    }
+    assert!(store.close(Duration::from_mins(1)));
+}
+
+#[test]
+fn those_who_take_one_turn_all_arrive() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(Options { threads_max: 1, ..options(folder.path()) }).unwrap();
+    let all = [&["user@postman.local"][..], &["joe@postman.local"], &["user@postman.local", "a@other.server"]];
+    assert_eq!(deliver_all(&store, &all, b"Subject: x\r\n\r\nx\r\n"), vec![Ok(()); 3]);
+    let places: Vec<_> = files(folder.path()).into_iter().map(|(place, _)| place).collect();
+    assert_eq!(places, [".OTHER_SERVERS/other.server", "joe/new", "user/new", "user/new"]);
     assert!(store.close(Duration::from_mins(1)));
 }

@@ -6,6 +6,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -127,7 +128,7 @@ impl Server {
         let executor = Arc::new(Executor::new());
         let (finish, finished) = async_channel::bounded::<()>(1);
         let mut workers = Vec::new();
-        for number in 0..self.shared.config.worker_threads {
+        for number in 1..threads(&self.shared.config) {
             let (executor, finished) = (Arc::clone(&executor), finished.clone());
             let work = move || {
                 let _ = async_io::block_on(executor.run(finished.recv()));
@@ -137,7 +138,7 @@ impl Server {
         }
         let shared = Arc::clone(&self.shared);
         executor.spawn(async move { shared.watch.run(|| shared.admission.is_pressed()).await }).detach();
-        let stopped_by = async_io::block_on(self.serve(&executor, reopen_logs, ready))?;
+        let stopped_by = async_io::block_on(executor.run(self.serve(&executor, reopen_logs, ready)))?;
         drop(finish);
         for worker in workers {
             let _ = worker.join();
@@ -236,6 +237,13 @@ fn options(config: &Config) -> Options {
         waiting_max: config.commits_waiting_max,
         free_bytes_min: config.free_bytes_min,
     }
+}
+
+/// How many threads serve clients, the main one among them. With as many as there are processors each
+/// command wakes another thread and waits for the one that the store needs.
+fn threads(config: &Config) -> usize {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    config.worker_threads.min(processors / 2).max(1)
 }
 
 /// The cap on all connections: the configured one, or what the descriptors allow. Half of them,

@@ -40,23 +40,17 @@ impl Sent {
     }
 }
 
-/// A server's life: all messages at once, each answer noted. The states of its disk, in order.
+/// A server's life: all messages at once, each answer noted; with one thread all of them take one turn.
+/// The states of its disk, in order.
 fn live(disk: &Simulated, sent: &[Sent], threads: usize) -> Vec<State> {
     disk.remember();
     let mut options = options(Path::new("/nowhere"));
     options.threads_max = threads;
     let store = Store::with_disk(options, Box::new(disk.clone()), Simulated::root()).unwrap();
+    let drafts: Vec<Draft> = sent.iter().map(|sent| draft(&store, &sent.recipients, sent.content.as_bytes())).collect();
+    let hold = (threads == 1).then(|| hold(&store));
     let (sender, answers) = channel();
-    for (number, sent) in sent.iter().enumerate() {
-        let to: Vec<&str> = sent.recipients.iter().map(String::as_str).collect();
-        let mut draft = store.begin(envelope(&to), 1_608_416_175);
-        for piece in sent.content.as_bytes().chunks(700) {
-            if draft.push(piece) == Fill::Full {
-                let (back, spilled) = channel();
-                store.spill(draft, move |draft| drop(back.send(draft)));
-                draft = spilled.recv().unwrap();
-            }
-        }
+    for (number, draft) in drafts.into_iter().enumerate() {
         let (disk, sender) = (disk.clone(), sender.clone());
         store.commit(draft, move |result| {
             result.unwrap();
@@ -64,6 +58,7 @@ fn live(disk: &Simulated, sent: &[Sent], threads: usize) -> Vec<State> {
             sender.send(()).unwrap();
         });
     }
+    drop(hold);
     for _ in sent {
         answers.recv().unwrap();
     }
@@ -169,9 +164,11 @@ fn every_crash_of_one_message_to_one_two_or_three_recipients() {
         (&[USER, JOE, OTHER], 100),
     ] {
         let sent = [Sent::new(0, recipients, octets)];
-        let history = live(&Simulated::new(), &sent, 1);
-        let count = every_crash(&history, &sent).unwrap_or_else(|error| panic!("{recipients:?}: {error}"));
-        assert!(history.len() > 20 && count > 10, "{} states, {count} remainders", history.len());
+        for disk in [Simulated::new(), Simulated::new().without_sync_of_all()] {
+            let history = live(&disk, &sent, 1);
+            let count = every_crash(&history, &sent).unwrap_or_else(|error| panic!("{recipients:?}: {error}"));
+            assert!(history.len() > 20 && count > 10, "{} states, {count} remainders", history.len());
+        }
     }
 }
 
@@ -179,9 +176,11 @@ fn every_crash_of_one_message_to_one_two_or_three_recipients() {
 fn every_crash_of_two_messages_at_once() {
     for (one, other) in [(&[USER][..], &[USER][..]), (&[USER], &[OTHER]), (&[USER], &[JOE])] {
         let sent = [Sent::new(0, one, 100), Sent::new(1, other, 100)];
-        let disk = Simulated::new();
-        let history = live(&disk, &sent, 2);
-        every_crash(&history, &sent).unwrap_or_else(|error| panic!("{one:?} and {other:?}: {error}"));
+        // In one turn that shares its sync, and in two.
+        for (disk, threads) in [(Simulated::new(), 1), (Simulated::new().without_sync_of_all(), 2)] {
+            let history = live(&disk, &sent, threads);
+            every_crash(&history, &sent).unwrap_or_else(|error| panic!("{one:?} and {other:?}: {error}"));
+        }
     }
 }
 
@@ -199,7 +198,8 @@ fn random_crashes_of_many_messages_at_once_and_of_the_sweep() {
                 Sent::new(number, if to.is_empty() { &[USER] } else { &to }, 30 + random.below(3000))
             })
             .collect();
-        let history = live(&Simulated::new(), &sent, 1 + random.below(4));
+        let disk = if random.below(3) == 0 { Simulated::new().without_sync_of_all() } else { Simulated::new() };
+        let history = live(&disk, &sent, 1 + random.below(4));
         for state in &history {
             for _ in 0..3 {
                 let after = state.crash(|count| random.below(count));
@@ -223,21 +223,24 @@ fn random_crashes_of_many_messages_at_once_and_of_the_sweep() {
 
 #[test]
 fn a_sync_that_is_left_out_or_comes_late_is_noticed() {
-    let sent = [Sent::new(0, &[USER, OTHER], 600)];
-    for lie in [
-        Lie::NoSyncOfFiles,
-        Lie::NoSyncOf("new"),
-        Lie::NoSyncOf("other.server"),
-        Lie::NoSyncOf("/"),
-        Lie::NoSyncOf("user"),
-        Lie::NoSyncOf(QUEUE),
-        Lie::NoSyncOf(OWNERS),
-        Lie::SyncsFilesLast,
+    let (one, two) = (vec![Sent::new(0, &[USER], 600)], vec![Sent::new(0, &[USER, OTHER], 600)]);
+    let (all, each) = (Simulated::new, || Simulated::new().without_sync_of_all());
+    for (lie, disk, sent) in [
+        (Lie::NoSyncOfFiles, all(), &one),
+        (Lie::NoSyncOfFiles, each(), &two),
+        (Lie::NoSyncOfAll, all(), &two),
+        (Lie::NoSyncOf("new"), all(), &two),
+        (Lie::NoSyncOf("other.server"), all(), &two),
+        (Lie::NoSyncOf("/"), all(), &one),
+        (Lie::NoSyncOf("user"), all(), &one),
+        (Lie::NoSyncOf(QUEUE), each(), &two),
+        (Lie::NoSyncOf(OWNERS), all(), &one),
+        (Lie::SyncsFilesLast, all(), &two),
+        (Lie::SyncsFilesLast, each(), &two),
     ] {
-        let disk = Simulated::new();
         disk.lie(lie);
-        let history = live(&disk, &sent, 1);
-        assert!(every_crash(&history, &sent).is_err(), "{lie:?} breaks the promise, and nobody saw it");
+        let history = live(&disk, sent, 1);
+        assert!(every_crash(&history, sent).is_err(), "{lie:?} breaks the promise, and nobody saw it");
     }
 }
 

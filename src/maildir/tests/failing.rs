@@ -93,6 +93,19 @@ impl Disk for FailingDisk {
     fn sync_folder(&self, folder: &Handle) -> io::Result<()> {
         self.sync(folder, || self.disk.sync_folder(folder))
     }
+    fn sync_all(&self, _: &Handle) -> io::Result<()> {
+        match self.how {
+            How::Error(error) | How::After(error) if self.fails() => {
+                self.disk.fail_sync_of_all();
+                Err(error.into())
+            }
+            How::Short if self.fails() => self.disk.sync_all(&Simulated::root()),
+            _ => self.disk.sync_all(&Simulated::root()),
+        }
+    }
+    fn syncs_all(&self, folder: &Handle) -> bool {
+        self.disk.syncs_all(folder)
+    }
     fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()> {
         self.pass(|| self.disk.rename(from, name, to, new))
     }
@@ -120,13 +133,11 @@ impl Disk for FailingDisk {
 }
 
 fn start(how: How, all: bool, threads: usize) -> (Store, FailingDisk) {
-    let disk = FailingDisk {
-        disk: Simulated::new(),
-        left: Arc::new(AtomicI64::new(i64::MIN / 2)),
-        how,
-        all,
-        opened: Arc::default(),
-    };
+    start_on(Simulated::new(), how, all, threads)
+}
+
+fn start_on(disk: Simulated, how: How, all: bool, threads: usize) -> (Store, FailingDisk) {
+    let disk = FailingDisk { disk, left: Arc::new(AtomicI64::new(i64::MIN / 2)), how, all, opened: Arc::default() };
     let mut options = options(std::path::Path::new("/nowhere"));
     options.threads_max = threads;
     let store = Store::with_disk(options, Box::new(disk.clone()), Simulated::root()).unwrap();
@@ -159,12 +170,15 @@ fn when_any_operation_fails_nothing_of_the_message_is_left_and_the_next_is_taken
     let errors = [Errno::NOSPC, Errno::IO, Errno::MFILE, Errno::DQUOT, Errno::ROFS, Errno::ACCESS, Errno::INTR];
     let mut hows: Vec<How> = errors.into_iter().map(How::Error).collect();
     hows.extend([How::After(Errno::IO), How::Short]);
-    for (how, threads, content) in
-        hows.iter().flat_map(|how| [1, 3].into_iter().flat_map(move |threads| contents().map(|c| (*how, threads, c))))
+    let ways = [(1, true), (3, true), (3, false)];
+    for (how, (threads, syncs_all), content) in
+        hows.iter().flat_map(|how| ways.into_iter().flat_map(move |way| contents().map(|c| (*how, way, c))))
     {
         for number in 1.. {
-            let case = format!("operation {number}, {how:?}, {threads} threads, {} octets", content.len());
-            let (store, disk) = start(how, false, threads);
+            let case = format!("operation {number}, {how:?}, {threads} threads, {syncs_all}, {} octets", content.len());
+            let disk = Simulated::new();
+            let disk = if syncs_all { disk } else { disk.without_sync_of_all() };
+            let (store, disk) = start_on(disk, how, false, threads);
             disk.left.store(number, Ordering::SeqCst);
             let result = deliver(&store, ALL, content.as_bytes());
             let succeeded = disk.left.load(Ordering::SeqCst) > 0;
@@ -212,6 +226,66 @@ fn when_any_operation_fails_nothing_of_the_message_is_left_and_the_next_is_taken
             }
         }
     }
+}
+
+#[test]
+fn in_one_turn_each_message_has_its_own_result_and_a_failed_sync_of_all_fails_all() {
+    let messages = [&["user@postman.local"][..], &["joe@postman.local"], &["user@postman.local", "a@other.server"]];
+    let places = [&["/user/new"][..], &["/joe/new"], &["/user/new", "/.OTHER_SERVERS/other.server"]];
+    let mut seen = [0; 4];
+    for how in [How::Error(Errno::IO), How::After(Errno::IO), How::Short] {
+        for number in 1.. {
+            let (store, disk) = start(how, false, 1);
+            disk.left.store(number, Ordering::SeqCst);
+            let results = deliver_all(&store, &messages, contents()[0].as_bytes());
+            let over = disk.left.load(Ordering::SeqCst) > 0;
+            disk.left.store(i64::MIN / 2, Ordering::SeqCst);
+            let case = format!("operation {number}, {how:?}: {results:?}");
+            let state = disk.disk.state();
+            let mut expected: Vec<&str> = results
+                .iter()
+                .zip(places)
+                .flat_map(|(result, places)| if result.is_ok() { places } else { &[] })
+                .copied()
+                .collect();
+            expected.sort_unstable();
+            // Who was answered is there, even after a crash, and of all others nothing is left.
+            for state in [state.crash(|_| 0), state] {
+                let mail = mail(&state);
+                let is_whole = |text: &[u8]| text.ends_with(b"0123456789\n") || text.ends_with(b"0123456789\r\n");
+                assert!(mail.iter().all(|(path, text)| path.ends_with("/tmp") || is_whole(text)), "{case}");
+                let found = mail.iter().map(|(path, _)| path.as_str()).filter(|path| !path.ends_with("/tmp"));
+                assert_eq!(found.collect::<Vec<_>>(), expected, "{case}");
+            }
+            seen[results.iter().filter(|result| result.is_err()).count()] += 1;
+            assert_eq!(deliver_all(&store, &messages, contents()[0].as_bytes()), vec![Ok(()); 3], "{case}");
+            assert!(store.close(Duration::from_mins(1)));
+            if over {
+                break;
+            }
+        }
+    }
+    let [none, one, two, all] = seen;
+    assert!(none > 0 && one > 0 && two > 0 && all > 0, "each number of failures is met: {seen:?}");
+}
+
+#[test]
+fn a_failed_sync_of_all_fails_whoever_had_begun_to_write() {
+    let (store, disk) = start(How::Short, false, 1);
+    let begun = draft(&store, ALL, contents()[1].as_bytes());
+    let whole = &store.0.whole;
+    let failed = whole.wait(whole.failures(), 2, || {
+        disk.disk.fail_sync_of_all();
+        Err(Errno::IO.into())
+    });
+    assert!(failed.is_err());
+    let (back, done) = std::sync::mpsc::channel();
+    store.commit(begun, move |result| drop(back.send(result)));
+    // What stood in its file is lost, though its own sync says that all is well.
+    assert!(matches!(done.recv().unwrap(), Err(Failure::Broken(_))));
+    assert_eq!(mail(&disk.disk.state()), []);
+    assert_eq!(deliver(&store, ALL, contents()[1].as_bytes()), Ok(()));
+    assert!(store.close(Duration::from_mins(1)));
 }
 
 #[test]

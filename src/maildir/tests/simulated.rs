@@ -48,6 +48,7 @@ pub(super) enum Lie {
     NoSyncOf(&'static str),
     /// Files are synced after their move, and after the folder.
     SyncsFilesLast,
+    NoSyncOfAll,
 }
 
 struct World {
@@ -57,6 +58,7 @@ struct World {
     lie: Lie,
     late: Vec<usize>,
     left: Left,
+    syncs_all: bool,
 }
 
 /// The disk. Clones are the same one.
@@ -182,6 +184,22 @@ fn copy_page(from: &[u8], to: &mut [u8], page: usize) {
     }
 }
 
+impl Node {
+    /// The names as they were when a sync began are safe.
+    fn keep_names(&mut self, begun: BTreeMap<String, Vec<Option<usize>>>) {
+        for (name, values) in begun {
+            match values.last().copied().flatten() {
+                Some(value) => self.safe_names.insert(name.clone(), value),
+                None => self.safe_names.remove(&name),
+            };
+            if let Some(changes) = self.changes.get_mut(&name) {
+                changes.drain(..values.len().min(changes.len()));
+            }
+        }
+        self.changes.retain(|_, changes| !changes.is_empty());
+    }
+}
+
 impl World {
     fn node(&mut self, handle: &Handle) -> io::Result<&mut Node> {
         let Handle::Simulated(number) = handle else { return Err(io::ErrorKind::InvalidInput.into()) };
@@ -221,6 +239,14 @@ impl World {
         node.sizes.clear();
     }
 
+    /// What a file was when a sync began is safe; what was written since is not.
+    fn keep_octets(&mut self, number: usize, then: &Node) {
+        let node = Arc::make_mut(&mut self.state.nodes[number]);
+        if node.octets == then.octets {
+            self.keep_file(number);
+        }
+    }
+
     fn record(&mut self) {
         if let Some(history) = &mut self.history {
             history.push(self.state.clone());
@@ -245,6 +271,7 @@ impl Simulated {
             lie: Lie::None,
             late: Vec::new(),
             left,
+            syncs_all: true,
         })))
     }
 
@@ -254,6 +281,12 @@ impl Simulated {
 
     pub(super) fn lie(&self, lie: Lie) {
         locked(&self.0).lie = lie;
+    }
+
+    /// It knows no sync of everything that can be relied on.
+    pub(super) fn without_sync_of_all(self) -> Self {
+        locked(&self.0).syncs_all = false;
+        self
     }
 
     pub(super) fn has_left(&self, left: Left) {
@@ -288,6 +321,12 @@ impl Simulated {
             node.sizes.clear();
             node.changes.clear();
         }
+    }
+
+    /// The same for everything.
+    pub(super) fn fail_sync_of_all(&self) {
+        let count = locked(&self.0).state.nodes.len();
+        (0..count).for_each(|number| self.fail_sync(&Handle::Simulated(number)));
     }
 
     fn change<T>(&self, operation: impl FnOnce(&mut World) -> io::Result<T>) -> io::Result<T> {
@@ -363,19 +402,9 @@ impl Disk for Simulated {
         let begun = self.change(|world| Ok(world.node(folder)?.changes.clone()))?;
         self.change(|world| {
             let (lie, node) = (world.lie, world.node(folder)?);
-            if lie == Lie::NoSyncOf(node.title.clone().leak()) {
-                return Ok(());
+            if lie != Lie::NoSyncOf(node.title.clone().leak()) {
+                node.keep_names(begun);
             }
-            for (name, values) in begun {
-                match values.last().copied().flatten() {
-                    Some(value) => node.safe_names.insert(name.clone(), value),
-                    None => node.safe_names.remove(&name),
-                };
-                if let Some(changes) = node.changes.get_mut(&name) {
-                    changes.drain(..values.len().min(changes.len()));
-                }
-            }
-            node.changes.retain(|_, changes| !changes.is_empty());
             Ok(())
         })?;
         self.change(|world| {
@@ -384,6 +413,28 @@ impl Disk for Simulated {
             }
             Ok(())
         })
+    }
+
+    fn sync_all(&self, _: &Handle) -> io::Result<()> {
+        // It takes time too; of what is written meanwhile it keeps nothing.
+        let begun = self.change(|world| Ok(world.state.nodes.clone()))?;
+        let dirty = |then: &Node| !then.changes.is_empty() || !then.pages.is_empty() || !then.sizes.is_empty();
+        for (number, then) in begun.into_iter().enumerate().filter(|(_, then)| dirty(then)) {
+            self.change(|world| {
+                match world.lie {
+                    Lie::NoSyncOfAll => return Ok(()),
+                    Lie::SyncsFilesLast => world.late.push(number),
+                    _ => world.keep_octets(number, &then),
+                }
+                world.node(&Handle::Simulated(number))?.keep_names(then.changes.clone());
+                Ok(())
+            })?;
+        }
+        Ok(())
+    }
+
+    fn syncs_all(&self, _: &Handle) -> bool {
+        locked(&self.0).syncs_all
     }
 
     fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()> {

@@ -1,0 +1,99 @@
+//! One sync of the whole file system, in place of one for each file.
+//!
+//! It costs about as much as two of single files, however many it is for. But it carries along what
+//! others have written to that file system, it is slow where they wrote much, and its failure
+//! may be about a file of theirs. So it is used where its promise is known, its failure
+//! fails all who wrote meanwhile, and after one that failed or was slow each file is synced by itself
+//! for a while.
+
+use std::io;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use super::folders::SharedSync;
+use super::locked;
+
+/// It pays for so many files, as was measured (`docs/performance.md`).
+const FILES_MIN: usize = 2;
+/// It is slow when it takes longer than this, and than so long for each of its files.
+const SLOW: Duration = Duration::from_millis(250);
+const SLOW_PER_FILE: Duration = Duration::from_millis(20);
+/// After one that was slow or failed, none for so long.
+const PAUSE: Duration = Duration::from_mins(1);
+
+pub(super) struct WholeSync {
+    /// Whether the file system promises enough.
+    is_usable: bool,
+    shared: SharedSync,
+    paused: Mutex<Option<Instant>>,
+}
+
+impl WholeSync {
+    pub(super) fn new(is_usable: bool) -> Self {
+        Self { is_usable, shared: SharedSync::default(), paused: Mutex::default() }
+    }
+
+    /// Whether it is the best for so many files.
+    pub(super) fn serves(&self, files: usize) -> bool {
+        let is_paused = || locked(&self.paused).is_some_and(|begin| begin.elapsed() < PAUSE);
+        self.is_usable && files >= FILES_MIN && !is_paused()
+    }
+
+    /// To be asked before the first octet is written.
+    pub(super) fn failures(&self) -> u64 {
+        self.shared.failures()
+    }
+
+    /// One that has failed since `failures` was asked may have been about these octets: the next sync
+    /// would lie.
+    pub(super) fn none_failed_since(&self, failures: u64) -> io::Result<()> {
+        if self.shared.failures() == failures {
+            Ok(())
+        } else {
+            Err(io::Error::other("a sync of all of it has failed"))
+        }
+    }
+
+    /// Syncs it for so many files, or lets another do it, as [`SharedSync::wait`] does.
+    pub(super) fn wait(&self, failures: u64, files: usize, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        self.shared.wait(failures, || {
+            let begin = Instant::now();
+            let synced = sync();
+            let bearable = SLOW.max(SLOW_PER_FILE.saturating_mul(u32::try_from(files).unwrap_or(u32::MAX)));
+            if synced.is_err() || begin.elapsed() >= bearable {
+                *locked(&self.paused) = Some(Instant::now());
+            }
+            synced
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_failed_fails_those_who_wrote_before_it_and_is_not_used_for_a_while() {
+        let whole = WholeSync::new(true);
+        assert!(whole.serves(2) && !whole.serves(1), "one file is synced by itself");
+        let before = whole.failures();
+        whole.wait(before, 2, || Ok(())).unwrap();
+        assert!(whole.none_failed_since(before).is_ok() && whole.serves(2));
+        whole.wait(before, 2, || Err(io::ErrorKind::StorageFull.into())).unwrap_err();
+        assert!(whole.none_failed_since(before).is_err());
+        assert!(whole.wait(before, 2, || Ok(())).is_err(), "a second sync would lie");
+        assert!(whole.none_failed_since(whole.failures()).is_ok() && !whole.serves(50));
+    }
+
+    #[test]
+    fn one_that_was_slow_is_not_used_for_a_while_and_one_that_is_not_known_never() {
+        let whole = WholeSync::new(true);
+        let slow = || {
+            std::thread::sleep(SLOW);
+            Ok(())
+        };
+        whole.wait(0, 2, slow).unwrap();
+        assert!(!whole.serves(50));
+        assert!(!WholeSync::new(false).serves(50));
+    }
+}
