@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use async_io::{Async, Timer};
 use async_signal::{Signal, Signals};
 use futures_lite::{FutureExt as _, StreamExt as _};
-use smol::Executor;
+use smol::{Executor, LocalExecutor};
 
 use crate::config::{BareNewline, Config, MailboxFormat, UncappedFrom};
 use crate::maildir::{Format, Options, Store};
@@ -138,7 +138,10 @@ impl Server {
         }
         let shared = Arc::clone(&self.shared);
         executor.spawn(async move { shared.watch.run(|| shared.admission.is_pressed()).await }).detach();
-        let stopped_by = async_io::block_on(executor.run(self.serve(&executor, reopen_logs, ready)))?;
+        // A task of its own is looked at when there is a client or a signal, not with each command.
+        let door = LocalExecutor::new();
+        let serve = door.spawn(self.serve(&executor, reopen_logs, ready));
+        let stopped_by = async_io::block_on(executor.run(door.run(serve)))?;
         drop(finish);
         for worker in workers {
             let _ = worker.join();
