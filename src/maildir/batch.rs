@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::commit::{Commit, commit};
@@ -14,25 +14,33 @@ use super::{Draft, Failure, Fault, Inner, locked};
 /// waits for the disk.
 const TURNS: usize = 2;
 /// A turn that takes longer holds no other back.
-pub(super) const PATIENCE: Duration = Duration::from_millis(100);
-/// So many files go in one turn, and those of one message.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// So many files, and so many octets in them, go in one turn; and those of one message.
 const FILES: usize = 64;
+const BYTES: u64 = 4 << 20;
 
 pub(super) struct Line {
     state: Mutex<State>,
+    is_empty: Condvar,
     turns_max: usize,
     files_max: usize,
+    /// Whether a thread is left to stand by while all turns are taken.
+    has_spare: bool,
 }
 
 struct State {
     waiting: VecDeque<Waiting>,
     turns: usize,
     begun: Instant,
+    /// Whether somebody stands by.
+    watched: bool,
 }
+
+type Done = Box<dyn FnOnce(Result<(), Failure>) + Send>;
 
 struct Waiting {
     draft: Draft,
-    done: Box<dyn FnOnce(Result<(), Failure>) + Send>,
+    done: Done,
 }
 
 /// A message that waits for the disk, counted.
@@ -54,10 +62,13 @@ impl Drop for Counted {
 impl Line {
     /// Where syncs are not shared, each message has a turn of its own, and all threads take turns.
     pub(super) fn new(share: bool, threads_max: usize) -> Self {
+        let turns_max = if share { TURNS } else { threads_max };
         Self {
-            state: Mutex::new(State { waiting: VecDeque::new(), turns: 0, begun: Instant::now() }),
-            turns_max: if share { TURNS } else { threads_max },
+            state: Mutex::new(State { waiting: VecDeque::new(), turns: 0, begun: Instant::now(), watched: false }),
+            is_empty: Condvar::new(),
+            turns_max,
             files_max: if share { FILES } else { 1 },
+            has_spare: turns_max < threads_max,
         }
     }
 }
@@ -74,76 +85,130 @@ impl Inner {
             drop(counted);
             done(result);
         });
-        let mut state = locked(&self.line.state);
+        let line = &self.line;
+        let mut state = locked(&line.state);
         state.waiting.push_back(Waiting { draft, done });
-        if state.turns < self.line.turns_max || state.begun.elapsed() > PATIENCE {
+        if state.turns < line.turns_max || state.begun.elapsed() > PATIENCE {
             state.turns += 1;
             drop(state);
-            let mut turns = Turns { store: Arc::clone(self), ended: false };
-            self.pool.run(move || while turns.take() {});
+            Turn::new(self).queue();
+        } else if line.has_spare && !state.watched {
+            state.watched = true;
+            drop(state);
+            let store = Arc::clone(self);
+            self.pool.run(move || store.stand_by());
         }
     }
 
-    /// Whoever stands first, and with it as many as go in one turn. None: nobody waits, and the turn ends.
-    fn next_turn(&self) -> Option<Vec<Waiting>> {
-        let mut state = locked(&self.line.state);
-        if state.waiting.is_empty() {
-            state.turns -= 1;
-            return None;
+    /// Begins another turn when those that are taken are over their time, while anybody waits.
+    fn stand_by(self: &Arc<Self>) {
+        let line = &self.line;
+        let mut state = locked(&line.state);
+        while !state.waiting.is_empty() {
+            let left = PATIENCE.saturating_sub(state.begun.elapsed());
+            if left.is_zero() {
+                state.turns += 1;
+                state.begun = Instant::now();
+                drop(state);
+                Turn::new(self).queue();
+                state = locked(&line.state);
+            } else {
+                state = line.is_empty.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            }
         }
-        let mut files = 0;
+        state.watched = false;
+    }
+
+    /// Whoever stands first, and with it as many as go in one turn.
+    fn next_turn(&self) -> Vec<Waiting> {
+        let mut state = locked(&self.line.state);
+        let (mut files, mut octets) = (0_usize, 0_u64);
         let fits = |waiting: &Waiting| {
-            let first = files == 0;
-            files += waiting.draft.message.envelope.recipients.len().max(1);
-            first || files <= self.line.files_max
+            let (first, recipients) = (files == 0, waiting.draft.message.envelope.recipients.len().max(1));
+            files += recipients;
+            octets = octets.saturating_add(waiting.draft.octets.saturating_mul(recipients as u64));
+            first || (files <= self.line.files_max && octets <= BYTES)
         };
         let count = state.waiting.iter().map(fits).take_while(|fits| *fits).count();
         state.begun = Instant::now();
-        Some(state.waiting.drain(..count).collect())
+        state.waiting.drain(..count).collect()
+    }
+
+    /// Makes them safe together and tells each, those first of whom nothing has to be taken back.
+    fn finish(self: &Arc<Self>, mut commits: Vec<Commit>, dones: Vec<Done>) {
+        commit(self, &mut commits);
+        let all = commits.into_iter().zip(dones);
+        let (kept, failed): (Vec<_>, Vec<_>) = all.partition(|(commit, _)| commit.kept.is_ok());
+        for (commit, done) in kept.into_iter().chain(failed) {
+            let taken_back = catch_unwind(AssertUnwindSafe(|| commit.take_back(self)));
+            done(taken_back.map_err(|_| Fault::panic()).and(commit.kept).map_err(Failure::from));
+        }
     }
 }
 
-/// A thread's turns, one after the other.
-struct Turns {
+/// A turn that is taken, and the next one after it.
+struct Turn {
     store: Arc<Inner>,
     ended: bool,
 }
 
-impl Turns {
-    /// Takes one. False: nobody waits.
-    fn take(&mut self) -> bool {
+impl Turn {
+    fn new(store: &Arc<Inner>) -> Self {
+        Self { store: Arc::clone(store), ended: false }
+    }
+
+    /// Behind the other work of the store's threads.
+    fn queue(self) {
+        let pool = Arc::clone(&self.store.pool);
+        pool.run(move || self.take());
+    }
+
+    fn take(mut self) {
         let store = &self.store;
-        let Some(turn) = store.next_turn() else {
-            self.ended = true;
-            return false;
-        };
         let (mut commits, mut dones) = (Vec::new(), Vec::new());
-        for Waiting { draft, done } in turn {
-            match store.files(draft) {
+        for Waiting { draft, done } in store.next_turn() {
+            let parts = catch_unwind(AssertUnwindSafe(|| store.files(draft)));
+            match parts.unwrap_or_else(|_| Err(Fault::panic().into())) {
                 Ok((message, files)) => {
-                    commits.push(Commit { message, files, kept: Ok(()) });
-                    dones.push(done);
+                    let alone = files.iter().any(|file| store.folders.is_elsewhere(file.target.place, file.folder()));
+                    let commit = Commit { message, files, kept: Ok(()) };
+                    if alone {
+                        let finishing = Arc::clone(store);
+                        store.pool.run(move || finishing.finish(vec![commit], vec![done]));
+                    } else {
+                        commits.push(commit);
+                        dones.push(done);
+                    }
                 }
                 Err(failure) => done(Err(failure)),
             }
         }
-        let panicked = catch_unwind(AssertUnwindSafe(|| commit(store, &mut commits))).is_err();
-        for (Commit { kept, .. }, done) in commits.into_iter().zip(dones) {
-            done(if panicked { Err(Fault::panic().into()) } else { kept.map_err(Failure::from) });
+        store.finish(commits, dones);
+        let mut state = locked(&store.line.state);
+        // One too many ends, where somebody sees to it that the others go on.
+        let is_surplus = state.turns > store.line.turns_max && state.watched;
+        if state.waiting.is_empty() || is_surplus {
+            state.turns -= 1;
+            store.line.is_empty.notify_all();
+            drop(state);
+            self.ended = true;
+        } else {
+            drop(state);
+            self.queue();
         }
-        true
     }
 }
 
-impl Drop for Turns {
+impl Drop for Turn {
     fn drop(&mut self) {
         if self.ended {
             return;
         }
+        // No thread could be had for it. Where none is left nobody is to wait for one.
         let mut state = locked(&self.store.line.state);
         state.turns -= 1;
-        // Where no thread could be had, nobody is to wait for one.
         let left = if state.turns == 0 { std::mem::take(&mut state.waiting) } else { VecDeque::new() };
+        state.watched = false;
         drop(state);
         drop(left);
     }

@@ -2,7 +2,7 @@
 //! its final name.** This file is that sentence, line by line, for all messages that wait for the
 //! disk at the same time: they share their syncs, and nothing else.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -23,24 +23,32 @@ pub(super) struct Commit {
     pub kept: Result<(), Fault>,
 }
 
-/// Makes each of them safe, or leaves nothing of it, and says so in `kept`. What fails for one fails for
-/// no other; only a failed sync fails all that it was for.
+/// Makes each of them safe and says so in `kept`; nothing is to be left of the others ([`Commit::take_back`]).
+/// What fails for one fails for no other; only a failed sync fails all that it was for.
 pub(super) fn commit(store: &Arc<Inner>, commits: &mut [Commit]) {
-    let failures = store.whole.failures();
-    // 1. Each file, whole, in a tmp folder: no reader looks there.
-    each(commits, |commit| commit.files.iter_mut().try_for_each(|file| file.write(store, &commit.message)));
-    // 2. Their octets are safe.
-    sync_contents(store, commits, failures);
-    // 3. Each under its final name. A reader that meets it now meets all of it.
-    let names = names(commits);
-    each(commits, |commit| commit.files.iter_mut().try_for_each(|file| file.rename(store, commit.message.time)));
-    // 4. Their names are safe too.
-    sync_names(store, commits, names);
-    // 5. No sync of everything has failed since their first octet.
-    each(commits, |commit| commit.files.iter().try_for_each(|file| file.is_kept(store)));
-    for commit in commits {
-        if let Err(fault) = &commit.kept {
-            commit.files.iter().for_each(|file| file.take_back(store));
+    let steps = catch_unwind(AssertUnwindSafe(|| {
+        // 1. Each file, whole, in a tmp folder: no reader looks there.
+        each(commits, |commit| commit.files.iter_mut().try_for_each(|file| file.write(store, &commit.message)));
+        // 2. Their octets are safe.
+        sync_contents(store, commits);
+        // 3. Each under its final name. A reader that meets it now meets all of it.
+        let moves = moves(commits);
+        each(commits, |commit| commit.files.iter_mut().try_for_each(|file| file.rename(store, commit.message.time)));
+        // 4. Their names are safe too.
+        sync_names(store, commits, moves);
+        // 5. Their octets are there, and no sync of everything has failed since the first.
+        each(commits, |commit| commit.files.iter().try_for_each(|file| file.is_kept(store)));
+    }));
+    if steps.is_err() {
+        each(commits, |_| Err(Fault::panic()));
+    }
+}
+
+impl Commit {
+    /// Nothing is left of one that was not kept.
+    pub(super) fn take_back(&self, store: &Inner) {
+        if let Err(fault) = &self.kept {
+            self.files.iter().for_each(|file| file.take_back(store));
             store.after_a_fault(fault);
         }
     }
@@ -60,9 +68,10 @@ struct Octets {
     synced: io::Result<()>,
 }
 
-/// One file is synced by itself. Many are synced by one sync of everything, where that can be relied
-/// on; else by all threads that are free, so that they wait for the disk at the same time.
-fn sync_contents(store: &Arc<Inner>, commits: &mut [Commit], failures: u64) {
+/// Of many files those beside the mail folder are synced by one sync of everything, where that can be relied
+/// on. Every other is synced by itself, and many of them by all threads that are free, so that they
+/// wait for the disk at the same time.
+fn sync_contents(store: &Arc<Inner>, commits: &mut [Commit]) {
     let (mut shared, mut own) = (Vec::new(), Vec::new());
     for (number, commit) in commits.iter().enumerate().filter(|(_, commit)| commit.kept.is_ok()) {
         for (place, file) in commit.files.iter().enumerate() {
@@ -72,57 +81,57 @@ fn sync_contents(store: &Arc<Inner>, commits: &mut [Commit], failures: u64) {
         }
     }
     if store.whole.serves(shared.len()) {
-        let synced = store.whole.wait(failures, shared.len(), || store.disk.sync_all(&store.root));
+        let synced = store.whole.wait(shared.len(), || store.disk.sync_all(&store.root));
         for octets in &mut shared {
             octets.synced = same(&synced);
         }
     } else {
         own.append(&mut shared);
-        let syncing = Arc::clone(store);
-        own = store.pool.together(own, move |octets| octets.synced = syncing.disk.sync_file(&octets.file));
     }
+    let syncing = Arc::clone(store);
+    own = store.pool.together(own, move |octets| octets.synced = syncing.disk.sync_file(&octets.file));
     for Octets { place: (number, place), synced, .. } in shared.into_iter().chain(own) {
         let Some(commit) = commits.get_mut(number).filter(|commit| commit.kept.is_ok()) else { continue };
         commit.kept = at("sync a file in", commit.files.get(place).map_or("", File::folder), synced);
     }
 }
 
-/// The names in a folder, to be synced, and how many of its syncs had failed before the moves.
-struct Names {
+/// A folder that files moved to, to be synced, and how many of its syncs had failed before that.
+struct Moves {
     home: Arc<Home>,
     failures: u64,
     synced: io::Result<()>,
 }
 
-fn names(commits: &[Commit]) -> Vec<Names> {
+fn moves(commits: &[Commit]) -> Vec<Moves> {
     let files = commits.iter().filter(|commit| commit.kept.is_ok()).flat_map(|commit| &commit.files);
-    let homes = files.filter_map(|file| file.begun().ok()).map(|begun| (Arc::as_ptr(&begun.home), &begun.home));
-    let homes = homes.collect::<HashMap<_, _>>().into_values().map(Arc::clone);
-    homes.map(|home| Names { failures: home.last_sync.failures(), home, synced: not_yet() }).collect()
+    let mut seen = HashSet::new();
+    let homes = files.filter_map(|file| file.begun().ok()).map(|begun| &begun.home);
+    let homes = homes.filter(|home| seen.insert(Arc::as_ptr(home))).map(Arc::clone);
+    homes.map(|home| Moves { failures: home.last_sync.failures(), home, synced: not_yet() }).collect()
 }
 
-/// Of many folders the first one's sync carries the others' along, where one of everything would; else
-/// they are synced as files are.
-fn sync_names(store: &Arc<Inner>, commits: &mut [Commit], mut names: Vec<Names>) {
+/// Of many folders beside the mail folder the first one's sync carries the others' along, where one of
+/// everything would. Else they are synced as files are.
+fn sync_names(store: &Arc<Inner>, commits: &mut [Commit], moves: Vec<Moves>) {
     let syncing = Arc::clone(store);
-    let sync = move |names: &mut Names| {
-        let last = &names.home.last;
-        names.synced = names.home.last_sync.wait(names.failures, || syncing.disk.sync_folder(last));
+    let sync = move |moves: &mut Moves| {
+        let last = &moves.home.last;
+        moves.synced = moves.home.last_sync.wait(moves.failures, || syncing.disk.sync_folder(last));
     };
-    if store.whole.serves(names.len()) {
-        names.iter_mut().for_each(sync);
+    let (mut shared, mut own): (Vec<_>, Vec<_>) = moves.into_iter().partition(|moves| moves.home.is_beside_root);
+    if store.whole.serves(shared.len()) {
+        shared.iter_mut().for_each(&sync);
     } else {
-        names = store.pool.together(names, sync);
+        own.append(&mut shared);
     }
-    let synced: HashMap<_, _> = names.iter().map(|names| (Arc::as_ptr(&names.home), &names.synced)).collect();
+    own = store.pool.together(own, sync);
+    let moves = shared.iter().chain(&own);
+    let synced: HashMap<_, _> = moves.map(|moves| (Arc::as_ptr(&moves.home), &moves.synced)).collect();
     each(commits, |commit| {
         commit.files.iter().try_for_each(|file| {
             let synced = synced.get(&Arc::as_ptr(&file.begun()?.home));
-            at(
-                "sync the folder",
-                file.folder(),
-                synced.map_or_else(|| Err(io::ErrorKind::NotFound.into()), |it| same(it)),
-            )
+            at("sync the folder", file.folder(), synced.map_or_else(not_yet, |it| same(it)))
         })
     });
 }
@@ -159,9 +168,15 @@ impl File {
         at("find a name in", &folder, Err(io::ErrorKind::AlreadyExists.into()))
     }
 
+    /// What a sync of everything does not tell: that another one failed, or that the file system found no
+    /// place for octets that it had taken.
     fn is_kept(&self, store: &Inner) -> Result<(), Fault> {
-        let kept = store.whole.none_failed_since(self.begun()?.failures);
-        at("sync the file system of", self.folder(), kept)
+        let begun = self.begun()?;
+        if !begun.home.is_beside_root || !store.whole.is_usable() {
+            return Ok(());
+        }
+        at("sync the file system of", self.folder(), store.whole.none_failed_since(begun.failures))?;
+        at("find all octets of a file in", self.folder(), store.disk.has_all(&begun.handle, begun.octets))
     }
 
     /// Nothing of a refused message is left. What cannot be removed from `tmp` now is swept later; a
@@ -171,7 +186,9 @@ impl File {
         let Ok(file) = self.begun() else { return };
         if let Some(name) = &file.last_name {
             let _ = store.disk.remove(&file.home.last, name);
-            let _ = store.disk.sync_folder(&file.home.last);
+            // What fails here is told to those who wait for the same folder.
+            let sync = &file.home.last_sync;
+            let _ = sync.wait(sync.failures(), || store.disk.sync_folder(&file.home.last));
         }
         let _ = store.disk.remove(&file.home.tmp, &file.tmp_name);
     }

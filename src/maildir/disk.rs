@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags, StatxFlags};
+use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags, SeekFrom, StatxFlags};
 use rustix::io::Errno;
 
 /// An open file or folder. Clones are the same one.
@@ -67,6 +67,9 @@ pub(super) trait Disk: Send + Sync {
     fn sync_all(&self, folder: &Handle) -> io::Result<()>;
     /// Whether [`Disk::sync_all`] is known to keep what [`Disk::sync_file`] keeps, and to tell where it failed.
     fn syncs_all(&self, folder: &Handle) -> bool;
+    /// An error if not each of so many octets has its place on the disk. ext4 drops what it finds no place for
+    /// when it writes it behind the writer's back, and no sync tells.
+    fn has_all(&self, file: &Handle, octets: u64) -> io::Result<()>;
     /// Moves a file; never over another.
     fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()>;
     fn remove(&self, at: &Handle, name: &str) -> io::Result<()>;
@@ -142,6 +145,14 @@ impl Disk for RealDisk {
             found.is_some_and(|found| SYNCS_ALL.contains(&found))
         });
         is_known && rustix::system::uname().release().to_str().is_ok_and(tells_of_failures)
+    }
+
+    fn has_all(&self, file: &Handle, octets: u64) -> io::Result<()> {
+        // An empty file has neither octets nor holes.
+        if octets == 0 || rustix::fs::seek(file.fd()?, SeekFrom::Hole(0))? >= octets {
+            return Ok(());
+        }
+        Err(Errno::IO.into())
     }
 
     fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()> {
@@ -249,6 +260,9 @@ impl<D: Disk + ?Sized> Disk for Patient<D> {
     }
     fn syncs_all(&self, folder: &Handle) -> bool {
         self.0.syncs_all(folder)
+    }
+    fn has_all(&self, file: &Handle, octets: u64) -> io::Result<()> {
+        patient(|| self.0.has_all(file, octets))
     }
     fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()> {
         self.0.rename(from, name, to, new)

@@ -30,6 +30,7 @@ pub(super) struct Spool {
     handle: Handle,
     from: u64,
     to: u64,
+    failures: u64,
     /// Set where its line ends are converted already: what waits at its end.
     ends: Option<LineEnds>,
 }
@@ -49,7 +50,7 @@ pub(super) struct Begun {
     pub failures: u64,
     /// What goes with the next write.
     out: Vec<u8>,
-    octets: u64,
+    pub octets: u64,
     content_at: u64,
     ends: Option<LineEnds>,
 }
@@ -101,14 +102,21 @@ impl File {
     /// What stands in this file already, for others to copy.
     pub(super) fn spooled(&self) -> Option<Spool> {
         let file = self.begun.as_ref()?;
-        Some(Spool { handle: file.handle.clone(), from: file.content_at, to: file.octets, ends: file.ends.clone() })
+        Some(Spool {
+            handle: file.handle.clone(),
+            from: file.content_at,
+            to: file.octets,
+            failures: file.failures,
+            ends: file.ends.clone(),
+        })
     }
 
     fn begin(&mut self, store: &Inner, message: &Message) -> Result<(), Fault> {
         let Target { place, folder, .. } = &self.target;
         let (disk, format) = (&store.disk, store.options.format);
         let tmp_name = store.tmp_name();
-        let failures = store.whole.failures();
+        // A copy is as good as what it is copied from.
+        let failures = message.spool.as_ref().map_or_else(|| store.whole.failures(), |spool| spool.failures);
         let mut home = store.folders.home(disk, &store.root, *place, folder)?;
         let mut created = disk.create(&home.tmp, &tmp_name);
         if matches!(&created, Err(error) if error.kind() == io::ErrorKind::NotFound) {

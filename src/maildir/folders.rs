@@ -1,7 +1,7 @@
 //! The folders that files go to: opened, made where they are missing, held for a while, and synced once
 //! for all who wait.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -34,13 +34,21 @@ pub(super) struct Folders {
     /// The folders whose names in their parents are known to be on stable storage, by path. One that
     /// somebody took away and made anew is another, of which nothing is known.
     durable: Mutex<HashMap<String, Identity>>,
+    /// Those that were met on another file system than the mail folder's.
+    elsewhere: Mutex<HashSet<(Place, String)>>,
     /// The syncs of folders in which folders are made, by path.
     making: Mutex<HashMap<String, Weak<SharedSync>>>,
 }
 
 impl Folders {
     pub(super) fn new(held_max: usize) -> Self {
-        Self { held: Mutex::default(), held_max: held_max.max(1), durable: Mutex::default(), making: Mutex::default() }
+        Self {
+            held: Mutex::default(),
+            held_max: held_max.max(1),
+            durable: Mutex::default(),
+            elsewhere: Mutex::default(),
+            making: Mutex::default(),
+        }
     }
 
     /// The home of a mailbox or a domain; made where it is not there.
@@ -67,6 +75,15 @@ impl Folders {
             }
         };
         let home = at("open the folder", folder, self.folder(disk, &base, &path))?;
+        let device = |folder| disk.identity(folder).map(|(device, ..)| device);
+        let is_beside_root = device(&home).is_some_and(|home| device(root) == Some(home));
+        if !is_beside_root {
+            let mut elsewhere = locked(&self.elsewhere);
+            if elsewhere.len() >= KNOWN_MAX {
+                elsewhere.clear();
+            }
+            elsewhere.insert((place, folder.to_owned()));
+        }
         let tmp = at("open tmp of", folder, self.folder(disk, &home, &format!("{path}/tmp")))?;
         let last = match place {
             Place::Remote => home,
@@ -75,8 +92,6 @@ impl Folders {
                 at("open new of", folder, self.folder(disk, &home, &format!("{path}/new")))?
             }
         };
-        let device = |folder| disk.identity(folder).map(|(device, ..)| device);
-        let is_beside_root = device(&tmp).is_some_and(|tmp| device(root) == Some(tmp));
         Ok(Home { is_beside_root, tmp, last, last_sync: SharedSync::default(), opened: Instant::now() })
     }
 
@@ -134,6 +149,11 @@ impl Folders {
         sync
     }
 
+    /// Whether it is known to be on another file system, which can hang while this one does not.
+    pub(super) fn is_elsewhere(&self, place: Place, folder: &str) -> bool {
+        locked(&self.elsewhere).contains(&(place, folder.to_owned()))
+    }
+
     /// Something failed there: the next message opens it anew.
     pub(super) fn forget(&self, place: Place, folder: &str) {
         locked(&self.held).remove(&(place, folder.to_owned()));
@@ -166,6 +186,12 @@ impl SharedSync {
     /// To be asked before the rename whose name is to be synced, and given to [`SharedSync::wait`].
     pub(super) fn failures(&self) -> u64 {
         locked(&self.state).failures
+    }
+
+    /// How the last one failed, if one has since `failures` was asked.
+    pub(super) fn failure_since(&self, failures: u64) -> Option<io::ErrorKind> {
+        let state = locked(&self.state);
+        (state.failures != failures).then(|| state.failure.unwrap_or(io::ErrorKind::Other))
     }
 
     /// Returns when a sync that began after this call has ended. One that failed since `failures`

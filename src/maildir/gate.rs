@@ -78,6 +78,9 @@ impl Disk for GatedDisk {
     fn syncs_all(&self, _: &Handle) -> bool {
         true
     }
+    fn has_all(&self, file: &Handle, octets: u64) -> io::Result<()> {
+        RealDisk.has_all(file, octets)
+    }
     fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()> {
         RealDisk.rename(from, name, to, new)
     }

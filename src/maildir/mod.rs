@@ -353,6 +353,9 @@ impl Inner {
         let alone = |file| Commit { message: Arc::clone(&message), files: vec![file], kept: Ok(()) };
         let mut commits: Vec<Commit> = files.into_iter().map(alone).collect();
         commit::commit(self, &mut commits);
+        for commit in &commits {
+            commit.take_back(self);
+        }
         Ok(commits)
     }
 

@@ -220,9 +220,9 @@ fn a_turn_that_hangs_holds_no_other_back() {
         let sender = sender.clone();
         let draft = draft(&store, &["user@postman.local"], b"x");
         store.commit(draft, move |result| sender.send(result).unwrap());
+        // As many turns as are taken at once hang: the next is taken when their time is over, though nobody
+        // comes any more.
         gate.is_reached_by(count);
-        // As many turns as are taken at once hang: the next is taken when their time is over.
-        thread::sleep(batch::PATIENCE);
     }
     gate.open();
     for _ in 1..6 {
@@ -240,4 +240,22 @@ fn those_who_take_one_turn_all_arrive() {
     let places: Vec<_> = files(folder.path()).into_iter().map(|(place, _)| place).collect();
     assert_eq!(places, [".OTHER_SERVERS/other.server", "joe/new", "user/new", "user/new"]);
     assert!(store.close(Duration::from_mins(1)));
+}
+
+#[test]
+fn a_hole_in_a_file_is_found_where_a_sync_of_all_is_relied_upon() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = owner::open_root(folder.path()).unwrap();
+    if !RealDisk.syncs_all(&root) {
+        return;
+    }
+    let whole = RealDisk.create(&root, "whole").unwrap();
+    disk::write_all(&RealDisk, &whole, &[0; 10_000]).unwrap();
+    RealDisk.sync_all(&root).unwrap();
+    assert!(RealDisk.has_all(&whole, 10_000).is_ok());
+    let hole = RealDisk.create(&root, "hole").unwrap();
+    disk::write_all(&RealDisk, &hole, b"x").unwrap();
+    fs::File::options().write(true).open(folder.path().join("hole")).unwrap().set_len(10_000).unwrap();
+    RealDisk.sync_all(&root).unwrap();
+    assert!(RealDisk.has_all(&hole, 10_000).is_err());
 }

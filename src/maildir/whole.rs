@@ -15,8 +15,9 @@ use super::locked;
 
 /// It pays for so many files, as was measured (`docs/performance.md`).
 const FILES_MIN: usize = 2;
-/// It is slow when it takes longer than this, and than so long for each of its files.
+/// It is slow when it takes longer than this and than so long for each of its files, or than this at most.
 const SLOW: Duration = Duration::from_millis(250);
+const SLOWEST: Duration = Duration::from_secs(1);
 const SLOW_PER_FILE: Duration = Duration::from_millis(20);
 /// After one that was slow or failed, none for so long.
 const PAUSE: Duration = Duration::from_mins(1);
@@ -33,6 +34,10 @@ impl WholeSync {
         Self { is_usable, shared: SharedSync::default(), paused: Mutex::default() }
     }
 
+    pub(super) fn is_usable(&self) -> bool {
+        self.is_usable
+    }
+
     /// Whether it is the best for so many files.
     pub(super) fn serves(&self, files: usize) -> bool {
         let is_paused = || locked(&self.paused).is_some_and(|begin| begin.elapsed() < PAUSE);
@@ -47,19 +52,16 @@ impl WholeSync {
     /// One that has failed since `failures` was asked may have been about these octets: the next sync
     /// would lie.
     pub(super) fn none_failed_since(&self, failures: u64) -> io::Result<()> {
-        if self.shared.failures() == failures {
-            Ok(())
-        } else {
-            Err(io::Error::other("a sync of all of it has failed"))
-        }
+        self.shared.failure_since(failures).map_or(Ok(()), |kind| Err(kind.into()))
     }
 
     /// Syncs it for so many files, or lets another do it, as [`SharedSync::wait`] does.
-    pub(super) fn wait(&self, failures: u64, files: usize, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        self.shared.wait(failures, || {
+    pub(super) fn wait(&self, files: usize, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        self.shared.wait(self.failures(), || {
             let begin = Instant::now();
             let synced = sync();
-            let bearable = SLOW.max(SLOW_PER_FILE.saturating_mul(u32::try_from(files).unwrap_or(u32::MAX)));
+            let files = u32::try_from(files).unwrap_or(u32::MAX);
+            let bearable = SLOW_PER_FILE.saturating_mul(files).clamp(SLOW, SLOWEST);
             if synced.is_err() || begin.elapsed() >= bearable {
                 *locked(&self.paused) = Some(Instant::now());
             }
@@ -77,11 +79,12 @@ mod tests {
         let whole = WholeSync::new(true);
         assert!(whole.serves(2) && !whole.serves(1), "one file is synced by itself");
         let before = whole.failures();
-        whole.wait(before, 2, || Ok(())).unwrap();
+        whole.wait(2, || Ok(())).unwrap();
         assert!(whole.none_failed_since(before).is_ok() && whole.serves(2));
-        whole.wait(before, 2, || Err(io::ErrorKind::StorageFull.into())).unwrap_err();
+        whole.wait(2, || Err(io::ErrorKind::StorageFull.into())).unwrap_err();
         assert!(whole.none_failed_since(before).is_err());
-        assert!(whole.wait(before, 2, || Ok(())).is_err(), "a second sync would lie");
+        whole.wait(2, || Ok(())).unwrap();
+        assert!(whole.none_failed_since(before).is_err(), "a second sync would lie");
         assert!(whole.none_failed_since(whole.failures()).is_ok() && !whole.serves(50));
     }
 
@@ -92,7 +95,7 @@ mod tests {
             std::thread::sleep(SLOW);
             Ok(())
         };
-        whole.wait(0, 2, slow).unwrap();
+        whole.wait(2, slow).unwrap();
         assert!(!whole.serves(50));
         assert!(!WholeSync::new(false).serves(50));
     }

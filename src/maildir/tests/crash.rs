@@ -151,6 +151,8 @@ impl Random {
 const USER: &str = "user@postman.local";
 const JOE: &str = "joe@postman.local";
 const OTHER: &str = "a@other.server";
+/// On another file system: [`simulated::ELSEWHERE`].
+const CAROL: &str = "carol@postman.local";
 
 #[test]
 fn every_crash_of_one_message_to_one_two_or_three_recipients() {
@@ -162,6 +164,7 @@ fn every_crash_of_one_message_to_one_two_or_three_recipients() {
         (&[USER, JOE], 600),
         (&[OTHER, "b@good.server"], 100),
         (&[USER, JOE, OTHER], 100),
+        (&[USER, JOE, CAROL], 100),
     ] {
         let sent = [Sent::new(0, recipients, octets)];
         for disk in [Simulated::new(), Simulated::new().without_sync_of_all()] {
@@ -174,7 +177,7 @@ fn every_crash_of_one_message_to_one_two_or_three_recipients() {
 
 #[test]
 fn every_crash_of_two_messages_at_once() {
-    for (one, other) in [(&[USER][..], &[USER][..]), (&[USER], &[OTHER]), (&[USER], &[JOE])] {
+    for (one, other) in [(&[USER][..], &[USER][..]), (&[USER], &[OTHER]), (&[USER], &[JOE]), (&[USER], &[CAROL])] {
         let sent = [Sent::new(0, one, 100), Sent::new(1, other, 100)];
         // In one turn that shares its sync, and in two.
         for (disk, threads) in [(Simulated::new(), 1), (Simulated::new().without_sync_of_all(), 2)] {
@@ -190,7 +193,7 @@ fn random_crashes_of_many_messages_at_once_and_of_the_sweep() {
     let seed = seed.unwrap_or_else(|| unique::random().unwrap());
     println!("POSTMAN_SEED={seed}");
     let mut random = Random(seed);
-    let addresses = [USER, JOE, "ann@postman.local", OTHER, "b@other.server", "c@good.server"];
+    let addresses = [USER, JOE, CAROL, OTHER, "b@other.server", "c@good.server"];
     for _ in 0..12 {
         let sent: Vec<Sent> = (0..=random.below(4))
             .map(|number| {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::simulated::Simulated;
+use super::simulated::{Lie, Simulated};
 use super::*;
 use crate::maildir::disk::{Identity, Left};
 
@@ -105,6 +105,9 @@ impl Disk for FailingDisk {
     }
     fn syncs_all(&self, folder: &Handle) -> bool {
         self.disk.syncs_all(folder)
+    }
+    fn has_all(&self, file: &Handle, octets: u64) -> io::Result<()> {
+        self.pass(|| self.disk.has_all(file, octets))
     }
     fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()> {
         self.pass(|| self.disk.rename(from, name, to, new))
@@ -270,11 +273,25 @@ fn in_one_turn_each_message_has_its_own_result_and_a_failed_sync_of_all_fails_al
 }
 
 #[test]
+fn octets_that_found_no_place_are_missed_though_every_sync_says_that_all_is_well() {
+    let (store, disk) = start(How::Short, false, 1);
+    disk.disk.lie(Lie::NoPlace);
+    let each = [&["user@postman.local"][..], &["joe@postman.local"]];
+    for result in deliver_all(&store, &each, contents()[0].as_bytes()) {
+        assert!(matches!(result, Err(Failure::Broken(_))), "{result:?}");
+    }
+    assert_eq!(mail(&disk.disk.state()), []);
+    disk.disk.lie(Lie::None);
+    assert_eq!(deliver_all(&store, &each, contents()[0].as_bytes()), [Ok(()), Ok(())]);
+    assert!(store.close(Duration::from_mins(1)));
+}
+
+#[test]
 fn a_failed_sync_of_all_fails_whoever_had_begun_to_write() {
     let (store, disk) = start(How::Short, false, 1);
     let begun = draft(&store, ALL, contents()[1].as_bytes());
     let whole = &store.0.whole;
-    let failed = whole.wait(whole.failures(), 2, || {
+    let failed = whole.wait(2, || {
         disk.disk.fail_sync_of_all();
         Err(Errno::IO.into())
     });

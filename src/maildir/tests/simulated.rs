@@ -13,6 +13,8 @@ use std::time::Duration;
 use crate::maildir::disk::{Disk, Handle, Identity, Left};
 use crate::maildir::locked;
 
+/// A mailbox on another file system, which a sync of everything does not reach.
+pub(super) const ELSEWHERE: &str = "carol";
 /// Small, so that small messages have several.
 const PAGE_BYTES: usize = 512;
 
@@ -23,6 +25,8 @@ struct Node {
     folder: bool,
     octets: Vec<u8>,
     safe: Vec<u8>,
+    /// Of a file: whether octets that it had found no place.
+    hole: bool,
     /// Of a file: pages and sizes that are not synced.
     pages: BTreeSet<usize>,
     sizes: Vec<usize>,
@@ -49,6 +53,8 @@ pub(super) enum Lie {
     /// Files are synced after their move, and after the folder.
     SyncsFilesLast,
     NoSyncOfAll,
+    /// A sync of everything finds no place for octets, and says that all is well; the file has a hole.
+    NoPlace,
 }
 
 struct World {
@@ -155,6 +161,17 @@ impl State {
             node.safe_names.clone_from(&node.names);
         }
         after
+    }
+
+    /// What is below a folder of the root, by number.
+    fn below(&self, name: &str) -> HashSet<usize> {
+        let mut found: HashSet<usize> = self.nodes[0].names.get(name).copied().into_iter().collect();
+        let mut open: Vec<usize> = found.iter().copied().collect();
+        while let Some(number) = open.pop() {
+            open.extend(self.nodes[number].names.values());
+            found.extend(self.nodes[number].names.values());
+        }
+        found
     }
 
     /// All files below the root: their path's folder, and content.
@@ -419,11 +436,21 @@ impl Disk for Simulated {
         // It takes time too; of what is written meanwhile it keeps nothing.
         let begun = self.change(|world| Ok(world.state.nodes.clone()))?;
         let dirty = |then: &Node| !then.changes.is_empty() || !then.pages.is_empty() || !then.sizes.is_empty();
+        let elsewhere = locked(&self.0).state.below(ELSEWHERE);
         for (number, then) in begun.into_iter().enumerate().filter(|(_, then)| dirty(then)) {
+            if elsewhere.contains(&number) {
+                continue;
+            }
             self.change(|world| {
                 match world.lie {
                     Lie::NoSyncOfAll => return Ok(()),
                     Lie::SyncsFilesLast => world.late.push(number),
+                    Lie::NoPlace => {
+                        let node = world.node(&Handle::Simulated(number))?;
+                        node.hole |= !node.folder;
+                        node.pages.clear();
+                        node.sizes.clear();
+                    }
                     _ => world.keep_octets(number, &then),
                 }
                 world.node(&Handle::Simulated(number))?.keep_names(then.changes.clone());
@@ -431,6 +458,13 @@ impl Disk for Simulated {
             })?;
         }
         Ok(())
+    }
+
+    fn has_all(&self, file: &Handle, octets: u64) -> io::Result<()> {
+        let mut world = locked(&self.0);
+        let node = world.node(file)?;
+        let has = !node.hole && node.octets.len() as u64 == octets;
+        if has { Ok(()) } else { Err(io::Error::other("a hole")) }
     }
 
     fn syncs_all(&self, _: &Handle) -> bool {
@@ -483,8 +517,9 @@ impl Disk for Simulated {
     }
 
     fn identity(&self, folder: &Handle) -> Option<Identity> {
-        // No number is used twice here.
+        // No number is used twice here, and one mailbox is on another file system.
         let Handle::Simulated(number) = *folder else { return None };
-        Some((0, number as u64, 0, 0))
+        let device = u64::from(locked(&self.0).state.nodes[number].title == ELSEWHERE);
+        Some((device, number as u64, 0, 0))
     }
 }
