@@ -385,6 +385,36 @@ def readonly(torture):
     return f"{len(set(folders))} folders one after another, then the file system; {ledger.summary()}"
 
 
+def no_place(torture):
+    """An ext4 that drops what it has taken, because it finds no block for it when it writes it behind the writer's back."""
+    kind = torture.kind
+    # All blocks are one group, with one bitmap and its checksum.
+    with Image("ext4", torture.scratch, "128M", ("-b", "4096", "-O", "metadata_csum")) as image:
+        maildir = image.place / "mail"
+        maildir.mkdir()
+        ledger = torture.ledger = Ledger(kind, maildir)
+        with Server(kind, maildir, torture.scratch) as server:
+            one_more(torture, ledger, server, three(kind))
+            ledger.take()
+            ledger.judge()
+        image.unmount()
+        image.break_bitmaps()
+        image.mount()
+        with Server(kind, maildir, torture.scratch) as server:
+            for recipients in (three(kind), three(kind)[:1], three(kind)):
+                mail = one_more(torture, ledger, server, recipients, 5000)
+                if mail.outcome != REFUSED:
+                    ledger.fault(f"no block can be had: {mail}")
+        # What is not on the disk is nowhere now.
+        image.unmount()
+        image.mount()
+        ledger.take(remove=False)
+        ledger.judge()
+        if kind.is_postman and (left := kind.tmp_files(maildir)):
+            ledger.fault(f"{left[:3]} stays in tmp")
+    return f"of many files and of one; {ledger.summary()}"
+
+
 def clock(torture):
     """The clock stands still, then goes back five years, then the server starts anew in the same second."""
     kind, maildir = torture.kind, torture.scratch / "mail"

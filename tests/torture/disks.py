@@ -4,6 +4,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -120,6 +121,18 @@ class Image:
             fcntl.ioctl(handle, FS_IOC_SHUTDOWN, struct.pack("I", NOLOGFLUSH))
         finally:
             os.close(handle)
+
+    def break_bitmaps(self):
+        """Lets ext4 find no block for what it has taken already: no bitmap of blocks has its checksum any more."""
+        need("dumpe2fs")
+        told = subprocess.check_output(["dumpe2fs", str(self.file)], text=True, stderr=subprocess.DEVNULL)
+        size = int(re.search(r"^Block size:\s+(\d+)", told, re.M)[1])
+        with self.file.open("r+b") as image:
+            for block in re.findall(r"Block bitmap at (\d+)", told):
+                image.seek(int(block) * size + size // 2)
+                octet = image.read(1)
+                image.seek(-1, os.SEEK_CUR)
+                image.write(bytes([octet[0] ^ 0xFF]))
 
     def keep_copy(self):
         """Copies the image as it is on its device now; `use_copy` puts the copy in its place."""
