@@ -22,10 +22,10 @@ const BYTES: u64 = 4 << 20;
 pub(super) struct Line {
     state: Mutex<State>,
     is_empty: Condvar,
+    /// So many are taken at once while none takes too long, and so many at most.
+    turns_usual: usize,
     turns_max: usize,
     files_max: usize,
-    /// Whether a thread is left to stand by while all turns are taken.
-    has_spare: bool,
 }
 
 struct State {
@@ -62,14 +62,18 @@ impl Drop for Counted {
 impl Line {
     /// Where syncs are not shared, each message has a turn of its own, and all threads take turns.
     pub(super) fn new(share: bool, threads_max: usize) -> Self {
-        let turns_max = if share { TURNS } else { threads_max };
         Self {
             state: Mutex::new(State { waiting: VecDeque::new(), turns: 0, begun: Instant::now(), watched: false }),
             is_empty: Condvar::new(),
-            turns_max,
+            turns_usual: if share { TURNS.min(threads_max) } else { threads_max },
+            turns_max: threads_max,
             files_max: if share { FILES } else { 1 },
-            has_spare: turns_max < threads_max,
         }
+    }
+
+    /// Whether somebody stands by, on a thread of his own, while all the usual turns are taken.
+    pub(super) fn is_watched(&self) -> bool {
+        self.turns_usual < self.turns_max
     }
 }
 
@@ -88,11 +92,11 @@ impl Inner {
         let line = &self.line;
         let mut state = locked(&line.state);
         state.waiting.push_back(Waiting { draft, done });
-        if state.turns < line.turns_max || state.begun.elapsed() > PATIENCE {
+        if state.turns < line.turns_usual {
             state.turns += 1;
             drop(state);
             Turn::new(self).queue();
-        } else if line.has_spare && !state.watched {
+        } else if line.is_watched() && !state.watched {
             state.watched = true;
             drop(state);
             let store = Arc::clone(self);
@@ -106,13 +110,15 @@ impl Inner {
         let mut state = locked(&line.state);
         while !state.waiting.is_empty() {
             let left = PATIENCE.saturating_sub(state.begun.elapsed());
-            if left.is_zero() {
+            if left.is_zero() && state.turns < line.turns_max {
                 state.turns += 1;
                 state.begun = Instant::now();
                 drop(state);
                 Turn::new(self).queue();
                 state = locked(&line.state);
             } else {
+                // Where each thread has a turn there is nothing to begin.
+                let left = if left.is_zero() { PATIENCE } else { left };
                 state = line.is_empty.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             }
         }
@@ -132,6 +138,11 @@ impl Inner {
         let count = state.waiting.iter().map(fits).take_while(|fits| *fits).count();
         state.begun = Instant::now();
         state.waiting.drain(..count).collect()
+    }
+
+    #[cfg(test)]
+    pub(super) fn turns(&self) -> usize {
+        locked(&self.line.state).turns
     }
 
     /// Makes them safe together and tells each, those first of whom nothing has to be taken back.
@@ -186,7 +197,7 @@ impl Turn {
         store.finish(commits, dones);
         let mut state = locked(&store.line.state);
         // One too many ends, where somebody sees to it that the others go on.
-        let is_surplus = state.turns > store.line.turns_max && state.watched;
+        let is_surplus = state.turns > store.line.turns_usual && state.watched;
         if state.waiting.is_empty() || is_surplus {
             state.turns -= 1;
             store.line.is_empty.notify_all();

@@ -214,10 +214,12 @@ impl Store {
         let resting = Arc::clone(&folders);
         let has_reserve = options.free_bytes_min > 0;
         let shares = disk.syncs_all(&root);
+        let line = Line::new(shares, options.threads_max.max(1));
+        let threads_max = options.threads_max + usize::from(line.is_watched());
         let store = Self(Arc::new(Inner {
-            line: Line::new(shares, options.threads_max.max(1)),
+            pool: Pool::new(threads_max, move || resting.close(false)),
+            line,
             whole: WholeSync::new(shares),
-            pool: Pool::new(options.threads_max, move || resting.close(false)),
             options,
             disk,
             root,

@@ -232,6 +232,33 @@ fn a_turn_that_hangs_holds_no_other_back() {
 }
 
 #[test]
+fn while_everything_hangs_no_more_turns_wait_than_there_are_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = gate::Gate::default();
+    let store = gate::open(Options { threads_max: 3, ..options(folder.path()) }, gate.clone()).unwrap();
+    let (sender, results) = channel();
+    let send = || {
+        let sender = sender.clone();
+        store.commit(draft(&store, &["user@postman.local"], b"x"), move |result| sender.send(result).unwrap());
+    };
+    for count in 1..=3 {
+        send();
+        gate.is_reached_by(count);
+    }
+    // Long enough for many more to begin: by who stands by, and by who comes.
+    for _ in 0..8 {
+        thread::sleep(Duration::from_millis(120));
+        send();
+    }
+    assert!(store.0.turns() <= 3, "{} turns", store.0.turns());
+    gate.open();
+    for _ in 0..11 {
+        assert_eq!(results.recv().unwrap(), Ok(()));
+    }
+    assert!(store.close(Duration::from_mins(1)));
+}
+
+#[test]
 fn those_who_take_one_turn_all_arrive() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(Options { threads_max: 1, ..options(folder.path()) }).unwrap();
