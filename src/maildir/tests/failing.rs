@@ -144,7 +144,8 @@ fn start_on(disk: Simulated, how: How, all: bool, threads: usize) -> (Store, Fai
     let mut options = options(std::path::Path::new("/nowhere"));
     options.threads_max = threads;
     let store = Store::with_disk(options, Box::new(disk.clone()), Simulated::root()).unwrap();
-    // All threads meet: whatever they had to do is done.
+    // All threads meet, who stands by too: whatever they had to do is done.
+    let threads = threads + usize::from(store.0.line.is_watched());
     let barrier = Arc::new(Barrier::new(threads));
     let (sender, met) = std::sync::mpsc::channel();
     for _ in 0..threads {
