@@ -159,7 +159,7 @@ fn send(store: &Store, session: Session, envelope: &Envelope, content: &[u8]) ->
     }
     store.commit(draft, move |result| {
         let done = session.done.clone();
-        drop(done.send((session, result)));
+        drop(done.send((session, result.map(drop))));
     });
     Ok(())
 }

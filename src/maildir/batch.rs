@@ -8,7 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::commit::{Commit, commit};
-use super::{Draft, Failure, Fault, Inner, locked};
+use super::file::File;
+use super::{Delivered, Draft, Failure, Fault, Inner, locked};
 
 /// Where messages share their syncs, so many turns are taken at once: one writes while the other
 /// waits for the disk.
@@ -36,7 +37,7 @@ struct State {
     watched: bool,
 }
 
-type Done = Box<dyn FnOnce(Result<(), Failure>) + Send>;
+type Done = Box<dyn FnOnce(Result<Vec<Delivered>, Failure>) + Send>;
 
 struct Waiting {
     draft: Draft,
@@ -82,7 +83,7 @@ impl Inner {
     pub(super) fn wait_in_line(
         self: &Arc<Self>,
         draft: Draft,
-        done: impl FnOnce(Result<(), Failure>) + Send + 'static,
+        done: impl FnOnce(Result<Vec<Delivered>, Failure>) + Send + 'static,
     ) {
         let counted = Counted::new(self);
         let done = Box::new(move |result| {
@@ -152,7 +153,9 @@ impl Inner {
         let (kept, failed): (Vec<_>, Vec<_>) = all.partition(|(commit, _)| commit.kept.is_ok());
         for (commit, done) in kept.into_iter().chain(failed) {
             let taken_back = catch_unwind(AssertUnwindSafe(|| commit.take_back(self)));
-            done(taken_back.map_err(|_| Fault::panic()).and(commit.kept).map_err(Failure::from));
+            let delivered = commit.files.iter().filter_map(File::delivered).collect();
+            let kept = taken_back.map_err(|_| Fault::panic()).and(commit.kept);
+            done(kept.map(|()| delivered).map_err(Failure::from));
         }
     }
 }

@@ -4,12 +4,12 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::smtp::envelope::Envelope;
+use crate::smtp::envelope::{Envelope, Place};
 
 use super::disk::{Disk as _, Handle, write_all};
 use super::folders::Home;
 use super::form::{LineEnds, Target};
-use super::{Fault, Inner, at};
+use super::{Delivered, Fault, Inner, QUEUE, at};
 
 /// How much is copied and written at once, in octets.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -71,6 +71,17 @@ impl File {
 
     pub(super) fn begun_mut(&mut self) -> Result<&mut Begun, Fault> {
         at("find the file of", &self.target.folder, self.begun.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into()))
+    }
+
+    /// Where it is, and for whom; `None` before its final name is known.
+    pub(super) fn delivered(&self) -> Option<Delivered> {
+        let Target { place, folder, numbers, .. } = &self.target;
+        let name = self.begun.as_ref()?.last_name.as_ref()?;
+        let path = match place {
+            Place::Local => format!("{folder}/new/{name}"),
+            Place::Remote => format!("{QUEUE}/{folder}/{name}"),
+        };
+        Some(Delivered { path, recipients: numbers.clone() })
     }
 
     /// Writes all of the message that is not written yet.

@@ -127,6 +127,15 @@ impl fmt::Display for Failure {
     }
 }
 
+/// A file in which a message is safe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivered {
+    /// Its path below the mail folder.
+    pub path: String,
+    /// Its recipients, as positions in the envelope's list.
+    pub recipients: Vec<usize>,
+}
+
 /// What was attempted, where, and why it failed.
 #[cfg_attr(test, derive(Debug))]
 struct Fault {
@@ -279,9 +288,9 @@ impl Store {
         });
     }
 
-    /// Makes a message safe for every recipient; `done` hears when it is, or that nothing of
-    /// it is left. It is called exactly once, on another thread.
-    pub fn commit(&self, draft: Draft, done: impl FnOnce(Result<(), Failure>) + Send + 'static) {
+    /// Makes a message safe for every recipient. When it is, `done` receives its files; else the
+    /// failure, and nothing of the message is left. It is called exactly once, on another thread.
+    pub fn commit(&self, draft: Draft, done: impl FnOnce(Result<Vec<Delivered>, Failure>) + Send + 'static) {
         self.0.wait_in_line(draft, done);
     }
 

@@ -67,7 +67,7 @@ fn deliver_all(store: &Store, each: &[&[&str]], content: &[u8]) -> Vec<Result<()
     let hold = (store.0.options.threads_max == 1).then(|| hold(store));
     let wait = |draft| {
         let (back, done) = channel();
-        store.commit(draft, move |result| drop(back.send(result)));
+        store.commit(draft, move |result| drop(back.send(result.map(drop))));
         done
     };
     let dones: Vec<_> = drafts.into_iter().map(wait).collect();
@@ -219,7 +219,7 @@ fn a_turn_that_hangs_holds_no_other_back() {
     for count in 1..6 {
         let sender = sender.clone();
         let draft = draft(&store, &["user@postman.local"], b"x");
-        store.commit(draft, move |result| sender.send(result).unwrap());
+        store.commit(draft, move |result| sender.send(result.map(drop)).unwrap());
         // As many turns as are taken at once hang: the next is taken when their time is over, though nobody
         // comes any more.
         gate.is_reached_by(count);
@@ -239,7 +239,8 @@ fn while_everything_hangs_no_more_turns_wait_than_there_are_threads() {
     let (sender, results) = channel();
     let send = || {
         let sender = sender.clone();
-        store.commit(draft(&store, &["user@postman.local"], b"x"), move |result| sender.send(result).unwrap());
+        let draft = draft(&store, &["user@postman.local"], b"x");
+        store.commit(draft, move |result| sender.send(result.map(drop)).unwrap());
     };
     for count in 1..=3 {
         send();
@@ -266,6 +267,26 @@ fn those_who_take_one_turn_all_arrive() {
     assert_eq!(deliver_all(&store, &all, b"Subject: x\r\n\r\nx\r\n"), vec![Ok(()); 3]);
     let places: Vec<_> = files(folder.path()).into_iter().map(|(place, _)| place).collect();
     assert_eq!(places, [".OTHER_SERVERS/other.server", "joe/new", "user/new", "user/new"]);
+    assert!(store.close(Duration::from_mins(1)));
+}
+
+#[test]
+fn the_verdict_names_each_file_with_its_recipients() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(options(folder.path())).unwrap();
+    let recipients = ["user@postman.local", "a@other.server", "b@third.server", "joe@postman.local", "c@other.server"];
+    let (sender, result) = channel();
+    store.commit(draft(&store, &recipients, b"x"), move |result| sender.send(result).unwrap());
+    let delivered = result.recv().unwrap().unwrap();
+    let named = delivered.iter().map(|file| (file.path.rsplit_once('/').unwrap().0, file.recipients.as_slice()));
+    let mut named: Vec<_> = named.collect();
+    named.sort_by_key(|(_, recipients)| recipients.first().copied());
+    let (other, third) = (".OTHER_SERVERS/other.server", ".OTHER_SERVERS/third.server");
+    let expected: [(&str, &[usize]); 4] = [("user/new", &[0]), (other, &[1, 4]), (third, &[2]), ("joe/new", &[3])];
+    assert_eq!(named, expected);
+    for file in &delivered {
+        assert!(folder.path().join(&file.path).is_file(), "{}", file.path);
+    }
     assert!(store.close(Duration::from_mins(1)));
 }
 

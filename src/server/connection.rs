@@ -225,7 +225,7 @@ impl Connection<'_> {
                 let Some(draft) = self.draft.take() else { return Verdict::Broken };
                 let size = draft.octets();
                 let (done, committed) = async_channel::bounded(1);
-                self.shared.store.commit(draft, move |result| drop(done.try_send(result)));
+                self.shared.store.commit(draft, move |result| drop(done.try_send(result.map(drop))));
                 let lost = || Err(Failure::Broken("the store went away".to_owned()));
                 let verdict = self.verdict(committed.recv().await.unwrap_or_else(|_| lost()));
                 let result = match verdict {

@@ -298,7 +298,7 @@ fn a_failed_sync_of_all_fails_whoever_had_begun_to_write() {
     });
     assert!(failed.is_err());
     let (back, done) = std::sync::mpsc::channel();
-    store.commit(begun, move |result| drop(back.send(result)));
+    store.commit(begun, move |result| drop(back.send(result.map(drop))));
     // What stood in its file is lost, though its own sync says that all is well.
     assert!(matches!(done.recv().unwrap(), Err(Failure::Broken(_))));
     assert_eq!(mail(&disk.disk.state()), []);
