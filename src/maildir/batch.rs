@@ -147,15 +147,19 @@ impl Inner {
     }
 
     /// Makes them safe together and tells each, those first of whom nothing has to be taken back.
-    fn finish(self: &Arc<Self>, mut commits: Vec<Commit>, dones: Vec<Done>) {
-        commit(self, &mut commits);
-        let all = commits.into_iter().zip(dones);
-        let (kept, failed): (Vec<_>, Vec<_>) = all.partition(|(commit, _)| commit.kept.is_ok());
-        for (commit, done) in kept.into_iter().chain(failed) {
-            let taken_back = catch_unwind(AssertUnwindSafe(|| commit.take_back(self)));
-            let delivered = commit.files.iter().filter_map(File::delivered).collect();
-            let kept = taken_back.map_err(|_| Fault::panic()).and(commit.kept);
-            done(kept.map(|()| delivered).map_err(Failure::from));
+    fn finish(self: &Arc<Self>, mut commits: Vec<Commit>, mut dones: Vec<Done>) {
+        while !commits.is_empty() {
+            commit(self, &mut commits);
+            let all = commits.into_iter().zip(dones);
+            let (over, again): (Vec<_>, Vec<_>) = all.partition(|(commit, _)| commit.is_over());
+            let (kept, failed): (Vec<_>, Vec<_>) = over.into_iter().partition(|(commit, _)| commit.kept.is_ok());
+            for (commit, done) in kept.into_iter().chain(failed) {
+                let taken_back = catch_unwind(AssertUnwindSafe(|| commit.take_back(self)));
+                let delivered = commit.files.iter().filter_map(File::delivered).collect();
+                let kept = taken_back.map_err(|_| Fault::panic()).and(commit.kept);
+                done(kept.map(|()| delivered).map_err(Failure::from));
+            }
+            (commits, dones) = again.into_iter().unzip();
         }
     }
 }
@@ -185,7 +189,7 @@ impl Turn {
             match parts.unwrap_or_else(|_| Err(Fault::panic().into())) {
                 Ok((message, files)) => {
                     let alone = files.iter().any(|file| store.folders.is_elsewhere(file.target.place, file.folder()));
-                    let commit = Commit { message, files, kept: Ok(()) };
+                    let commit = Commit::new(message, files);
                     if alone {
                         let finishing = Arc::clone(store);
                         store.pool.run(move || finishing.finish(vec![commit], vec![done]));

@@ -15,29 +15,37 @@ use super::{Fault, Inner, at};
 /// So often another name is tried where a file has ours.
 const NAMES_MAX: usize = 16;
 
+/// How often a message is written again whose folders were renamed or removed while it was written.
+const ROUNDS_MAX: u32 = 4;
+
 /// A message in all of its files; or in one, where each recipient has a result of its own.
 pub(super) struct Commit {
-    pub message: Arc<Message>,
+    message: Arc<Message>,
     pub files: Vec<File>,
     /// Whether it has come so far.
     pub kept: Result<(), Fault>,
+    rounds: u32,
 }
 
 /// Makes each of them safe and says so in `kept`; nothing is to be left of the others ([`Commit::take_back`]).
 /// What fails for one fails for no other; only a failed sync fails all that it was for.
+///
+/// To be called again for each that is not over ([`Commit::is_over`]).
 pub(super) fn commit(store: &Arc<Inner>, commits: &mut [Commit]) {
     let steps = catch_unwind(AssertUnwindSafe(|| {
         // 1. Each file, whole, in a tmp folder: no reader looks there.
-        each(commits, |commit| commit.files.iter_mut().try_for_each(|file| file.write(store, &commit.message)));
+        each(commits, |commit| commit.write(store));
         // 2. Their octets are safe.
         sync_contents(store, commits);
         // 3. Each under its final name. A reader that meets it now meets all of it.
         let moves = moves(commits);
-        each(commits, |commit| commit.files.iter_mut().try_for_each(|file| file.rename(store, commit.message.time)));
+        each(commits, |commit| commit.rename(store));
         // 4. Their names are safe too.
         sync_names(store, commits, moves);
         // 5. Their octets are there, and no sync of everything has failed since the first.
-        each(commits, |commit| commit.files.iter().try_for_each(|file| file.is_kept(store)));
+        each(commits, |commit| commit.new_files().try_for_each(|file| file.is_kept(store)));
+        // 6. They are where their names lead: a folder that was renamed took them along.
+        each(commits, |commit| commit.settle(store));
     }));
     if steps.is_err() {
         each(commits, |_| Err(Fault::panic()));
@@ -45,6 +53,46 @@ pub(super) fn commit(store: &Arc<Inner>, commits: &mut [Commit]) {
 }
 
 impl Commit {
+    pub(super) fn new(message: Arc<Message>, files: Vec<File>) -> Self {
+        Self { message, files, kept: Ok(()), rounds: 0 }
+    }
+
+    /// Whether it is safe, or has failed.
+    pub(super) fn is_over(&self) -> bool {
+        self.kept.is_err() || self.files.iter().all(|file| file.is_safe)
+    }
+
+    /// The files that are not safe yet.
+    fn new_files(&mut self) -> impl Iterator<Item = &mut File> {
+        self.files.iter_mut().filter(|file| !file.is_safe)
+    }
+
+    fn write(&mut self, store: &Inner) -> Result<(), Fault> {
+        let message = Arc::clone(&self.message);
+        self.new_files().try_for_each(|file| file.write(store, &message))
+    }
+
+    fn rename(&mut self, store: &Inner) -> Result<(), Fault> {
+        let time = self.message.time;
+        self.new_files().try_for_each(|file| file.rename(store, time))
+    }
+
+    /// A file in a folder that was renamed, replaced or removed is taken back from there and is new again.
+    fn settle(&mut self, store: &Inner) -> Result<(), Fault> {
+        self.rounds += 1;
+        for file in &mut self.files {
+            if file.is_in_place(store)? {
+                file.is_safe = true;
+            } else if self.rounds < ROUNDS_MAX {
+                file.start_over(store);
+            } else {
+                let moved = io::Error::other("it was renamed or removed each time that the message was written");
+                return at("deliver to", file.folder(), Err(moved));
+            }
+        }
+        Ok(())
+    }
+
     /// Nothing is left of one that was not kept.
     pub(super) fn take_back(&self, store: &Inner) {
         if let Err(fault) = &self.kept {
@@ -74,7 +122,7 @@ struct Octets {
 fn sync_contents(store: &Arc<Inner>, commits: &mut [Commit]) {
     let (mut shared, mut own) = (Vec::new(), Vec::new());
     for (number, commit) in commits.iter().enumerate().filter(|(_, commit)| commit.kept.is_ok()) {
-        for (place, file) in commit.files.iter().enumerate() {
+        for (place, file) in commit.files.iter().enumerate().filter(|(_, file)| !file.is_safe) {
             let Ok(begun) = file.begun() else { continue };
             let octets = Octets { place: (number, place), file: begun.handle.clone(), synced: not_yet() };
             if begun.home.is_beside_root { &mut shared } else { &mut own }.push(octets);
@@ -105,6 +153,7 @@ struct Moves {
 
 fn moves(commits: &[Commit]) -> Vec<Moves> {
     let files = commits.iter().filter(|commit| commit.kept.is_ok()).flat_map(|commit| &commit.files);
+    let files = files.filter(|file| !file.is_safe);
     let mut seen = HashSet::new();
     let homes = files.filter_map(|file| file.begun().ok()).map(|begun| &begun.home);
     let homes = homes.filter(|home| seen.insert(Arc::as_ptr(home))).map(Arc::clone);
@@ -129,7 +178,7 @@ fn sync_names(store: &Arc<Inner>, commits: &mut [Commit], moves: Vec<Moves>) {
     let moves = shared.iter().chain(&own);
     let synced: HashMap<_, _> = moves.map(|moves| (Arc::as_ptr(&moves.home), &moves.synced)).collect();
     each(commits, |commit| {
-        commit.files.iter().try_for_each(|file| {
+        commit.new_files().try_for_each(|file| {
             let synced = synced.get(&Arc::as_ptr(&file.begun()?.home));
             at("sync the folder", file.folder(), synced.map_or_else(not_yet, |it| same(it)))
         })
@@ -158,6 +207,11 @@ impl File {
             match store.disk.rename(&file.home.tmp, &file.tmp_name, &file.home.last, &name) {
                 // Never over another file: ours gets another name.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                // Its name in `tmp` was removed, or one of the folders.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    (file.last_name, file.is_lost) = (Some(name), true);
+                    return Ok(());
+                }
                 moved => {
                     // An error does not always mean that it did not happen.
                     file.last_name = Some(name);
@@ -166,6 +220,12 @@ impl File {
             }
         }
         at("find a name in", &folder, Err(io::ErrorKind::AlreadyExists.into()))
+    }
+
+    fn is_in_place(&self, store: &Inner) -> Result<bool, Fault> {
+        let begun = self.begun()?;
+        let is_in_place = at("look at the folder", self.folder(), begun.home.is_in_place(&store.disk, &store.root))?;
+        Ok(is_in_place && !begun.is_lost)
     }
 
     /// What a sync of everything does not tell: that another one failed, or that the file system found no

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags, RenameFlags, SeekFrom, StatxFlags};
+use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, SeekFrom, StatxFlags};
 use rustix::io::Errno;
 
 /// An open file or folder. Clones are the same one.
@@ -48,6 +48,9 @@ pub(super) struct Left {
 /// Which folder it is, and no other before or after it: device, number, and when it was made.
 pub(super) type Identity = (u64, u64, i64, u32);
 
+/// A folder's device and inode number: no other folder's for as long as it is held.
+pub(super) type Number = (u64, u64);
+
 /// File operations, each one step that can fail.
 pub(super) trait Disk: Send + Sync {
     fn open_folder(&self, at: &Handle, name: &str) -> io::Result<Handle>;
@@ -83,6 +86,8 @@ pub(super) trait Disk: Send + Sync {
     fn left(&self, at: &Handle) -> io::Result<Left>;
     /// None where the file system does not tell when it was made: numbers are used again.
     fn identity(&self, folder: &Handle) -> Option<Identity>;
+    /// Which folder is at a path, `.` for the handle's own; a symbolic link at its end is not a folder.
+    fn number(&self, at: &Handle, path: &str) -> io::Result<Number>;
 }
 
 /// The real one.
@@ -213,6 +218,14 @@ impl Disk for RealDisk {
         let tells = StatxFlags::from_bits_retain(found.stx_mask).contains(wanted);
         tells.then_some((device, found.stx_ino, found.stx_btime.tv_sec, found.stx_btime.tv_nsec))
     }
+
+    fn number(&self, at: &Handle, path: &str) -> io::Result<Number> {
+        let found = rustix::fs::statat(at.fd()?, path, AtFlags::SYMLINK_NOFOLLOW)?;
+        match FileType::from_raw_mode(found.st_mode) {
+            FileType::Directory => Ok((found.st_dev, found.st_ino)),
+            _ => Err(Errno::NOTDIR.into()),
+        }
+    }
 }
 
 /// A disk that goes on where a signal interrupted it.
@@ -287,6 +300,9 @@ impl<D: Disk + ?Sized> Disk for Patient<D> {
     }
     fn identity(&self, folder: &Handle) -> Option<Identity> {
         self.0.identity(folder)
+    }
+    fn number(&self, at: &Handle, path: &str) -> io::Result<Number> {
+        patient(|| self.0.number(at, path))
     }
 }
 

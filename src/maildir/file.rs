@@ -39,12 +39,16 @@ pub(super) struct Spool {
 pub(super) struct File {
     pub target: Target,
     begun: Option<Begun>,
+    /// Whether it is on stable storage under its final name.
+    pub is_safe: bool,
 }
 
 pub(super) struct Begun {
     pub home: Arc<Home>,
     pub tmp_name: String,
     pub last_name: Option<String>,
+    /// Its folder, or its name in `tmp`, was removed before it could be moved.
+    pub is_lost: bool,
     pub handle: Handle,
     /// The failed syncs of everything before it was made.
     pub failures: u64,
@@ -57,7 +61,7 @@ pub(super) struct Begun {
 
 impl File {
     pub(super) fn new(target: Target) -> Self {
-        Self { target, begun: None }
+        Self { target, begun: None, is_safe: false }
     }
 
     pub(super) fn folder(&self) -> &str {
@@ -84,6 +88,12 @@ impl File {
         Some(Delivered { path, recipients: numbers.clone() })
     }
 
+    /// Nothing of it is left, and it is written again from the start, where its name leads now.
+    pub(super) fn start_over(&mut self, store: &Inner) {
+        self.take_back(store);
+        (self.begun, self.is_safe) = (None, false);
+    }
+
     /// Writes all of the message that is not written yet.
     pub(super) fn write(&mut self, store: &Inner, message: &Message) -> Result<(), Fault> {
         if self.begun.is_none() {
@@ -92,7 +102,7 @@ impl File {
                 at("copy to", &self.target.folder, self.begun.as_mut().map_or(Ok(()), |file| file.copy(store, spool)))?;
             }
         }
-        let Self { target, begun: Some(file) } = self else { return Ok(()) };
+        let Self { target, begun: Some(file), .. } = self else { return Ok(()) };
         file.put(&message.memory);
         if let Some(ends) = &mut file.ends {
             ends.finish(&mut file.out);
@@ -105,7 +115,7 @@ impl File {
         if self.begun.is_none() {
             self.begin(store, message)?;
         }
-        let Self { target, begun: Some(file) } = self else { return Ok(()) };
+        let Self { target, begun: Some(file), .. } = self else { return Ok(()) };
         file.put(&message.memory);
         at("write to", &target.folder, file.flush(store))
     }
@@ -147,6 +157,7 @@ impl File {
             home,
             tmp_name,
             last_name: None,
+            is_lost: false,
             handle,
             failures,
             octets: 0,

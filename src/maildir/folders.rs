@@ -8,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use crate::smtp::envelope::Place;
 
-use super::disk::{Disk, Handle, Identity};
+use super::disk::{Disk, Handle, Identity, Number};
 use super::{Fault, QUEUE, at, locked};
 
-/// A handle is trusted for so long: who moves a mailbox away meanwhile moves these messages too.
+/// How long a folder is held open for the next message.
 const TRUST: Duration = Duration::from_secs(1);
+/// How often a folder is opened again that was removed while it was opened.
+const OPENINGS_MAX: usize = 3;
 /// So many folders are remembered to be on stable storage; then the memory begins anew.
 const KNOWN_MAX: usize = 65_536;
 
@@ -22,9 +24,50 @@ pub(super) struct Home {
     /// `new`, or the domain's own folder.
     pub last: Handle,
     pub last_sync: SharedSync,
+    /// The folders from the mail folder down to `last`: their paths, and which they are.
+    path: Vec<(String, Number)>,
     /// On the same file system as the mail folder.
     pub is_beside_root: bool,
     opened: Instant,
+}
+
+impl Home {
+    /// Whether its folders are where their names say. One that was renamed, replaced or removed goes on
+    /// under its handle, and what is written there is not where its recipient looks.
+    pub(super) fn is_in_place(&self, disk: &dyn Disk, root: &Handle) -> io::Result<bool> {
+        for (path, expected) in &self.path {
+            match disk.number(root, path) {
+                Ok(found) if found == *expected => {}
+                Ok(_) => return Ok(false),
+                Err(error) if is_missing(&error) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+}
+
+/// A folder, and whether it was made here. [`io::ErrorKind::NotFound`] means that the folder above was removed.
+fn open_or_make(disk: &dyn Disk, at: &Handle, name: &str) -> io::Result<(Handle, bool)> {
+    let mut made = false;
+    for _ in 0..OPENINGS_MAX {
+        match disk.open_folder(at, name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            opened => return opened.map(|folder| (folder, made)),
+        }
+        made = match disk.make_folder(at, name) {
+            Ok(()) => true,
+            // Another thread was faster.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => false,
+            Err(error) => return Err(error),
+        };
+    }
+    Err(io::Error::other("it is removed each time that it is made"))
+}
+
+/// Whether an error says that a folder is not there, or that something else is.
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// The folders in use.
@@ -54,10 +97,22 @@ impl Folders {
     /// The home of a mailbox or a domain; made where it is not there.
     pub(super) fn home(&self, disk: &dyn Disk, root: &Handle, place: Place, folder: &str) -> Result<Arc<Home>, Fault> {
         let key = (place, folder.to_owned());
-        if let Some(home) = locked(&self.held).get(&key).filter(|home| home.opened.elapsed() < TRUST) {
-            return Ok(Arc::clone(home));
+        let held = locked(&self.held).get(&key).filter(|home| home.opened.elapsed() < TRUST).map(Arc::clone);
+        if let Some(home) = held
+            && home.is_in_place(disk, root).unwrap_or(false)
+        {
+            return Ok(home);
         }
-        let home = Arc::new(self.open(disk, root, place, folder)?);
+        let mut opened = self.open(disk, root, place, folder);
+        for _ in 1..OPENINGS_MAX {
+            match &opened {
+                Err(fault) if fault.error.kind() == io::ErrorKind::NotFound && !fault.is_of_root() => {}
+                _ => break,
+            }
+            // A folder that was opened above was removed before the one below it was made.
+            opened = self.open(disk, root, place, folder);
+        }
+        let home = Arc::new(opened?);
         let mut held = locked(&self.held);
         if held.len() >= self.held_max && !held.contains_key(&key) {
             let oldest = held.iter().min_by_key(|(_, home)| home.opened).map(|(key, _)| key.clone());
@@ -68,13 +123,25 @@ impl Folders {
     }
 
     fn open(&self, disk: &dyn Disk, root: &Handle, place: Place, folder: &str) -> Result<Home, Fault> {
-        let (base, path) = match place {
-            Place::Local => (root.clone(), folder.to_owned()),
+        let in_root = |name| match self.folder(disk, root, name) {
+            // What cannot be made for want of its parent has none: the mail folder itself was removed.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Fault::root_is_gone()),
+            other => at("open the folder", name, other),
+        };
+        let number = |handle: &Handle| at("look at the folder", folder, disk.number(handle, "."));
+        let (home, path, above) = match place {
+            Place::Local => {
+                let home = in_root(folder)?;
+                let above = (folder.to_owned(), number(&home)?);
+                (home, folder.to_owned(), above)
+            }
             Place::Remote => {
-                (at("open the queue of", folder, self.folder(disk, root, QUEUE))?, format!("{QUEUE}/{folder}"))
+                let queue = in_root(QUEUE)?;
+                let path = format!("{QUEUE}/{folder}");
+                let home = at("open the folder", folder, self.folder(disk, &queue, &path))?;
+                (home, path, (QUEUE.to_owned(), number(&queue)?))
             }
         };
-        let home = at("open the folder", folder, self.folder(disk, &base, &path))?;
         let device = |folder| disk.identity(folder).map(|(device, ..)| device);
         let is_beside_root = device(&home).is_some_and(|home| device(root) == Some(home));
         if !is_beside_root {
@@ -85,14 +152,16 @@ impl Folders {
             elsewhere.insert((place, folder.to_owned()));
         }
         let tmp = at("open tmp of", folder, self.folder(disk, &home, &format!("{path}/tmp")))?;
-        let last = match place {
-            Place::Remote => home,
+        let (last, path) = match place {
+            Place::Remote => (home, path),
             Place::Local => {
                 at("open cur of", folder, self.folder(disk, &home, &format!("{path}/cur")))?;
-                at("open new of", folder, self.folder(disk, &home, &format!("{path}/new")))?
+                let path = format!("{path}/new");
+                (at("open new of", folder, self.folder(disk, &home, &path))?, path)
             }
         };
-        Ok(Home { is_beside_root, tmp, last, last_sync: SharedSync::default(), opened: Instant::now() })
+        let path = vec![above, (path, number(&last)?)];
+        Ok(Home { is_beside_root, tmp, last, last_sync: SharedSync::default(), path, opened: Instant::now() })
     }
 
     /// Opens a folder, making it where it is not there. The first time that this process meets it,
@@ -101,21 +170,7 @@ impl Folders {
         let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
         let above = self.making(above);
         let failures = above.failures();
-        let mut made = false;
-        let folder = match disk.open_folder(at, name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                match disk.make_folder(at, name) {
-                    // Another thread was faster.
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                    other => {
-                        other?;
-                        made = true;
-                    }
-                }
-                disk.open_folder(at, name)?
-            }
-            other => other?,
-        };
+        let (folder, made) = open_or_make(disk, at, name)?;
         let identity = disk.identity(&folder);
         if identity.is_some() && identity == locked(&self.durable).get(path).copied() {
             return Ok(folder);

@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use super::disk::{Disk, Handle, Identity, Left, RealDisk};
+use super::disk::{Disk, Handle, Identity, Left, Number, RealDisk};
 use super::{OpenError, Options, Store, owner};
 
 /// The gate: closed at first.
@@ -104,6 +104,9 @@ impl Disk for GatedDisk {
     }
     fn identity(&self, folder: &Handle) -> Option<Identity> {
         RealDisk.identity(folder)
+    }
+    fn number(&self, at: &Handle, path: &str) -> io::Result<Number> {
+        RealDisk.number(at, path)
     }
 }
 

@@ -9,8 +9,8 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -46,10 +46,10 @@ use space::Space;
 use unique::Names;
 use whole::WholeSync;
 
+/// What errors call the mail folder. No mailbox's name has a blank.
+const ROOT: &str = "the mail folder";
 /// The folder of the queue for other servers.
 const QUEUE: &str = ".OTHER_SERVERS";
-/// The folder of the owners' locks.
-const OWNERS: &str = ".owners";
 /// So many mailboxes are held open at most, and so many descriptors of a process a held one needs
 /// to be worth its two.
 const HELD_MAX: u64 = 128;
@@ -149,6 +149,19 @@ impl Fault {
         Self { what: "go on", folder: "a commit".to_owned(), error: io::Error::other("it panicked") }
     }
 
+    /// Nothing can be made in it any more, and a folder of its name is another one.
+    fn root_is_gone() -> Self {
+        let error = io::Error::new(
+            io::ErrorKind::NotFound,
+            "it was removed; all mail is refused with 451 until the server is started again",
+        );
+        Self { what: "use", folder: ROOT.to_owned(), error }
+    }
+
+    fn is_of_root(&self) -> bool {
+        self.folder == ROOT
+    }
+
     fn unnamed() -> Self {
         let error = io::Error::new(io::ErrorKind::InvalidFilename, "the name fits no path component");
         Self { what: "name", folder: "the folders".to_owned(), error }
@@ -174,7 +187,9 @@ struct Inner {
     disk: Patient<dyn Disk>,
     root: Handle,
     owner: owner::Owner,
-    folders: Arc<Folders>,
+    /// Whether older servers' locks were there when it was last asked.
+    has_old_locks: AtomicBool,
+    folders: Folders,
     pool: Arc<Pool>,
     line: Line,
     whole: WholeSync,
@@ -219,27 +234,34 @@ impl Store {
         let names = Names::new().map_err(|error| failed("get random names for", error))?;
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
         let held_max = limit.map_or(HELD_MAX, |limit| (limit / DESCRIPTORS_PER_HELD).min(HELD_MAX));
-        let folders = Arc::new(Folders::new(usize::try_from(held_max).unwrap_or_default()));
-        let resting = Arc::clone(&folders);
+        let folders = Folders::new(usize::try_from(held_max).unwrap_or_default());
         let has_reserve = options.free_bytes_min > 0;
         let shares = disk.syncs_all(&root);
         let line = Line::new(shares, options.threads_max.max(1));
         let threads_max = options.threads_max + usize::from(line.is_watched());
-        let store = Self(Arc::new(Inner {
-            pool: Pool::new(threads_max, move || resting.close(false)),
-            line,
-            whole: WholeSync::new(shares),
-            options,
-            disk,
-            root,
-            owner,
-            folders,
-            names,
-            tmp_names: AtomicU64::new(0),
-            space: Space::new(left, has_reserve),
-            waiting: AtomicUsize::new(0),
+        let store = Self(Arc::new_cyclic(|resting: &Weak<Inner>| {
+            let resting = Weak::clone(resting);
+            Inner {
+                pool: Pool::new(threads_max, move || {
+                    if let Some(store) = resting.upgrade() {
+                        store.rest();
+                    }
+                }),
+                line,
+                whole: WholeSync::new(shares),
+                options,
+                disk,
+                root,
+                owner,
+                has_old_locks: AtomicBool::new(false),
+                folders,
+                names,
+                tmp_names: AtomicU64::new(0),
+                space: Space::new(left, has_reserve),
+                waiting: AtomicUsize::new(0),
+            }
         }));
-        store.run(|store| owner::sweep(&store.disk, &store.root, &store.owner));
+        store.run(|store| store.sweep());
         Ok(store)
     }
 
@@ -361,9 +383,11 @@ impl Inner {
     /// Each file is a commit of its own.
     fn commit_each(self: &Arc<Self>, draft: Draft) -> Result<Vec<Commit>, Failure> {
         let (message, files) = self.files(draft)?;
-        let alone = |file| Commit { message: Arc::clone(&message), files: vec![file], kept: Ok(()) };
+        let alone = |file| Commit::new(Arc::clone(&message), vec![file]);
         let mut commits: Vec<Commit> = files.into_iter().map(alone).collect();
-        commit::commit(self, &mut commits);
+        while !commits.iter().all(Commit::is_over) {
+            commit::commit(self, &mut commits);
+        }
         for commit in &commits {
             commit.take_back(self);
         }
@@ -374,6 +398,18 @@ impl Inner {
         let error = fault.error.raw_os_error().map(Errno::from_raw_os_error);
         if matches!(error, Some(Errno::MFILE | Errno::NFILE)) {
             self.folders.close(true);
+        }
+    }
+
+    fn sweep(&self) {
+        self.has_old_locks.store(owner::sweep(&self.disk, &self.root, &self.owner), Ordering::Relaxed);
+    }
+
+    /// For a thread that has found nothing to do for a while.
+    fn rest(&self) {
+        self.folders.close(false);
+        if self.has_old_locks.load(Ordering::Relaxed) && owner::old_servers_are_gone(&self.disk, &self.root) {
+            self.sweep();
         }
     }
 

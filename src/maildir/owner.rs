@@ -1,8 +1,14 @@
 //! Who owns what in `tmp`: locks that die with their servers, and the sweep by them.
 //!
-//! Each server holds a lock on a file of its own in `.owners` while it lives; its files in `tmp`
-//! begin with that file's name. The kernel drops the lock however the server ends, in whatever
-//! container it ran, so a lock that can be had tells a dead owner for sure.
+//! Each server holds a lock on a file of its own, `.owner.ID` in the mail folder, while it lives; its
+//! files in `tmp` begin with that ID. The kernel drops the lock however the server ends, in whatever
+//! container it ran, so a lock that can be had tells a dead owner for sure. The locks are files and
+//! not a folder, since programs list the mail folder's folders to find the users.
+//!
+//! Older servers held their locks in a folder, `.owners`. While one of them lives, its lock there counts
+//! like any other, and the folder stays; afterwards the folder is removed. Such a server does not know
+//! our lock: our files in `tmp` are a stranger's to it, which it removes after 36 hours. No message of
+//! ours takes that long, and a message whose file in `tmp` is removed is written again.
 
 use std::fs;
 use std::io;
@@ -13,10 +19,18 @@ use std::time::Duration;
 use rustix::fs::{Mode, OFlags};
 
 use super::disk::{Disk, Handle};
-use super::{OWNERS, QUEUE, unique};
+use super::{QUEUE, unique};
 
+/// A lock's name in the mail folder: this, and the owner's ID.
+const LOCK: &str = ".owner.";
+/// The end of a lock's name until it is locked, so that no sweep takes it for a dead server's.
+const STARTING: &str = ".new";
+/// The folder of older servers' locks. There a lock that was not locked yet was `new.ID`.
+const OLD_LOCKS: &str = ".owners";
 /// Files of no known owner are other programs'; Maildir gives them 36 hours.
 const STRANGERS_AGE: Duration = Duration::from_hours(36);
+/// A server that has not locked its file after this time has ended while it started.
+const STARTING_AGE: Duration = Duration::from_mins(1);
 
 /// This server's lock.
 pub(super) struct Owner {
@@ -55,88 +69,185 @@ fn make_durable(path: &Path) -> io::Result<()> {
     }
 }
 
-fn owners(disk: &dyn Disk, root: &Handle) -> io::Result<Handle> {
-    match disk.make_folder(root, OWNERS) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => disk.open_folder(root, OWNERS),
-    }
-}
-
 impl Owner {
     pub(super) fn take(disk: &dyn Disk, root: &Handle) -> io::Result<Self> {
-        let folder = owners(disk, root)?;
         let id = format!("{:016x}", unique::random()?);
-        // Made under another name, so that no sweep meets it before it is locked.
-        let before = format!("new.{id}");
-        let lock = disk.create(&folder, &before)?;
+        let name = lock_name(&id);
+        let starting = format!("{name}{STARTING}");
+        let lock = disk.create(root, &starting)?;
         if !disk.lock(&lock)? {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        disk.rename(&folder, &before, &folder, &id)?;
+        disk.rename(root, &starting, root, &name)?;
         // Known before any file of this owner can be: one in `tmp` that outlived a power loss
         // without it would be a stranger's.
-        disk.sync_folder(&folder)?;
         disk.sync_folder(root)?;
         Ok(Self { id, _lock: lock })
     }
 
     /// An orderly end leaves nothing to sweep.
     pub(super) fn leave(&self, disk: &dyn Disk, root: &Handle) {
-        if let Ok(folder) = owners(disk, root) {
-            let _ = disk.remove(&folder, &self.id);
-        }
+        let _ = disk.remove(root, &lock_name(&self.id));
+        // Older servers may have left it empty.
+        let _ = disk.remove_folder(root, OLD_LOCKS);
     }
 }
 
-/// Removes what dead servers left in `tmp` folders. A living one's files are never touched.
-pub(super) fn sweep(disk: &dyn Disk, root: &Handle, own: &Owner) {
-    let Ok(folder) = owners(disk, root) else { return };
-    let names = |folder: &Handle| disk.names(folder).unwrap_or_default();
-    let (mut dead, mut living) = (Vec::new(), vec![own.id.clone()]);
+fn lock_name(id: &str) -> String {
+    format!("{LOCK}{id}")
+}
+
+/// Whether a text is an owner's ID. Only such a text may mark files in `tmp` as a dead server's.
+fn is_id(text: &str) -> bool {
+    text.len() == 16 && text.bytes().all(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+/// A file that is an owner's lock, or that is left from one.
+struct Lock<'a> {
+    folder: &'a Handle,
+    name: String,
+    kind: Kind,
+}
+
+enum Kind {
+    /// Locked while the owner of this ID lives.
+    Held(String),
+    /// A server's that starts, or ended while it started.
+    Starting,
+    /// What a server of this ID has written beside its lock.
+    Beside(String),
+}
+
+/// All locks: those in the mail folder, and those of older servers.
+fn all_locks<'a>(disk: &dyn Disk, root: &'a Handle, old: Option<&'a Handle>) -> Vec<Lock<'a>> {
     let mut locks = Vec::new();
-    for name in names(&folder).into_iter().filter(|name| *name != own.id && !name.contains('.')) {
-        let Ok(file) = disk.open_file(&folder, &name) else { continue };
-        if matches!(disk.lock(&file), Ok(true)) {
-            locks.push(file);
-            dead.push(name);
-        } else {
-            living.push(name);
-        }
+    for name in disk.names(root).unwrap_or_default() {
+        let kind = match name.strip_prefix(LOCK) {
+            Some(id) if is_id(id) => Kind::Held(id.to_owned()),
+            Some(rest) if rest.strip_suffix(STARTING).is_some_and(is_id) => Kind::Starting,
+            _ => continue,
+        };
+        locks.push(Lock { folder: root, name, kind });
     }
-    let mut homes: Vec<Handle> = Vec::new();
-    for name in names(root).iter().filter(|name| !name.starts_with('.')) {
-        homes.extend(disk.open_folder(root, name));
+    let Some(folder) = old else { return locks };
+    for name in disk.names(folder).unwrap_or_default() {
+        let kind = match name.split_once('.') {
+            None if is_id(&name) => Kind::Held(name.clone()),
+            Some(("new", id)) if is_id(id) => Kind::Starting,
+            Some((_, rest)) => Kind::Beside(rest.split('.').next().unwrap_or_default().to_owned()),
+            None => continue,
+        };
+        locks.push(Lock { folder, name, kind });
     }
-    if let Ok(queue) = disk.open_folder(root, QUEUE) {
-        homes.extend(names(&queue).iter().flat_map(|name| disk.open_folder(&queue, name)));
-    }
-    let is_old = |folder: &Handle, name: &str| matches!(disk.age(folder, name), Ok(Some(age)) if age > STRANGERS_AGE);
-    let mut all_gone = true;
-    for tmp in homes.iter().flat_map(|home| disk.open_folder(home, "tmp")) {
-        let mut swept = false;
-        for name in names(&tmp) {
-            let owner = name.split('.').next().unwrap_or_default();
-            let is = |ids: &[String]| ids.iter().any(|id| id == owner);
-            if is(&dead) || (!is(&living) && is_old(&tmp, &name)) {
-                all_gone &= disk.remove(&tmp, &name).is_ok();
-                swept = true;
+    locks
+}
+
+/// The owners that are known: each dead one with its lock, held from here on, so that no other server
+/// sweeps beside this one.
+struct Known {
+    dead: Vec<(String, Handle)>,
+    living: Vec<String>,
+}
+
+impl Known {
+    fn new(disk: &dyn Disk, locks: &[Lock], own: &Owner) -> Self {
+        let mut known = Self { dead: Vec::new(), living: vec![own.id.clone()] };
+        for Lock { folder, name, kind } in locks {
+            let Kind::Held(id) = kind else { continue };
+            if *id == own.id {
+                continue;
+            }
+            let Ok(file) = disk.open_file(folder, name) else { continue };
+            if matches!(disk.lock(&file), Ok(true)) {
+                known.dead.push((id.clone(), file));
+            } else {
+                known.living.push(id.clone());
             }
         }
-        // Else a file could come back and find its owner forgotten.
-        if swept {
-            all_gone &= disk.sync_folder(&tmp).is_ok();
+        known
+    }
+
+    fn is_dead(&self, id: &str) -> bool {
+        self.dead.iter().any(|(dead, _)| dead == id)
+    }
+
+    fn is_living(&self, id: &str) -> bool {
+        self.living.iter().any(|living| living == id)
+    }
+}
+
+fn is_older(disk: &dyn Disk, folder: &Handle, name: &str, than: Duration) -> bool {
+    matches!(disk.age(folder, name), Ok(Some(age)) if age > than)
+}
+
+/// Removes what dead servers left in `tmp` folders, and then their locks. A living one's files are never
+/// touched. Returns whether the folder of older servers' locks is left: then such a
+/// server lives, or something could not be removed.
+pub(super) fn sweep(disk: &dyn Disk, root: &Handle, own: &Owner) -> bool {
+    let old = disk.open_folder(root, OLD_LOCKS).ok();
+    let locks = all_locks(disk, root, old.as_ref());
+    let known = Known::new(disk, &locks, own);
+    let all_gone = sweep_tmp(disk, root, &known);
+    for Lock { folder, name, kind } in &locks {
+        let is_over = match kind {
+            // Else a file could come back after a power loss, and its owner would not be known.
+            Kind::Held(id) => all_gone && known.is_dead(id),
+            // A living server is locked out before its file is removed.
+            Kind::Starting => {
+                is_older(disk, folder, name, STARTING_AGE)
+                    && disk.open_file(folder, name).is_ok_and(|file| matches!(disk.lock(&file), Ok(true)))
+            }
+            Kind::Beside(id) => known.is_dead(id) || is_older(disk, folder, name, STRANGERS_AGE),
+        };
+        if is_over {
+            let _ = disk.remove(folder, name);
         }
     }
-    // A start that was cut short leaves an empty file here.
-    for name in names(&folder).iter().filter(|name| name.contains('.')) {
-        let is_of_dead = name.split('.').nth(1).is_some_and(|owner| dead.iter().any(|id| id == owner));
-        if is_of_dead || is_old(&folder, name) {
-            let _ = disk.remove(&folder, name);
+    old.is_some() && disk.remove_folder(root, OLD_LOCKS).is_err()
+}
+
+/// Whether no older server lives any more, so that the folder of their locks can be swept and removed.
+pub(super) fn old_servers_are_gone(disk: &dyn Disk, root: &Handle) -> bool {
+    let Ok(old) = disk.open_folder(root, OLD_LOCKS) else { return true };
+    disk.names(&old).unwrap_or_default().iter().filter(|name| is_id(name)).all(|name| {
+        let file = disk.open_file(&old, name);
+        file.is_ok_and(|file| matches!(disk.lock(&file), Ok(true)))
+    })
+}
+
+/// Returns whether all that was to be removed is gone for good.
+fn sweep_tmp(disk: &dyn Disk, root: &Handle, known: &Known) -> bool {
+    let mut all_gone = true;
+    // One folder at a time is open: there may be more of them than descriptors.
+    let mut sweep_below = |above: &Handle| {
+        for name in disk.names(above).unwrap_or_default().iter().filter(|name| !name.starts_with('.')) {
+            all_gone &= match disk.open_folder(above, name).and_then(|home| disk.open_folder(&home, "tmp")) {
+                Ok(tmp) => sweep_folder(disk, &tmp, known),
+                // Where this server may not look it has not written either.
+                Err(error) => matches!(
+                    error.kind(),
+                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied
+                ),
+            };
+        }
+    };
+    sweep_below(root);
+    if let Ok(queue) = disk.open_folder(root, QUEUE) {
+        sweep_below(&queue);
+    }
+    all_gone
+}
+
+fn sweep_folder(disk: &dyn Disk, tmp: &Handle, known: &Known) -> bool {
+    let Ok(names) = disk.names(tmp) else { return false };
+    let (mut all_gone, mut swept) = (true, false);
+    for name in names {
+        let owner = name.split('.').next().unwrap_or_default();
+        let is_strange = !known.is_dead(owner) && !known.is_living(owner);
+        if known.is_dead(owner) || (is_strange && is_older(disk, tmp, &name, STRANGERS_AGE)) {
+            all_gone &= disk.remove(tmp, &name).is_ok();
+            swept = true;
         }
     }
-    if all_gone {
-        for name in dead {
-            let _ = disk.remove(&folder, &name);
-        }
-    }
+    all_gone && (!swept || disk.sync_folder(tmp).is_ok())
 }

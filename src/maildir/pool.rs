@@ -81,8 +81,13 @@ impl Pool {
             state = again;
             state.idle -= 1;
             if waited.timed_out() && state.jobs.is_empty() {
-                (self.rest)();
-                break;
+                drop(state);
+                // It may touch the disk, and so nothing waits for it.
+                let _ = catch_unwind(AssertUnwindSafe(|| (self.rest)()));
+                state = locked(&self.state);
+                if state.jobs.is_empty() {
+                    break;
+                }
             }
         }
         state.threads -= 1;

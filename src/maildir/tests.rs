@@ -93,16 +93,16 @@ fn hold(store: &Store) -> impl Drop + use<> {
     Hold(Some(end))
 }
 
-/// All files below a folder but the owners' locks, with their content.
+/// All files below a folder, except the owners' locks, with their content.
 fn files(root: &Path) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut open = vec![root.to_owned()];
     while let Some(folder) = open.pop() {
         for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
             let path = entry.path();
-            if entry.file_type().unwrap().is_dir() && entry.file_name() != OWNERS {
+            if entry.file_type().unwrap().is_dir() {
                 open.push(path);
-            } else if path.is_file() {
+            } else if path.is_file() && !entry.file_name().to_string_lossy().starts_with(".owner.") {
                 let name = path.strip_prefix(root).unwrap().parent().unwrap().display().to_string();
                 found.push((name, String::from_utf8(fs::read(path).unwrap()).unwrap()));
             }
@@ -188,16 +188,126 @@ fn a_dead_servers_tmp_is_swept_and_a_living_ones_is_not() {
     for path in [&of_living, &of_dead, &of_stranger] {
         fs::write(path, "half").unwrap();
     }
-    let owners = folder.path().join(OWNERS);
-    fs::write(owners.join("00000000000000aa"), "").unwrap();
-    let spool_of = |id: &str| owners.join(format!("spool.{id}.7"));
-    fs::write(spool_of("00000000000000aa"), "").unwrap();
-    fs::write(spool_of(&living.0.owner.id), "").unwrap();
+    fs::write(folder.path().join(".owner.00000000000000aa"), "").unwrap();
     let second = Store::open(options(folder.path())).unwrap();
     assert!(second.close(Duration::from_mins(1)));
     assert!(of_living.exists() && of_stranger.exists() && !of_dead.exists());
-    assert!(spool_of(&living.0.owner.id).exists() && !spool_of("00000000000000aa").exists());
+    let locks = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let locks: Vec<_> = locks.filter(|name| name.to_string_lossy().starts_with(".owner")).collect();
+    assert_eq!(locks, [format!(".owner.{}", living.0.owner.id).as_str()]);
     assert!(living.close(Duration::from_mins(1)));
+}
+
+/// Programs list the mail folder's folders to find the users, and the queue's to find the domains.
+#[test]
+fn the_mail_folder_has_no_folders_except_mailboxes_and_the_queue() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(options(folder.path())).unwrap();
+    let folders = |path: &Path| {
+        let entries = fs::read_dir(path).unwrap().map(Result::unwrap);
+        let folders = entries.filter(|entry| entry.file_type().unwrap().is_dir());
+        let mut names: Vec<_> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    assert!(folders(folder.path()).is_empty());
+    deliver(&store, ALL, b"x").unwrap();
+    for _ in 0..2 {
+        assert_eq!(folders(folder.path()), [".OTHER_SERVERS", "joe", "user"]);
+        assert_eq!(folders(&folder.path().join(QUEUE)), ["other.server"]);
+        assert!(store.close(Duration::from_mins(1)));
+    }
+    let files = fs::read_dir(folder.path()).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file());
+    assert_eq!(files.count(), 0, "an orderly end leaves no lock");
+}
+
+#[test]
+fn older_servers_locks_count_while_they_live_and_their_folder_goes_with_the_last() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, tmp) = (folder.path().join(".owners"), folder.path().join("user/tmp"));
+    fs::create_dir_all(&tmp).unwrap();
+    fs::create_dir_all(&old).unwrap();
+    let (dead, living) = ("00000000000000aa", "00000000000000bb");
+    for id in [dead, living] {
+        fs::write(tmp.join(format!("{id}.1")), "half").unwrap();
+        fs::write(old.join(id), "").unwrap();
+        fs::write(old.join(format!("spool.{id}.7")), "").unwrap();
+    }
+    let root = owner::open_root(folder.path()).unwrap();
+    let locks = RealDisk.open_folder(&root, ".owners").unwrap();
+    let lock = RealDisk.open_file(&locks, living).unwrap();
+    assert!(RealDisk.lock(&lock).unwrap());
+    let names = |folder: &Path| {
+        let mut names: Vec<_> =
+            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    };
+    for _ in 0..2 {
+        let store = Store::open(options(folder.path())).unwrap();
+        deliver(&store, &["user@postman.local"], b"x").unwrap();
+        assert!(store.close(Duration::from_mins(1)));
+        assert_eq!(names(&old), [living, &format!("spool.{living}.7")]);
+        assert_eq!(names(&tmp), [format!("{living}.1")]);
+    }
+    // It ends while ours lives, without a word: what it left is swept when a thread has nothing to do.
+    let store = Store::open(options(folder.path())).unwrap();
+    deliver(&store, &["user@postman.local"], b"x").unwrap();
+    while !store.0.has_old_locks.load(Ordering::Relaxed) {
+        thread::yield_now();
+    }
+    store.0.rest();
+    assert!(old.exists());
+    drop(lock);
+    store.0.rest();
+    assert!(!old.exists());
+    assert_eq!(names(&tmp), Vec::<String>::new());
+    assert!(store.close(Duration::from_mins(1)));
+    // In order: it leaves its folder empty.
+    fs::create_dir(&old).unwrap();
+    assert!(Store::open(options(folder.path())).unwrap().close(Duration::from_mins(1)));
+    assert!(!old.exists());
+}
+
+#[test]
+fn a_mailbox_that_became_a_link_takes_nothing_and_nothing_is_left_where_it_leads() {
+    for link in ["user", "user/new"] {
+        let folder = tempfile::tempdir().unwrap();
+        let gate = gate::Gate::default();
+        let store = gate::open(options(folder.path()), gate.clone()).unwrap();
+        let (back, done) = channel();
+        store.commit(draft(&store, &["user@postman.local"], b"x"), move |result| back.send(result).unwrap());
+        gate.is_reached();
+        // While the message is in its sync.
+        let moved = folder.path().join("moved");
+        fs::rename(folder.path().join(link), &moved).unwrap();
+        symlink(&moved, folder.path().join(link)).unwrap();
+        gate.open();
+        assert!(matches!(done.recv().unwrap(), Err(Failure::Broken(_))), "{link}");
+        assert_eq!(files(folder.path()), [], "{link}");
+        assert!(store.close(Duration::from_mins(1)));
+    }
+}
+
+#[test]
+fn a_mail_folder_that_was_removed_takes_nothing_whatever_is_made_in_its_place() {
+    let above = tempfile::tempdir().unwrap();
+    let folder = above.path().join("mail");
+    let store = Store::open(options(&folder)).unwrap();
+    deliver(&store, ALL, b"x").unwrap();
+    fs::remove_dir_all(&folder).unwrap();
+    for _ in 0..2 {
+        for to in ["user@postman.local", "a@other.server"] {
+            let error = deliver(&store, &[to], b"x").unwrap_err().to_string();
+            assert_eq!(
+                error,
+                "cannot use the mail folder: it was removed; all mail is refused with 451 until the server is started again"
+            );
+        }
+        let _ = fs::create_dir(&folder);
+    }
+    assert_eq!(files(&folder), []);
+    assert!(store.close(Duration::from_mins(1)));
 }
 
 #[test]

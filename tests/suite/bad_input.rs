@@ -21,7 +21,7 @@ fn tree(server: &Server) -> Vec<String> {
     }
     let mut found = Vec::new();
     walk(&server.folder.path().join("maildir"), &mut found);
-    found.retain(|path| !path.contains("/.owners"));
+    found.retain(|path| !path.contains("/.owner."));
     found.sort();
     found
 }

@@ -264,3 +264,24 @@ fn nothing_in_the_environment_changes_what_it_does() {
     });
     assert_eq!(seen[0], seen[1]);
 }
+
+#[test]
+fn a_mail_folder_that_was_removed_is_451_and_the_log_says_so_at_once() {
+    let logged = with_log("");
+    let maildir = logged.server.folder.path().join("maildir");
+    let mut talk = logged.server.connect();
+    talk.deliver();
+    fs::remove_dir_all(&maildir).unwrap();
+    fs::create_dir(&maildir).unwrap();
+    talk.send(b"MAIL FROM:<a@x.org>\r\nRCPT TO:<user@postman.local>\r\nDATA\r\n");
+    for code in ["250", "250", "354"] {
+        talk.expect(code);
+    }
+    talk.say(".", "451");
+    wait_until("the line", || {
+        logged.log().contains(
+            "cannot use the mail folder: it was removed; all mail is refused with 451 until the server is started again",
+        )
+    });
+    assert_eq!(fs::read_dir(&maildir).unwrap().count(), 0);
+}

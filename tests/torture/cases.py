@@ -110,7 +110,7 @@ def kill(torture, reader=False):
             status = server.stop()
         if status != 0:
             ledger.fault(f"after SIGTERM it ends with status {status}, not 0")
-        elif left := [str(path) for path in Path(maildir).glob(".owners/*") if not path.name.startswith("new.")]:
+        elif left := [str(path) for path in Path(maildir).glob(".owner.*") if not path.name.endswith(".new")]:
             ledger.fault(f"an orderly end leaves {left}")
     text = f"{done} kills, {in_tmp} of them left files in tmp; {ledger.summary()}"
     return text + (f"; a reader moved {moved} files to cur" if reader else "")

@@ -9,10 +9,10 @@ use rustix::io::Errno;
 
 use super::simulated::{Lie, Simulated};
 use super::*;
-use crate::maildir::disk::{Identity, Left};
+use crate::maildir::disk::{Identity, Left, Number};
 
 /// How an operation fails.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 enum How {
     /// It does not happen.
     Error(Errno),
@@ -20,6 +20,8 @@ enum How {
     After(Errno),
     /// A write takes some of it only.
     Short,
+    /// It happens, and before it somebody else does this to the mail folder.
+    Meddled(fn(&Simulated)),
 }
 
 /// Fails the operation at which its count comes to zero; with `all`, each from there on too.
@@ -43,18 +45,24 @@ impl FailingDisk {
             How::Error(error) if self.fails() => Err(error.into()),
             How::After(error) if self.fails() => operation().and(Err(error.into())),
             How::Short if self.fails() => operation(),
+            How::Meddled(meddle) if self.fails() => {
+                meddle(&self.disk);
+                operation()
+            }
             _ => operation(),
         }
     }
 
     fn sync(&self, handle: &Handle, operation: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
         match self.how {
-            How::Error(error) | How::After(error) if self.fails() => {
-                self.disk.fail_sync(handle);
-                Err(error.into())
+            How::Error(error) | How::After(error) => {
+                if self.fails() {
+                    self.disk.fail_sync(handle);
+                    return Err(error.into());
+                }
+                operation()
             }
-            How::Short if self.fails() => operation(),
-            _ => operation(),
+            _ => self.pass(operation),
         }
     }
 }
@@ -74,10 +82,10 @@ impl Disk for FailingDisk {
         self.disk.open_file(at, name)
     }
     fn write(&self, file: &Handle, octets: &[u8]) -> io::Result<usize> {
-        if self.how == How::Short && self.fails() {
+        if matches!(self.how, How::Short) && self.fails() {
             return self.disk.write(file, &octets[..octets.len().div_ceil(2)]);
         }
-        if self.how == How::Short {
+        if matches!(self.how, How::Short) {
             return self.disk.write(file, octets);
         }
         self.pass(|| self.disk.write(file, octets))
@@ -95,12 +103,14 @@ impl Disk for FailingDisk {
     }
     fn sync_all(&self, _: &Handle) -> io::Result<()> {
         match self.how {
-            How::Error(error) | How::After(error) if self.fails() => {
-                self.disk.fail_sync_of_all();
-                Err(error.into())
+            How::Error(error) | How::After(error) => {
+                if self.fails() {
+                    self.disk.fail_sync_of_all();
+                    return Err(error.into());
+                }
+                self.disk.sync_all(&Simulated::root())
             }
-            How::Short if self.fails() => self.disk.sync_all(&Simulated::root()),
-            _ => self.disk.sync_all(&Simulated::root()),
+            _ => self.pass(|| self.disk.sync_all(&Simulated::root())),
         }
     }
     fn syncs_all(&self, folder: &Handle) -> bool {
@@ -133,6 +143,9 @@ impl Disk for FailingDisk {
     fn identity(&self, folder: &Handle) -> Option<Identity> {
         self.disk.identity(folder)
     }
+    fn number(&self, at: &Handle, path: &str) -> io::Result<Number> {
+        self.pass(|| self.disk.number(at, path))
+    }
 }
 
 fn start(how: How, all: bool, threads: usize) -> (Store, FailingDisk) {
@@ -159,9 +172,9 @@ fn start_on(disk: Simulated, how: How, all: bool, threads: usize) -> (Store, Fai
     (store, disk)
 }
 
-/// What is there but the owners' locks.
+/// All files except the owners' locks, which are files of the mail folder itself.
 fn mail(state: &simulated::State) -> Vec<(String, Vec<u8>)> {
-    state.files().into_iter().filter(|(path, _)| !path.ends_with(OWNERS)).collect()
+    state.files().into_iter().filter(|(path, _)| !path.is_empty()).collect()
 }
 
 fn contents() -> [String; 2] {
@@ -406,4 +419,82 @@ fn below_the_reserve_nothing_begins_and_a_look_tells_when_space_is_back() {
         assert_eq!(store.room(1000), Ok(()));
     }
     assert!(store.close(Duration::from_mins(1)));
+}
+
+/// Takes the place of a folder of the mail folder: under another name it keeps all that is in it.
+fn rename(disk: &Simulated, path: &str) {
+    let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+    if let Some(above) = disk.folder(above) {
+        let _ = disk.rename(&above, name, &above, &format!("{name}.1"));
+    }
+}
+
+fn make(disk: &Simulated, path: &str) {
+    let mut above = Simulated::root();
+    for name in path.split('/') {
+        let _ = disk.make_folder(&above, name);
+        above = disk.open_folder(&above, name).unwrap();
+    }
+}
+
+/// What another program does while the server runs: as a command, and on the simulated disk.
+type Meddling = (&'static str, fn(&Simulated));
+
+const MEDDLINGS: &[Meddling] = &[
+    ("mv user user.1", |disk| rename(disk, "user")),
+    ("mv user user.1; mkdir -p user/new", |disk| {
+        rename(disk, "user");
+        make(disk, "user/new");
+    }),
+    ("mv user/new user/new.1", |disk| rename(disk, "user/new")),
+    ("mv user/tmp user/tmp.1", |disk| rename(disk, "user/tmp")),
+    ("rm -r user/new", |disk| disk.remove_tree("user/new")),
+    ("rm -r user/tmp", |disk| disk.remove_tree("user/tmp")),
+    ("rm -r user", |disk| disk.remove_tree("user")),
+    ("rm -r user; mkdir -p user/tmp user/new", |disk| {
+        disk.remove_tree("user");
+        make(disk, "user/tmp");
+        make(disk, "user/new");
+    }),
+    ("mv .OTHER_SERVERS .OTHER_SERVERS.1", |disk| rename(disk, ".OTHER_SERVERS")),
+    ("mv .OTHER_SERVERS/other.server ...", |disk| rename(disk, ".OTHER_SERVERS/other.server")),
+    ("rm -r .OTHER_SERVERS/other.server", |disk| disk.remove_tree(".OTHER_SERVERS/other.server")),
+    ("rm -r .OTHER_SERVERS", |disk| disk.remove_tree(".OTHER_SERVERS")),
+];
+
+#[test]
+fn a_folder_that_is_renamed_or_removed_at_any_moment_has_each_file_where_its_name_leads() {
+    let expected = ["/.OTHER_SERVERS/other.server", "/joe/new", "/user/new"];
+    for ((name, meddle), content) in MEDDLINGS.iter().flat_map(|meddling| contents().map(|text| (*meddling, text))) {
+        // The folders are known, and in use.
+        let start = || {
+            let (store, disk) = start(How::Meddled(meddle), false, 1);
+            deliver(&store, ALL, b"Subject: before\r\n\r\n").unwrap();
+            disk.disk.remove_mail();
+            (store, disk)
+        };
+        let (store, disk) = start();
+        disk.left.store(1_000_000, Ordering::SeqCst);
+        deliver(&store, ALL, content.as_bytes()).unwrap();
+        let all = 1_000_000 - disk.left.load(Ordering::SeqCst);
+        assert!(store.close(Duration::from_mins(1)));
+        // After the last sync each of the three files is looked at, by two names.
+        for number in 1..=all - 5 {
+            let case = format!("{name} before operation {number} of {all}, {} octets", content.len());
+            let (store, disk) = start();
+            disk.left.store(number, Ordering::SeqCst);
+            assert_eq!(deliver(&store, ALL, content.as_bytes()), Ok(()), "{case}");
+            assert!(disk.left.load(Ordering::SeqCst) <= 0, "{case}");
+            let state = disk.disk.state();
+            for state in [state.crash(|_| 0), state] {
+                let found: Vec<_> = mail(&state).into_iter().filter(|(path, _)| !path.contains("/tmp")).collect();
+                let paths: Vec<_> = found.iter().map(|(path, _)| path.as_str()).collect();
+                assert_eq!(paths, expected, "{case}");
+                let whole = content.replace("\r\n", "\n");
+                let is_whole = |text: &[u8]| text.ends_with(content.as_bytes()) || text.ends_with(whole.as_bytes());
+                assert!(found.iter().all(|(_, text)| is_whole(text)), "{case}");
+            }
+            assert!(store.close(Duration::from_mins(1)));
+        }
+    }
 }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::maildir::disk::{Disk, Handle, Identity, Left};
+use crate::maildir::disk::{Disk, Handle, Identity, Left, Number};
 use crate::maildir::locked;
 
 mod state;
@@ -71,6 +71,9 @@ impl World {
     fn make(&mut self, at: &Handle, name: &str, folder: bool) -> io::Result<Handle> {
         if self.find(at, name).is_ok() {
             return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        if self.node(at)?.removed {
+            return Err(io::ErrorKind::NotFound.into());
         }
         let number = self.state.nodes.len();
         self.state.nodes.push(Arc::new(Node { title: name.to_owned(), folder, ..Node::default() }));
@@ -175,6 +178,50 @@ impl Simulated {
     pub(super) fn fail_sync_of_all(&self) {
         let count = locked(&self.0).state.nodes.len();
         (0..count).for_each(|number| self.fail_sync(&Handle::Simulated(number)));
+    }
+
+    /// The folder at a path below the root.
+    pub(super) fn folder(&self, path: &str) -> Option<Handle> {
+        let mut folder = Self::root();
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            folder = self.open_folder(&folder, name).ok()?;
+        }
+        Some(folder)
+    }
+
+    /// Somebody else removes a folder with all that is in it; no name can be made in it any more.
+    pub(super) fn remove_tree(&self, path: &str) {
+        let Some(Handle::Simulated(number)) = self.folder(path) else { return };
+        let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
+        let above = self.folder(above).unwrap();
+        let mut world = locked(&self.0);
+        let mut open = vec![number];
+        while let Some(number) = open.pop() {
+            let handle = Handle::Simulated(number);
+            for (name, child) in world.node(&handle).unwrap().names.clone() {
+                world.name(&handle, &name, None).unwrap();
+                open.push(child);
+            }
+            world.node(&handle).unwrap().removed = true;
+        }
+        world.name(&above, name, None).unwrap();
+    }
+
+    /// Removes all files that are seen, for good.
+    pub(super) fn remove_mail(&self) {
+        let mut world = locked(&self.0);
+        for number in 1..world.state.nodes.len() {
+            let files: Vec<String> = {
+                let names = world.state.nodes[number].names.iter();
+                names.filter(|(_, child)| !world.state.nodes[**child].folder).map(|(name, _)| name.clone()).collect()
+            };
+            let node = Arc::make_mut(&mut world.state.nodes[number]);
+            for name in files {
+                node.names.remove(&name);
+                node.safe_names.remove(&name);
+                node.changes.remove(&name);
+            }
+        }
     }
 
     fn change<T>(&self, operation: impl FnOnce(&mut World) -> io::Result<T>) -> io::Result<T> {
@@ -305,6 +352,9 @@ impl Disk for Simulated {
     fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()> {
         self.change(|world| {
             let number = world.find(from, name)?;
+            if world.node(to)?.removed {
+                return Err(io::ErrorKind::NotFound.into());
+            }
             if world.find(to, new).is_ok() {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
@@ -352,5 +402,19 @@ impl Disk for Simulated {
         let Handle::Simulated(number) = *folder else { return None };
         let device = u64::from(locked(&self.0).state.nodes[number].title == ELSEWHERE);
         Some((device, number as u64, 0, 0))
+    }
+
+    fn number(&self, at: &Handle, path: &str) -> io::Result<Number> {
+        let mut world = locked(&self.0);
+        let mut folder = at.clone();
+        for name in path.split('/').filter(|name| *name != ".") {
+            folder = Handle::Simulated(world.find(&folder, name)?);
+        }
+        let node = world.node(&folder)?;
+        if !node.folder {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        let Handle::Simulated(number) = folder else { return Err(io::ErrorKind::InvalidInput.into()) };
+        Ok((0, number as u64))
     }
 }

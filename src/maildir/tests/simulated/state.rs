@@ -14,6 +14,8 @@ pub(super) struct Node {
     pub(super) folder: bool,
     pub(super) octets: Vec<u8>,
     pub(super) safe: Vec<u8>,
+    /// Of a folder: whether it was removed.
+    pub(super) removed: bool,
     /// Of a file: whether octets that it had found no place.
     pub(super) hole: bool,
     /// Of a file: pages and sizes that are not synced.
