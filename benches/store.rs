@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 
 use postman::maildir::{Failure, Fill, Format, Options, Store};
 use postman::smtp::envelope::{Envelope, Place, Recipient};
-use postman::smtp::path::{ForwardPath, ReversePath};
+use postman::smtp::path::{ForwardPath, ReversePath, Syntax};
 use rustix::fs::{Mode, OFlags, RenameFlags, fdatasync, fsync, openat, renameat_with};
 use rustix::time::{ClockId, clock_gettime};
 
@@ -128,14 +128,14 @@ fn probe(folder: &Path, threads: usize, octets: usize) -> Result<f64> {
 
 fn envelope(boxes: usize) -> Result<Envelope> {
     let recipient = |number: usize| -> Result<Recipient> {
-        match ForwardPath::parse(&format!("<user{number}@postman.local>")) {
+        match ForwardPath::parse(&format!("<user{number}@postman.local>"), Syntax::Lenient) {
             Ok(ForwardPath::Mailbox(mailbox)) => Ok(Recipient { mailbox, place: Place::Local }),
             _ => Err("no mailbox".into()),
         }
     };
     Ok(Envelope {
         id: "1-1".to_owned(),
-        sender: ReversePath::parse("<a@client.example>").map_err(|_| "no path")?,
+        sender: ReversePath::parse("<a@client.example>", Syntax::Lenient).map_err(|_| "no path")?,
         recipients: (0..boxes).map(recipient).collect::<Result<_>>()?,
         helo: "client.example".to_owned(),
         client: IpAddr::V4(Ipv4Addr::LOCALHOST),

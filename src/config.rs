@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::smtp::machine::Machine;
-use crate::smtp::path::{Domain, LocalPart};
+use crate::smtp::path::{Domain, LocalPart, Syntax};
 use crate::smtp::session::Settings;
 
 /// Whose mailboxes there are.
@@ -144,6 +144,10 @@ impl Choice<'_> for UncappedFrom {
     const ALLOWED: &'static str = r#"uncapped_from must be RelayFrom, or Networks(["192.0.2.0/24"])"#;
 }
 
+impl Choice<'_> for Syntax {
+    const ALLOWED: &'static str = "syntax must be Lenient or Strict";
+}
+
 impl Choice<'_> for Verify {
     const ALLOWED: &'static str = "vrfy must be Vague or Honest";
 }
@@ -192,7 +196,8 @@ pub struct Config {
     pub refuse_from: Vec<Network>,
     #[serde(deserialize_with = "choice")]
     pub mailbox_format: MailboxFormat,
-    pub strict_helo: bool,
+    #[serde(deserialize_with = "choice")]
+    pub syntax: Syntax,
     #[serde(deserialize_with = "choice")]
     pub bare_newline: BareNewline,
     #[serde(deserialize_with = "choice")]
@@ -235,7 +240,7 @@ fn choice<'de, D: serde::Deserializer<'de>, T: Choice<'de>>(deserializer: D) -> 
 
 fn domain<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Domain, D::Error> {
     let text = String::deserialize(deserializer)?;
-    Domain::parse(&text).map_err(|_| serde::de::Error::custom(format!("`{text}` is no domain")))
+    Domain::parse_own(&text).map_err(|_| serde::de::Error::custom(format!("`{text}` is no domain")))
 }
 
 impl Default for Config {
@@ -263,7 +268,7 @@ impl Default for Config {
             ],
             refuse_from: Vec::new(),
             mailbox_format: MailboxFormat::Message,
-            strict_helo: false,
+            syntax: Syntax::Lenient,
             bare_newline: BareNewline::Refuse,
             vrfy: Verify::Vague,
             line_bytes_max: 2048,
@@ -328,7 +333,7 @@ impl Config {
         Settings {
             machine,
             domain: self.domain.clone(),
-            strict_helo: self.strict_helo,
+            syntax: self.syntax,
             refuse_bare_newline: self.bare_newline == BareNewline::Refuse,
             verify_honestly: self.vrfy == Verify::Honest,
             line_bytes_max: self.line_bytes_max,
@@ -356,6 +361,11 @@ impl Config {
                 "line_bytes_max",
                 "from 512 (RFC 5321 4.5.3.1.4) to 1048576",
             ),
+            (
+                self.syntax == Syntax::Lenient || self.domain.is_strict(),
+                "domain",
+                "without underscores for syntax: Strict, or no client could name it",
+            ),
             (self.header_bytes_max >= 4096, "header_bytes_max", "at least 4096"),
             (self.message_bytes_max >= 65_536, "message_bytes_max", "at least 65536 (RFC 5321 4.5.3.1.7)"),
             (self.recipients_max >= 100, "recipients_max", "at least 100 (RFC 5321 4.5.3.1.8)"),
@@ -382,6 +392,9 @@ impl Config {
 
 fn reason(error: &ron::Error) -> String {
     if let ron::Error::NoSuchStructField { expected, found, .. } = error {
+        if found == "strict_helo" {
+            return "unknown key `strict_helo`; its successor is `syntax: Strict`, or `Lenient`".to_owned();
+        }
         let near = expected.iter().min_by_key(|known| strsim::damerau_levenshtein(known, found));
         let near = near.filter(|known| strsim::damerau_levenshtein(known, found) <= 1 + found.len() / 3);
         let help = near.map_or(String::new(), |known| format!("; did you mean `{known}`?"));
@@ -413,6 +426,8 @@ mod tests {
     fn the_sample_is_the_default() {
         assert_eq!(Config::parse(SAMPLE), Ok(Config::default()));
         assert_eq!(Config::parse("()"), Ok(Config::default()));
+        // A container's name.
+        assert!(Config::parse("(domain: \"mail_server\")").is_ok());
     }
 
     #[test]
@@ -437,6 +452,12 @@ mod tests {
             ("(uncapped_from: Networks([\"x\"]))", "`x` is no network"),
             ("(mailbox_format: \"Message\")", "1:18: mailbox_format must be Message or Envelope"),
             ("(bare_newline: keep)", "1:16: bare_newline must be Refuse or Keep"),
+            (
+                "(\n strict_helo: true)",
+                "2:2: unknown key `strict_helo`; its successor is `syntax: Strict`, or `Lenient`",
+            ),
+            ("(syntax: strict)", "1:10: syntax must be Lenient or Strict"),
+            ("(domain: \"my_server\", syntax: Strict)", "1:2: domain must be without underscores"),
             ("(vrfy: true)", "1:8: vrfy must be Vague or Honest"),
             ("(port: 1", "1:8: "),
         ] {

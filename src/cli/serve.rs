@@ -25,7 +25,7 @@ pub(super) struct Serve {
     #[arg(long, value_name = "DIR")]
     maildir: Option<PathBuf>,
     /// Be this domain instead.
-    #[arg(long, value_name = "NAME", value_parser = |text: &str| Domain::parse(text).map_err(|_| "no domain"))]
+    #[arg(long, value_name = "NAME", value_parser = |text: &str| Domain::parse_own(text).map_err(|_| "no domain"))]
     domain: Option<Domain>,
     /// Run this definition instead of the built-in one; it is checked before anything else.
     #[arg(long, value_name = "FILE")]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Play;
 use crate::config::{Config, Users};
+use crate::maildir;
 use crate::smtp::machine::{Machine, Position};
 use crate::smtp::session::{Client, Input, Output, Question, Session, Step, Verdict};
 
@@ -68,6 +69,7 @@ impl Peer {
     fn verdict(&mut self, question: &Question) -> Verdict {
         let verdict = match question {
             Question::Recipient(local) if !self.users.contains(local) => Verdict::Unknown,
+            Question::Recipient(local) if !maildir::takes_name(local) => Verdict::Unnameable,
             _ => Verdict::Yes,
         };
         if matches!(question, Question::Store) {

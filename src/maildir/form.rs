@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::smtp::envelope::{Envelope, Place};
-use crate::smtp::path::Domain;
+use crate::smtp::path::{Domain, Syntax};
 
 use super::{Format, name};
 
@@ -87,7 +87,7 @@ impl Target {
     // Opt-info        = [Via] [With] [ID] [For]
     fn received(&self, envelope: &Envelope, time: u64, host: &str) -> String {
         let client = Domain::Literal(envelope.client.to_canonical());
-        let from = match Domain::parse(&envelope.helo) {
+        let from = match Domain::parse(&envelope.helo, Syntax::Strict) {
             Ok(domain) => format!("{domain} ({client})"),
             // A name that is no domain stands in a comment, where it can end nothing.
             Err(_) => format!("{client} (helo={})", comment(&envelope.helo)),

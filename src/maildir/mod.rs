@@ -41,6 +41,7 @@ use disk::{Disk, Handle, Patient, RealDisk};
 pub use draft::{Draft, Fill};
 use file::{File, Message};
 use folders::Folders;
+pub use name::takes_name;
 use pool::Pool;
 use space::Space;
 use unique::Names;

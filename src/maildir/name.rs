@@ -12,6 +12,13 @@ pub(super) fn mailbox(local: &LocalPart) -> Option<String> {
     component(&local.folded())
 }
 
+/// Whether a mailbox can have this name. A file system names it, so it has a bound, which the sender
+/// is told before it has sent the message.
+#[must_use]
+pub fn takes_name(local: &LocalPart) -> bool {
+    mailbox(local).is_some()
+}
+
 /// The folder of a destination domain.
 pub(super) fn domain(domain: &Domain) -> Option<String> {
     component(&domain.folded())
@@ -40,13 +47,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::smtp::path::{ForwardPath, Mailbox, PathError};
+    use crate::smtp::path::{ADDRESS_BYTES_MAX, DOMAIN_BYTES_MAX, ForwardPath, Mailbox, PathError, Syntax};
 
     fn read(address: &str) -> Result<Mailbox, PathError> {
-        match ForwardPath::parse(&format!("<{address}>"))? {
+        match ForwardPath::parse(&format!("<{address}>"), Syntax::Lenient)? {
             ForwardPath::Mailbox(mailbox) => Ok(mailbox),
             ForwardPath::Postmaster => {
-                Ok(Mailbox { local: LocalPart::postmaster(), domain: Domain::parse("postman.local")? })
+                Ok(Mailbox { local: LocalPart::postmaster(), domain: Domain::parse_own("postman.local")? })
             }
         }
     }
@@ -120,10 +127,19 @@ mod tests {
         }
         // The grammar has the empty name; no folder has.
         assert_eq!(mailbox(&read("\"\"@postman.local").unwrap().local), None);
-        // Three hundred octets are no local part; sixty-four of the worst fit.
-        assert_eq!(read(&format!("{}@x.org", "a".repeat(300))), Err(PathError::PathTooLong));
-        let worst = read(&format!("\"{}\"@x.org", "/".repeat(62))).unwrap();
-        assert_eq!(mailbox(&worst.local).map(|folder| folder.len()), Some(62 * 3));
+        // The bound is what a file system can name, escapes included.
+        for (name, fits) in [
+            ("a".repeat(COMPONENT_BYTES_MAX), true),
+            ("a".repeat(COMPONENT_BYTES_MAX + 1), false),
+            (format!("\"{}\"", "/".repeat(COMPONENT_BYTES_MAX / 3)), true),
+            (format!("\"{}a\"", "/".repeat(COMPONENT_BYTES_MAX / 3)), false),
+            ("a".repeat(ADDRESS_BYTES_MAX - 2), false),
+        ] {
+            let found = read(&format!("{name}@x")).unwrap();
+            assert_eq!(mailbox(&found.local).is_some(), fits, "{name}");
+            assert_eq!(takes_name(&found.local), fits, "{name}");
+        }
+        assert_eq!(read(&format!("{}@x", "a".repeat(ADDRESS_BYTES_MAX - 1))), Err(PathError::AddressTooLong));
     }
 
     /// What becomes of a domain's in the queue.
@@ -151,6 +167,9 @@ mod tests {
         ("b\u{fc}cher.example", Err(PathError::Syntax)),
         ("\u{43e}ther.server", Err(PathError::Syntax)),
         ("other server", Err(PathError::Syntax)),
+        ("My_App_1.my_net", Ok("my_app_1.my_net")),
+        ("_", Ok("_")),
+        ("_.._", Err(PathError::Syntax)),
         ("[../x]", Err(PathError::Syntax)),
     ];
 
@@ -160,9 +179,11 @@ mod tests {
             let found = read(&format!("a@{name}")).map(|found| domain(&found.domain).unwrap());
             assert_eq!(found.as_deref(), expected.as_deref(), "{name:?}");
         }
-        // The longest domain that a path holds is a component too.
-        let longest = read(&format!("a@{}", "d".repeat(252))).unwrap();
-        assert_eq!(domain(&longest.domain).map(|folder| folder.len()), Some(252));
+        // The longest domain that the session takes for another server is a component too.
+        for longest in ["d".repeat(DOMAIN_BYTES_MAX), "_".repeat(DOMAIN_BYTES_MAX)] {
+            let longest = read(&format!("a@{longest}")).unwrap();
+            assert_eq!(domain(&longest.domain).map(|folder| folder.len()), Some(DOMAIN_BYTES_MAX));
+        }
     }
 
     /// All that a component must be.

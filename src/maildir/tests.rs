@@ -8,7 +8,7 @@ use std::thread;
 
 use super::*;
 use crate::smtp::envelope::{Place, Recipient};
-use crate::smtp::path::{ForwardPath, ReversePath};
+use crate::smtp::path::{ForwardPath, ReversePath, Syntax};
 
 mod crash;
 mod failing;
@@ -28,7 +28,7 @@ fn options(root: &Path) -> Options {
 
 fn envelope(recipients: &[&str]) -> Envelope {
     let recipient = |address: &&str| {
-        let Ok(ForwardPath::Mailbox(mailbox)) = ForwardPath::parse(&format!("<{address}>")) else {
+        let Ok(ForwardPath::Mailbox(mailbox)) = ForwardPath::parse(&format!("<{address}>"), Syntax::Lenient) else {
             panic!("{address}")
         };
         let local = mailbox.domain.folded() == "postman.local";
@@ -36,7 +36,7 @@ fn envelope(recipients: &[&str]) -> Envelope {
     };
     Envelope {
         id: "1-1".to_owned(),
-        sender: ReversePath::parse("<a@x.org>").unwrap(),
+        sender: ReversePath::parse("<a@x.org>", Syntax::Strict).unwrap(),
         recipients: recipients.iter().map(recipient).collect(),
         helo: "client.example".to_owned(),
         client: [127, 0, 0, 1].into(),

@@ -12,7 +12,7 @@ use futures_lite::AsyncWriteExt as _;
 use super::Shared;
 use super::watch::{Deadline, Ended, Waiter};
 use crate::logging::escape;
-use crate::maildir::{Draft, Failure, Fill};
+use crate::maildir::{self, Draft, Failure, Fill};
 use crate::smtp::session::{Client, Input, Output, Question, Session, Verdict};
 
 /// How much is read at once: little, and more while content fills it.
@@ -219,8 +219,9 @@ impl Connection<'_> {
                 }
                 self.verdict(room)
             }
-            Question::Recipient(local) if self.shared.config.users.contains(&local) => Verdict::Yes,
-            Question::Recipient(_) => Verdict::Unknown,
+            Question::Recipient(local) if !self.shared.config.users.contains(&local) => Verdict::Unknown,
+            Question::Recipient(local) if !maildir::takes_name(&local) => Verdict::Unnameable,
+            Question::Recipient(_) => Verdict::Yes,
             Question::Store => {
                 let Some(draft) = self.draft.take() else { return Verdict::Broken };
                 let size = draft.octets();
@@ -231,7 +232,7 @@ impl Connection<'_> {
                 let result = match verdict {
                     Verdict::Yes => 250,
                     Verdict::Full | Verdict::Busy => 452,
-                    Verdict::Unknown | Verdict::Broken => 451,
+                    Verdict::Unknown | Verdict::Unnameable | Verdict::Broken => 451,
                 };
                 log::info!("{} message {} size={size} result={result}", self.id, self.about);
                 verdict

@@ -31,7 +31,7 @@ pub struct Envelope {
     pub sender: ReversePath,
     /// Who gets it; no two are the same mailbox.
     pub recipients: Vec<Recipient>,
-    /// What the client called itself: printable ASCII without blanks.
+    /// The client's name for itself: printable ASCII without blanks, at most 255 octets.
     pub helo: String,
     /// The client's address.
     pub client: IpAddr,

@@ -155,29 +155,54 @@ pub enum Run {
     End,
 }
 
+/// A CR without an LF after it, or an LF without a CR before it. RFC 5321 2.3.8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BareNewline {
+    /// `CR` or `LF`.
+    pub name: &'static str,
+    /// The line of the content, from 1; lines end in CR LF.
+    pub line: u64,
+    /// Its octet in that line, from 1. A dot that the client doubled counts once.
+    pub octet: u64,
+}
+
 /// Cuts content out of what comes after 354.
 #[derive(Debug)]
 pub struct Content {
     seen: Seen,
-    bare: bool,
+    /// Content so far, in octets, and what of it are whole lines.
+    octets: u64,
+    lines: u64,
+    lines_octets: u64,
+    bare: Option<BareNewline>,
 }
 
 impl Content {
-    /// A cutter at the begin of the content.
+    /// A cutter at the start of the content.
     #[must_use]
     pub const fn new() -> Self {
-        Self { seen: Seen::Start, bare: false }
+        Self { seen: Seen::Start, octets: 0, lines: 0, lines_octets: 0, bare: None }
     }
 
-    /// Whether a CR or an LF stood alone so far.
+    /// The first CR or LF so far that stood alone.
     #[must_use]
-    pub fn has_bare(&self) -> bool {
+    pub fn bare_newline(&self) -> Option<BareNewline> {
         self.bare
     }
 
     /// Takes octets up to the end of one run. Returns how many were taken, and the run; call
     /// again with the rest.
     pub fn take(&mut self, octets: &[u8]) -> (usize, Run) {
+        let (taken, run) = self.cut(octets);
+        self.octets += match &run {
+            Run::Octets(range) => range.len() as u64,
+            Run::HeldCr => 1,
+            Run::End => 0,
+        };
+        (taken, run)
+    }
+
+    fn cut(&mut self, octets: &[u8]) -> (usize, Run) {
         let mut from = 0;
         let mut place = 0;
         while let Some(&octet) = octets.get(place) {
@@ -200,11 +225,22 @@ impl Content {
                 _ => 3,
             };
             let (seen, fate) = TABLE[self.seen as usize][column];
-            self.seen = seen;
+            let before = std::mem::replace(&mut self.seen, seen);
+            // The content in front of this octet.
+            let position = self.octets + (place - from) as u64;
             match fate {
-                Fate::Keep => place += 1,
+                Fate::Keep => {
+                    if seen == Seen::Start {
+                        self.lines += 1;
+                        self.lines_octets = position + 1;
+                    }
+                    place += 1;
+                }
                 Fate::KeepBare => {
-                    self.bare = true;
+                    // What stood alone is the CR in front of this octet, or this octet, an LF.
+                    let (name, octet) = if before == Seen::Cr { ("CR", position) } else { ("LF", position + 1) };
+                    let bare = BareNewline { name, line: self.lines + 1, octet: octet - self.lines_octets };
+                    self.bare.get_or_insert(bare);
                     place += 1;
                 }
                 Fate::Hold if place > from => return (place + 1, Run::Octets(from..place)),
@@ -230,8 +266,8 @@ impl Default for Content {
 mod tests {
     use super::*;
 
-    /// Content, whether it ended, what is left, whether something was bare.
-    fn read(pieces: &[&[u8]]) -> (Vec<u8>, bool, usize, bool) {
+    /// Content, whether it ended, what is left, what stood alone first.
+    fn read(pieces: &[&[u8]]) -> (Vec<u8>, bool, usize, Option<BareNewline>) {
         let (mut cutter, mut content, mut left) = (Content::new(), Vec::new(), 0);
         let mut ended = false;
         for piece in pieces {
@@ -247,7 +283,7 @@ mod tests {
             }
             left += rest.len();
         }
-        (content, ended, left, cutter.has_bare())
+        (content, ended, left, cutter.bare_newline())
     }
 
     /// The same by another reading: find the end in the whole text, then undo the dots.
@@ -266,6 +302,22 @@ mod tests {
         (content[2..].to_vec(), end.is_some(), end.map_or(0, |end| whole.len() - end - 5))
     }
 
+    /// What stands alone first in content: a CR at its very end may get its LF yet.
+    fn reference_bare(content: &[u8]) -> Option<BareNewline> {
+        let is_bare = |place: usize| match content[place] {
+            b'\r' => content.get(place + 1).is_some_and(|next| *next != b'\n'),
+            b'\n' => place == 0 || content[place - 1] != b'\r',
+            _ => false,
+        };
+        let place = (0..content.len()).find(|place| is_bare(*place))?;
+        let lines: Vec<usize> = (0..=place).filter(|end| content[..*end].ends_with(b"\r\n")).collect();
+        Some(BareNewline {
+            name: if content[place] == b'\r' { "CR" } else { "LF" },
+            line: lines.len() as u64 + 1,
+            octet: (place - lines.last().copied().unwrap_or(0) + 1) as u64,
+        })
+    }
+
     #[test]
     fn every_text_of_the_four_classes_reads_as_the_rfc_has_it_however_it_is_cut() {
         // Eight octets reach every state of the table and of the reference from every other.
@@ -273,7 +325,8 @@ mod tests {
             let text: Vec<u8> = (0..8).map(|place| b"\r\n.x"[number / 4_usize.pow(place) % 4]).collect();
             let (content, ended, left) = reference(&text);
             for cut in 0..text.len() {
-                let (mut got, got_ended, got_left, _) = read(&[&text[..cut], &text[cut..]]);
+                let (mut got, got_ended, got_left, bare) = read(&[&text[..cut], &text[cut..]]);
+                assert_eq!(bare, reference_bare(&got), "{text:?} cut at {cut}");
                 if !ended {
                     // What is held back at the end of the octets is not yet content.
                     let held = content.len() - got.len();
@@ -290,11 +343,27 @@ mod tests {
 
     #[test]
     fn a_bare_cr_or_lf_is_seen() {
-        assert!(!read(&[b"a\r\n.b\r\n.\r\n"]).3);
-        for text in [&b"a\nb\r\n.\r\n"[..], b"a\rb\r\n.\r\n", b"\r\n.\rx\r\n.\r\n", b"\n.\n\r\n.\r\n", b".\n\r\n.\r\n"]
-        {
-            assert!(read(&[text]).3, "{text:?}");
+        assert_eq!(read(&[b"a\r\n.b\r\n.\r\n"]).3, None);
+        for (text, name, line, octet) in [
+            (&b"Subject: x\n\r\n.\r\n"[..], "LF", 1, 11),
+            (b"a\r\n\r\na\rb\nc\r\n.\r\n", "CR", 3, 2),
+            (b"a\nb\r\n.\r\n", "LF", 1, 2),
+            (b"a\r\r\n.\r\n", "CR", 1, 2),
+            (b"\r\n.\rx\r\n.\r\n", "CR", 2, 1),
+            (b"\r\n..x\n\r\n.\r\n", "LF", 2, 3),
+            (b"\n.\n\r\n.\r\n", "LF", 1, 1),
+            (b".\n\r\n.\r\n", "LF", 1, 1),
+        ] {
+            let expected = Some(BareNewline { name, line, octet });
+            assert_eq!(read(&[text]).3, expected, "{text:?}");
+            for cut in 0..text.len() {
+                assert_eq!(read(&[&text[..cut], &text[cut..]]).3, expected, "{text:?} cut at {cut}");
+            }
         }
+        // Far behind the header, in lines and runs of any length.
+        let long = [&b"x".repeat(70_000)[..], b"\r\n"].concat().repeat(3);
+        let expected = Some(BareNewline { name: "CR", line: 4, octet: 70_001 });
+        assert_eq!(read(&[&long, &long[..70_000], b"\r", b"x"]).3, expected);
     }
 
     fn lines(pieces: &[&[u8]], bytes_max: usize) -> Vec<Line<'static>> {
@@ -392,7 +461,7 @@ mod tests {
             assert_eq!(seen, expected);
             for octet in 0..=u8::MAX {
                 let next = suffix.after(octet);
-                let mut cutter = Content { seen, bare: false };
+                let mut cutter = Content { seen, ..Content::new() };
                 let text = [octet];
                 let (mut given, mut rest, mut ended) = (Vec::new(), &text[..], false);
                 while !rest.is_empty() {
@@ -416,7 +485,7 @@ mod tests {
                 // A CR without LF behind it, or an LF without CR before it.
                 let bare =
                     (octet == b'\n') != matches!(suffix.0, 1 | 4) && (octet == b'\n' || matches!(suffix.0, 1 | 4));
-                assert_eq!(cutter.bare, bare, "{seen:?} {octet:#04x}");
+                assert_eq!(cutter.bare.is_some(), bare, "{seen:?} {octet:#04x}");
                 if ended {
                     ends += 1;
                     continue;
@@ -435,7 +504,7 @@ mod tests {
                 let both = pair.to_be_bytes();
                 let mut runs = [(Vec::new(), None, false), (Vec::new(), None, false)];
                 for (result, size) in runs.iter_mut().zip([2, 1]) {
-                    let mut cutter = Content { seen, bare: false };
+                    let mut cutter = Content { seen, ..Content::new() };
                     'pieces: for piece in both.chunks(size) {
                         let mut rest = piece;
                         while !rest.is_empty() {
@@ -448,7 +517,7 @@ mod tests {
                             rest = &rest[taken..];
                         }
                     }
-                    (result.1, result.2) = (Some(cutter.seen), cutter.bare);
+                    (result.1, result.2) = (Some(cutter.seen), cutter.bare.is_some());
                 }
                 assert_eq!(runs[0], runs[1], "{seen:?} {both:?}");
             }

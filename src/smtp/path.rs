@@ -8,25 +8,34 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::LazyLock;
 
 use regex::Regex;
+use serde::Deserialize;
 
-/// The longest local part as it is written, its quotes included, in octets. RFC 5321 4.5.3.1.1.
-pub const LOCAL_PART_BYTES_MAX: usize = 64;
-/// The longest domain, in octets. RFC 5321 4.5.3.1.2.
+/// The longest `local-part@domain` as the client wrote it, in octets. The 64 octets of local part
+/// and the 255 of domain in RFC 5321 4.5.3.1 are what a server takes at least, and senders exceed
+/// them daily; but what we write of an address has to fit into a line of 998 octets
+/// (RFC 5322 2.1.1).
+pub const ADDRESS_BYTES_MAX: usize = 900;
+/// The longest domain that can exist, in octets. RFC 1035 2.3.4, RFC 5321 4.5.3.1.2.
 pub const DOMAIN_BYTES_MAX: usize = 255;
-/// The longest path with its angle brackets, in octets. RFC 5321 4.5.3.1.3.
-pub const PATH_BYTES_MAX: usize = 256;
 
-/// Why a path is none.
+/// How much the readers of arguments tolerate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Syntax {
+    /// Also what clumsy clients send: blanks around the colon and inside the angle brackets,
+    /// paths without brackets, underscores in domains, any word in HELO.
+    #[default]
+    Lenient,
+    /// The RFC's grammar to the letter.
+    Strict,
+}
+
+/// Why a text is not a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathError {
     /// It does not follow the grammar.
     Syntax,
-    /// The local part is longer than [`LOCAL_PART_BYTES_MAX`].
-    LocalPartTooLong,
-    /// The domain is longer than [`DOMAIN_BYTES_MAX`].
-    DomainTooLong,
-    /// The path is longer than [`PATH_BYTES_MAX`].
-    PathTooLong,
+    /// The address is longer than [`ADDRESS_BYTES_MAX`].
+    AddressTooLong,
 }
 
 /// The part before the `@`, without quotes: printable ASCII, blanks included.
@@ -90,15 +99,32 @@ impl Domain {
     /// Reads a domain or an address literal.
     ///
     /// # Errors
-    /// [`PathError::Syntax`] and [`PathError::DomainTooLong`].
-    pub fn parse(text: &str) -> Result<Self, PathError> {
-        if text.len() > DOMAIN_BYTES_MAX {
-            return Err(PathError::DomainTooLong);
+    /// [`PathError::Syntax`] and [`PathError::AddressTooLong`].
+    pub fn parse(text: &str, syntax: Syntax) -> Result<Self, PathError> {
+        if text.len() > ADDRESS_BYTES_MAX {
+            return Err(PathError::AddressTooLong);
         }
         if let Some(inside) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             return address_literal(inside).ok_or(PathError::Syntax);
         }
-        if DOMAIN.is_match(text) { Ok(Self::Name(text.to_owned())) } else { Err(PathError::Syntax) }
+        if is_domain(text, syntax) { Ok(Self::Name(text.to_owned())) } else { Err(PathError::Syntax) }
+    }
+
+    /// Reads a server's own domain. Containers have names with underscores, so these are taken.
+    ///
+    /// # Errors
+    /// [`PathError::Syntax`], and [`PathError::AddressTooLong`] above [`DOMAIN_BYTES_MAX`].
+    pub fn parse_own(text: &str) -> Result<Self, PathError> {
+        if text.len() > DOMAIN_BYTES_MAX {
+            return Err(PathError::AddressTooLong);
+        }
+        Self::parse(text, Syntax::Lenient)
+    }
+
+    /// Whether it follows the RFC's grammar to the letter.
+    #[must_use]
+    pub fn is_strict(&self) -> bool {
+        !matches!(self, Self::Name(name) if !is_domain(name, Syntax::Strict))
     }
 
     /// The form in which domains compare: lower case, and an IPv4 address that is mapped into
@@ -168,17 +194,30 @@ static DOMAIN: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*$")
 });
 
+// The same with underscores where a letter may be: DNS takes them, and containers have them.
+static LENIENT_DOMAIN: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"^[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*$")
+});
+
+fn is_domain(text: &str, syntax: Syntax) -> bool {
+    match syntax {
+        Syntax::Lenient => LENIENT_DOMAIN.is_match(text),
+        Syntax::Strict => DOMAIN.is_match(text),
+    }
+}
+
 // Path          = "<" [ A-d-l ":" ] Mailbox ">"                          RFC 5321 4.1.2
 // A-d-l         = At-domain *( "," At-domain )        At-domain = "@" Domain
 // Mailbox       = Local-part "@" ( Domain / address-literal )
 // Quoted-string = DQUOTE *QcontentSMTP DQUOTE
 // QcontentSMTP  = qtextSMTP / quoted-pairSMTP
 // quoted-pairSMTP = %d92 %d32-126          qtextSMTP = %d32-33 / %d35-91 / %d93-126
+// The parts of domains and dot-strings are judged by their own expressions.
 static PATH: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
-        r"^(?:(?P<route>@[A-Za-z0-9.-]+(?:,@[A-Za-z0-9.-]+)*):)?",
+        r"^(?:(?P<route>@[A-Za-z0-9_.-]+(?:,@[A-Za-z0-9_.-]+)*):)?",
         r#"(?:(?P<dot>[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+)|"(?P<quoted>(?:[ !#-\[\]-~]|\\[ -~])*)")"#,
-        r"@(?P<domain>[A-Za-z0-9.-]+|\[[!-Z^-~]+\])$"
+        r"@(?P<domain>[A-Za-z0-9_.-]+|\[[!-Z^-~]+\])$"
     ))
 });
 
@@ -312,64 +351,77 @@ fn unquote(quoted: &str) -> String {
     plain
 }
 
-/// Reads what stands between the angle brackets, other than nothing.
-fn mailbox(text: &str) -> Result<Mailbox, PathError> {
-    if text.len() + 2 > PATH_BYTES_MAX {
-        return Err(PathError::PathTooLong);
-    }
+/// Reads the text between the angle brackets, which is not empty.
+fn mailbox(text: &str, syntax: Syntax) -> Result<Mailbox, PathError> {
     let parts = PATH.captures(text).ok_or(PathError::Syntax)?;
     if let Some(route) = parts.name("route") {
         // A source route is checked and then ignored. RFC 5321 3.6.1, appendix C.
         for at_domain in route.as_str().split(',') {
-            if !DOMAIN.is_match(at_domain.trim_start_matches('@')) {
+            if !is_domain(at_domain.trim_start_matches('@'), syntax) {
                 return Err(PathError::Syntax);
             }
         }
     }
-    let (local, written) = match (parts.name("dot"), parts.name("quoted")) {
-        (Some(dot), _) if DOT_STRING.is_match(dot.as_str()) => (dot.as_str().to_owned(), dot.len()),
-        (None, Some(quoted)) => (unquote(quoted.as_str()), quoted.len() + 2),
+    let local = match (parts.name("dot"), parts.name("quoted")) {
+        (Some(dot), _) if DOT_STRING.is_match(dot.as_str()) => dot.as_str().to_owned(),
+        (None, Some(quoted)) => unquote(quoted.as_str()),
         _ => return Err(PathError::Syntax),
     };
-    if written > LOCAL_PART_BYTES_MAX {
-        return Err(PathError::LocalPartTooLong);
+    // The route is not counted: nothing is written of it.
+    let address = text.len() - parts.name("route").map_or(0, |route| route.len() + 1);
+    if address > ADDRESS_BYTES_MAX {
+        return Err(PathError::AddressTooLong);
     }
-    Ok(Mailbox { local: LocalPart(local), domain: Domain::parse(&parts["domain"])? })
+    Ok(Mailbox { local: LocalPart(local), domain: Domain::parse(&parts["domain"], syntax)? })
 }
 
-fn inside(path: &str) -> Result<&str, PathError> {
-    path.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).ok_or(PathError::Syntax)
+/// The address in a path: `""` only for `<>`.
+fn inside(path: &str, syntax: Syntax) -> Result<&str, PathError> {
+    let inside = match path.strip_prefix('<') {
+        Some(rest) => rest.strip_suffix('>').ok_or(PathError::Syntax)?,
+        None if syntax == Syntax::Lenient && !path.is_empty() => path,
+        None => return Err(PathError::Syntax),
+    };
+    match syntax {
+        Syntax::Lenient if !inside.is_empty() => match inside.trim_matches([' ', '\t']) {
+            "" => Err(PathError::Syntax),
+            address => Ok(address),
+        },
+        _ => Ok(inside),
+    }
 }
 
 impl ReversePath {
-    /// Reads `<a@x.org>` or `<>`.
+    /// Reads `<a@x.org>` or `<>`; if lenient, `a@x.org` too.
     ///
     /// # Errors
     /// As [`PathError`] says.
-    pub fn parse(path: &str) -> Result<Self, PathError> {
-        match inside(path)? {
+    pub fn parse(path: &str, syntax: Syntax) -> Result<Self, PathError> {
+        match inside(path, syntax)? {
             "" => Ok(Self(None)),
-            text => mailbox(text).map(|mailbox| Self(Some(mailbox))),
+            text => mailbox(text, syntax).map(|mailbox| Self(Some(mailbox))),
         }
     }
 }
 
 impl ForwardPath {
-    /// Reads `<b@x.org>` or `<Postmaster>`.
+    /// Reads `<b@x.org>` or `<Postmaster>`; if lenient, both without their brackets too.
     ///
     /// # Errors
     /// As [`PathError`] says.
-    pub fn parse(path: &str) -> Result<Self, PathError> {
-        match inside(path)? {
+    pub fn parse(path: &str, syntax: Syntax) -> Result<Self, PathError> {
+        match inside(path, syntax)? {
             text if text.eq_ignore_ascii_case("postmaster") => Ok(Self::Postmaster),
-            text => mailbox(text).map(Self::Mailbox),
+            text => mailbox(text, syntax).map(Self::Mailbox),
         }
     }
 }
 
-/// How many octets of `text` its path takes, the angle brackets included: a `>` inside a
-/// quoted string ends nothing, nor does one inside a literal, where a quote is content too.
+/// The length in octets of the path that `text` begins with. A path in angle brackets ends after
+/// its `>`, one without ends before a blank; neither counts inside a quoted string, nor inside a
+/// literal, where a quote is content too.
 pub(super) fn path_length(text: &str) -> Option<usize> {
+    let bracketed = text.starts_with('<');
     let (mut quoted, mut escaped, mut literal) = (false, false, false);
     for (place, octet) in text.bytes().enumerate() {
         match octet {
@@ -378,11 +430,12 @@ pub(super) fn path_length(text: &str) -> Option<usize> {
             b'\\' if quoted => escaped = true,
             b'"' => quoted = !quoted,
             b'[' if !quoted => literal = true,
-            b'>' if !quoted => return Some(place + 1),
+            b'>' if !quoted && bracketed => return Some(place + 1),
+            b' ' if !quoted && !bracketed => return Some(place),
             _ => {}
         }
     }
-    None
+    (!bracketed).then_some(text.len())
 }
 
 #[cfg(test)]
@@ -413,16 +466,42 @@ mod tests {
             ("<a@[IPv6:1:2:3:4:5:6:192.0.2.1]>", "a@[IPv6:1:2:3:4:5:6:c000:201]"),
             ("<a@[IPv6:1:2::3:4:192.0.2.001]>", "a@[IPv6:1:2::3:4:c000:201]"),
         ] {
-            let read = ReversePath::parse(path).map(|path| path.to_string());
-            assert_eq!(read.as_deref(), Ok(shown), "{path}");
+            for syntax in [Syntax::Lenient, Syntax::Strict] {
+                let read = ReversePath::parse(path, syntax).map(|path| path.to_string());
+                assert_eq!(read.as_deref(), Ok(shown), "{path}");
+            }
         }
+    }
+
+    #[test]
+    fn a_lenient_reader_takes_what_clumsy_clients_send_and_a_strict_one_does_not() {
+        for (path, shown) in [
+            ("raid@example.org", "raid@example.org"),
+            ("@hop.one:a@x.org", "a@x.org"),
+            ("\"a b\"@x.org", "\"a b\"@x.org"),
+            ("< a@x.org\t>", "a@x.org"),
+            ("<app@my_app_1.my_net>", "app@my_app_1.my_net"),
+            ("<a@_>", "a@_"),
+            ("<a@_x.y_>", "a@_x.y_"),
+            ("<@my_hop:a@x.org>", "a@x.org"),
+        ] {
+            let read = ReversePath::parse(path, Syntax::Lenient).map(|path| path.to_string());
+            assert_eq!(read.as_deref(), Ok(shown), "{path}");
+            assert_eq!(ReversePath::parse(path, Syntax::Strict), Err(PathError::Syntax), "{path}");
+        }
+        assert_eq!(ForwardPath::parse("postmaster", Syntax::Lenient), Ok(ForwardPath::Postmaster));
+        assert_eq!(ForwardPath::parse("postmaster", Syntax::Strict), Err(PathError::Syntax));
     }
 
     #[test]
     fn what_is_no_path_is_refused() {
         for path in [
             "",
-            "a@x.org",
+            " ",
+            "< >",
+            "a@x.org>",
+            "a b@x.org",
+            "a@x.org b@x.org",
             "<a@x.org",
             "<a>",
             "<@x.org>",
@@ -433,6 +512,8 @@ mod tests {
             "<a@-x.org>",
             "<a@x-.org>",
             "<a@x..org>",
+            "<a@_x-.org>",
+            "<a@-_x.org>",
             "<a@x.org.>",
             "<a b@x.org>",
             "<a@[300.1.1.1]>",
@@ -457,25 +538,35 @@ mod tests {
             "<a@[x:\\]>",
             "<a@[]>",
         ] {
-            assert_eq!(ForwardPath::parse(path), Err(PathError::Syntax), "{path}");
+            for syntax in [Syntax::Lenient, Syntax::Strict] {
+                assert_eq!(ForwardPath::parse(path, syntax), Err(PathError::Syntax), "{path}");
+                assert_eq!(ReversePath::parse(path, syntax), Err(PathError::Syntax), "{path}");
+            }
         }
     }
 
     #[test]
-    fn the_limits_hold_exactly() {
+    fn the_sizes_of_the_rfc_are_minimums_and_the_limit_of_an_address_holds_exactly() {
         let path = |local: usize, domain: usize| {
-            let label = "d".repeat(domain);
-            ForwardPath::parse(&format!("<{}@{label}>", "a".repeat(local)))
+            let (local, label) = ("a".repeat(local), "d".repeat(domain));
+            // A source route is not part of the address.
+            let long = format!("<@{}:{local}@{label}>", "r".repeat(1000));
+            let read = ForwardPath::parse(&format!("<{local}@{label}>"), Syntax::Strict);
+            assert_eq!(ForwardPath::parse(&long, Syntax::Strict), read);
+            read.map(|_| ())
         };
-        assert!(path(LOCAL_PART_BYTES_MAX, 10).is_ok());
-        assert_eq!(path(LOCAL_PART_BYTES_MAX + 1, 10), Err(PathError::LocalPartTooLong));
-        assert!(path(10, PATH_BYTES_MAX - 13).is_ok());
-        assert_eq!(path(10, PATH_BYTES_MAX - 12), Err(PathError::PathTooLong));
-        assert_eq!(Domain::parse(&"d".repeat(256)), Err(PathError::DomainTooLong));
+        for (local, domain) in [(65, 10), (10, 256), (ADDRESS_BYTES_MAX - 2, 1), (1, ADDRESS_BYTES_MAX - 2)] {
+            assert_eq!(path(local, domain), Ok(()));
+        }
+        for (local, domain) in [(ADDRESS_BYTES_MAX - 1, 1), (1, ADDRESS_BYTES_MAX - 1)] {
+            assert_eq!(path(local, domain), Err(PathError::AddressTooLong));
+        }
+        assert!(Domain::parse_own(&"d".repeat(DOMAIN_BYTES_MAX)).is_ok());
+        assert_eq!(Domain::parse_own(&"d".repeat(DOMAIN_BYTES_MAX + 1)), Err(PathError::AddressTooLong));
     }
 
     #[test]
     fn postmaster_needs_no_domain() {
-        assert_eq!(ForwardPath::parse("<PostMaster>"), Ok(ForwardPath::Postmaster));
+        assert_eq!(ForwardPath::parse("<PostMaster>", Syntax::Strict), Ok(ForwardPath::Postmaster));
     }
 }

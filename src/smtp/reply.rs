@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-use super::path::{DOMAIN_BYTES_MAX, LOCAL_PART_BYTES_MAX, PATH_BYTES_MAX, PathError};
+use super::framer::BareNewline;
+use super::path::{ADDRESS_BYTES_MAX, PathError};
 
 /// The longest reply line, CR LF included, in octets. RFC 5321 4.5.3.1.5.
 const LINE_BYTES_MAX: usize = 512;
@@ -64,6 +65,8 @@ replies! {
     broken = 421 "4.3.0" "Something is broken here, try again later";
     /// A web client, with or without TLS.
     not_http = 421 "4.7.0" "This is SMTP, closing";
+    /// A proxy that names another client's address: that of the connection would be taken for it.
+    not_proxy = 421 "4.7.0" "The PROXY protocol is not expected here, closing";
     /// Below the reserve of free space, or over quota.
     store_full = 452 "4.3.1" "Out of space, try again later";
     /// Too many messages wait for the disk.
@@ -104,25 +107,34 @@ replies! {
     header_too_big = 552 "5.3.4" "Message header too big";
     /// Nobody of this name.
     no_such_user = 550 "5.1.1" "No such user here";
+    /// A mailbox that no folder can be named after.
+    mailbox_name_too_long = 553 "5.1.1" "Mailbox name too long, at most 255 octets with its escapes";
+    /// A domain for another server that is longer than any name in DNS.
+    domain_too_long = 553 "5.1.2" "Domain too long, at most 255 octets";
     /// Mail for other servers, from a client that may not relay.
     no_relaying = 550 "5.7.1" "Relaying denied";
-    /// A CR or an LF alone in the content.
-    bare_newline = 550 "5.6.0" "Bare CR or LF in the message, lines end in CR LF";
     /// Too many Received: fields.
     mail_loop = 554 "5.4.6" "Too many Received: fields, this is a loop";
 }
 
-/// 501 for a path that is none: `usual` where it is against the grammar, else the limit that it
-/// is over. RFC 5321 4.5.3.1.10.
+/// 501 for an invalid path: `usual` if it is against the grammar, else the limit that it exceeds.
+/// RFC 5321 4.5.3.1.10.
 #[must_use]
 pub fn bad_path(error: PathError, usual: Reply) -> Reply {
-    let (what, most) = match error {
-        PathError::Syntax => return usual,
-        PathError::LocalPartTooLong => ("Local part", LOCAL_PART_BYTES_MAX),
-        PathError::DomainTooLong => ("Domain", DOMAIN_BYTES_MAX),
-        PathError::PathTooLong => ("Path", PATH_BYTES_MAX),
-    };
-    Reply::new(usual.code, usual.enhanced, format!("{what} too long, at most {most} octets"))
+    match error {
+        PathError::Syntax => usual,
+        PathError::AddressTooLong => {
+            let text = format!("Address too long, at most {ADDRESS_BYTES_MAX} octets");
+            Reply::new(usual.code, usual.enhanced, text)
+        }
+    }
+}
+
+/// 550 for a CR or an LF alone in the content, with its place, since users look for it by this reply.
+#[must_use]
+pub fn bare_newline(bare: BareNewline) -> Reply {
+    let BareNewline { name, line, octet } = bare;
+    Reply::new(550, "5.6.11", format!("Bare {name} in line {line}, at octet {octet}; lines end in CR LF"))
 }
 
 /// The default words for a code that the definition gives without any.

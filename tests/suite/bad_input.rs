@@ -101,6 +101,75 @@ fn a_client_that_hangs_up_anywhere_leaves_nothing() {
 }
 
 #[test]
+fn a_proxys_preamble_ends_the_session_and_one_log_line_says_what_it_was() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let server = Server::start(&format!("(log: (console_level: \"off\", files: [({log:?}, \"info\")]))"));
+    for preamble in [
+        &b"PROXY TCP4 192.0.2.7 192.0.2.1 56324 25\r\n"[..],
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\xc0\0\x02\x01\xdc\x04\0\x19",
+    ] {
+        let mut talk = server.connect();
+        talk.send(&[preamble, b"EHLO x\r\nMAIL FROM:<a@x.org>\r\n"].concat());
+        let replies = talk.rest();
+        assert!(replies.ends_with("421 4.7.0 The PROXY protocol is not expected here, closing\r\n"), "{replies}");
+        assert!(!replies.contains("250"), "{replies}");
+    }
+    let mut server = server;
+    assert_eq!(server.stop(), Some(0));
+    let text = fs::read_to_string(&log).unwrap();
+    for told in ["line=\"(a PROXY preamble, version 1) PROXY TCP4 192.0.2.7 ", "line=\"(a PROXY preamble, version 2)\""]
+    {
+        assert_eq!(text.matches(told).count(), 1, "{text}");
+    }
+}
+
+#[test]
+fn a_name_with_octets_above_127_is_printable_ascii_in_all_that_is_written_and_folders_stay_safe() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("log");
+    let server = Server::start(&format!("(log: (console_level: \"off\", files: [({log:?}, \"debug\")]))"));
+    for name in [&b"M\xc3\x9cLLER-PC"[..], b"M\xdcLLER(PC)"] {
+        let mut talk = server.connect();
+        talk.send(&[b"EHLO ", name, b"\r\n"].concat());
+        talk.send(b"MAIL FROM:app@my_app_1.my_net\r\nRCPT TO:user@postman.local\r\nRCPT TO:<u@_Other_.server>\r\n");
+        talk.send(b"DATA\r\nSubject: x\r\n\r\n.\r\nQUIT\r\n");
+        assert!(talk.rest().contains("250 2.0.0 Safe as "));
+    }
+    let (mailbox, queue) = (server.files("user/new"), server.files(".OTHER_SERVERS/_other_.server"));
+    assert_eq!((mailbox.len(), queue.len()), (2, 2));
+    let all = String::from_utf8([mailbox.concat(), queue.concat()].concat()).unwrap();
+    assert!(all.contains("(helo=M??LLER-PC)") && all.contains("(helo=M?LLER\\(PC\\))"), "{all}");
+    assert!(all.contains("X-Postman-Helo: M??LLER-PC\r\n") && all.contains("X-Postman-Helo: M?LLER(PC)\r\n"), "{all}");
+    let mut server = server;
+    assert_eq!(server.stop(), Some(0));
+    let text = all + &fs::read_to_string(&log).unwrap();
+    assert!(text.bytes().all(|octet| matches!(octet, b'\t' | b'\r' | b'\n' | b' '..=b'~')), "{text}");
+}
+
+#[test]
+fn a_name_that_no_folder_can_have_is_refused_at_rcpt_and_the_longest_are_delivered() {
+    let server = Server::start("()");
+    let mut talk = server.connect();
+    talk.say("EHLO x", "250");
+    // What is refused in a session need not be said to the sender of the rest.
+    talk.say(&format!("MAIL FROM:<{}@x.org>", "s".repeat(894)), "250");
+    talk.say(&format!("RCPT TO:<{}@postman.local>", "u".repeat(256)), "553 5.1.1");
+    talk.say(&format!("RCPT TO:<u@{}>", "d".repeat(256)), "553 5.1.2");
+    let (user, domain, long) = ("u".repeat(255), "d".repeat(255), "l".repeat(893));
+    talk.say(&format!("RCPT TO:<{user}@postman.local>"), "250");
+    talk.say(&format!("RCPT TO:<u@{domain}>"), "250");
+    talk.say(&format!("RCPT TO:<{long}@x.org>"), "250");
+    talk.say("DATA", "354");
+    talk.say("Subject: x\r\n.", "250");
+    for path in [format!("{user}/new"), format!(".OTHER_SERVERS/{domain}"), ".OTHER_SERVERS/x.org".to_owned()] {
+        let files = server.files(&path);
+        assert_eq!(files.len(), 1, "{path}");
+        assert!(files[0].split(|octet| *octet == b'\n').all(|line| line.len() <= 999), "{path}");
+    }
+}
+
+#[test]
 fn hostile_text_is_one_bounded_line_of_the_log_without_quotes_or_control_characters() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");

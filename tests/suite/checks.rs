@@ -5,7 +5,7 @@ use postman::autofsm;
 use postman::config::Config;
 use postman::smtp::command;
 use postman::smtp::framer::{Content, Line, Lines, Run};
-use postman::smtp::path::{Domain, ForwardPath, PATH_BYTES_MAX, ReversePath};
+use postman::smtp::path::{ADDRESS_BYTES_MAX, DOMAIN_BYTES_MAX, Domain, ForwardPath, ReversePath, Syntax};
 use postman::smtp::session::{Input, Verdict};
 use postman::smtp::vocabulary::VOCABULARY;
 
@@ -94,46 +94,75 @@ pub(crate) fn framer(data: &[u8]) {
 /// A command's parts are parts of its line, and what was read writes itself so that it reads
 /// as the same.
 pub(crate) fn command(data: &[u8]) {
+    if let Some(text) = command::with_eight_bit_name(data) {
+        assert!(text.len() == data.len() && text.bytes().all(|octet| matches!(octet, b'\t' | b' '..=b'~')));
+    }
     let Ok(line) = std::str::from_utf8(data) else { return };
-    let _ = command::is_http(line);
-    let Some(words) = command::split(line) else { return };
-    assert!(line.starts_with(words.verb) && line.contains(words.argument));
-    if let Ok(mail) = command::mail(words.argument, |_| true) {
-        let again = command::mail(&format!("FROM:<{}>", mail.sender), |_| false).expect("what was read can be read");
-        assert_eq!(again.sender, mail.sender);
-    }
-    if let Ok(recipient) = command::rcpt(words.argument) {
-        let text = match &recipient {
-            ForwardPath::Postmaster => "postmaster".to_owned(),
-            ForwardPath::Mailbox(mailbox) => mailbox.to_string(),
-        };
-        assert_eq!(command::rcpt(&format!("TO:<{text}>")), Ok(recipient));
-    }
-    for strict in [false, true] {
-        if let Ok(name) = command::helo(words.argument, strict) {
-            assert!(name.len() <= 255 && name.bytes().all(|octet| octet.is_ascii_graphic()));
+    let _ = (command::is_http(line), command::is_proxy(line));
+    for syntax in [Syntax::Lenient, Syntax::Strict] {
+        let Some(words) = command::split(line, syntax) else { return };
+        assert!(line.starts_with(words.verb) && line.contains(words.argument));
+        let mail = command::mail(words.argument, syntax, |_| true);
+        if let Ok(mail) = &mail {
+            let again = command::mail(&format!("FROM:<{}>", mail.sender), syntax, |_| false);
+            assert_eq!(again.expect("what was read can be read").sender, mail.sender);
+        }
+        let rcpt = command::rcpt(words.argument, syntax);
+        if let Ok(recipient) = &rcpt {
+            let text = match &recipient {
+                ForwardPath::Postmaster => "postmaster".to_owned(),
+                ForwardPath::Mailbox(mailbox) => mailbox.to_string(),
+            };
+            assert_eq!(command::rcpt(&format!("TO:<{text}>"), syntax).as_ref(), Ok(recipient));
+        }
+        let helo = command::helo(words.argument, syntax);
+        if let Ok(name) = &helo {
+            assert!(name.len() <= DOMAIN_BYTES_MAX && name.bytes().all(|octet| octet.is_ascii_graphic()));
+        }
+        let vrfy = command::vrfy(words.argument, syntax, &Domain::Name("postman.local".to_owned()));
+        // A lenient reader takes all that a strict one takes, and reads the same in it.
+        if syntax == Syntax::Strict {
+            let words = command::split(line, Syntax::Lenient).expect("a verb is a verb");
+            if mail.is_ok() {
+                assert_eq!(command::mail(words.argument, Syntax::Lenient, |_| true), mail);
+            }
+            if rcpt.is_ok() {
+                assert_eq!(command::rcpt(words.argument, Syntax::Lenient), rcpt);
+            }
+            if helo.is_ok() {
+                assert_eq!(command::helo(words.argument, Syntax::Lenient), helo);
+            }
+            if vrfy.is_ok() {
+                let own = Domain::Name("postman.local".to_owned());
+                assert_eq!(command::vrfy(words.argument, Syntax::Lenient, &own), vrfy);
+            }
         }
     }
-    let _ = command::vrfy(words.argument, &Domain::Name("postman.local".to_owned()));
 }
 
 /// What is read as an address is printable, bounded, and reads as the same again.
 pub(crate) fn path(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    if let Ok(domain) = Domain::parse(text) {
-        let shown = domain.to_string();
-        assert!(shown.bytes().all(|octet| octet.is_ascii_graphic()));
-        assert_eq!(Domain::parse(&shown), Ok(domain));
-    }
-    if let Ok(path) = ReversePath::parse(text) {
-        let shown = format!("<{path}>");
-        assert!(text.len() <= PATH_BYTES_MAX && shown.bytes().all(|octet| matches!(octet, b' '..=b'~')));
-        // What is shorter written whole is longer: `::` and quotes.
-        if shown.len() <= PATH_BYTES_MAX {
-            assert_eq!(ReversePath::parse(&shown), Ok(path));
+    for syntax in [Syntax::Lenient, Syntax::Strict] {
+        if let Ok(domain) = Domain::parse(text, syntax) {
+            let shown = domain.to_string();
+            assert!(shown.bytes().all(|octet| octet.is_ascii_graphic()));
+            assert_eq!(domain.is_strict(), Domain::parse(text, Syntax::Strict).is_ok());
+            if shown.len() <= ADDRESS_BYTES_MAX {
+                assert_eq!(Domain::parse(&shown, syntax), Ok(domain));
+            }
         }
+        if let Ok(path) = ReversePath::parse(text, syntax) {
+            let shown = path.to_string();
+            assert!(shown.bytes().all(|octet| matches!(octet, b' '..=b'~')));
+            // The other form of an IPv6 address is longer at times, and no more than that.
+            assert!(shown.len() <= ADDRESS_BYTES_MAX + "[IPv6:::ffff:255.255.255.255]".len());
+            if shown.len() <= ADDRESS_BYTES_MAX {
+                assert_eq!(ReversePath::parse(&format!("<{shown}>"), syntax), Ok(path));
+            }
+        }
+        let _ = ForwardPath::parse(text, syntax);
     }
-    let _ = ForwardPath::parse(text);
 }
 
 /// A configuration is used, or refused in one line with its place.
@@ -191,11 +220,12 @@ pub(crate) fn session(data: &[u8]) {
     let mut rest = data.iter().copied();
     let setup = rest.next().unwrap_or(0);
     let text = format!(
-        "(users: Listed([\"b\"]), relay_from: [{}], vrfy: {}, bare_newline: {}, errors_max: 5, line_bytes_max: 512,
+        "(users: Listed([\"b\"]), relay_from: [{}], vrfy: {}, bare_newline: {}, syntax: {}, errors_max: 5, line_bytes_max: 512,
           message_bytes_max: 65536, recipients_max: 100)",
         if setup & 1 == 0 { "" } else { "\"127.0.0.1\"" },
         if setup & 2 == 0 { "Vague" } else { "Honest" },
         if setup & 4 == 0 { "Refuse" } else { "Keep" },
+        if setup & 8 == 0 { "Lenient" } else { "Strict" },
     );
     let mut peer = Peer::new(&Config::parse(&text).expect("a configuration"));
     while let (true, Some(operation)) = (peer.open, rest.next()) {

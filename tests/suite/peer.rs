@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use postman::config::{Config, Users};
+use postman::maildir;
 use postman::smtp::envelope::Envelope;
 use postman::smtp::machine::{BUILT, Machine, Position};
 use postman::smtp::session::{Client, Input, Output, Question, Session, Step, Verdict};
@@ -66,7 +67,7 @@ impl Peer {
             state: Position::initial(machine).name(),
             answered: 1,
             replies: 0,
-            // A line twice (a vector grows by doubling), and an address of 256 octets, in two
+            // A line twice (a vector grows by doubling), and an address of 900 octets, in two
             // parts, a recipient.
             bytes_max: 2 * config.line_bytes_max.max(512) + 1024 * config.recipients_max,
         };
@@ -80,6 +81,7 @@ impl Peer {
         while let Some(question) = asked {
             let verdict = match question {
                 Question::Recipient(local) if !self.users.contains(&local) => Verdict::Unknown,
+                Question::Recipient(local) if !maildir::takes_name(&local) => Verdict::Unnameable,
                 Question::Store => {
                     assert!(std::mem::replace(&mut self.draft, false), "no message to store");
                     self.stored.push(std::mem::take(&mut self.content));

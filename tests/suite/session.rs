@@ -25,9 +25,9 @@ fn a_refused_message_is_swallowed_to_its_true_end() {
     for (content, code) in [
         (big.as_str(), "552 5.3.4"),
         (&loops, "554 5.4.6"),
-        ("a\n.\nQUIT\r\n", "550 5.6.0"),
-        ("\r\n.\n", "550 5.6.0"),
-        ("a\r.\r\n", "550 5.6.0"),
+        ("a\n.\nQUIT\r\n", "550 5.6.11"),
+        ("\r\n.\n", "550 5.6.11"),
+        ("a\r.\r\n", "550 5.6.11"),
     ] {
         let mut peer = ready();
         peer.give(Input::Octets(content.as_bytes()));

@@ -47,8 +47,8 @@ impl Session {
             Some(reply::header_too_big())
         } else if received > self.settings.received_max {
             Some(reply::mail_loop())
-        } else if self.settings.refuse_bare_newline && message.content.has_bare() {
-            Some(reply::bare_newline())
+        } else if self.settings.refuse_bare_newline {
+            message.content.bare_newline().map(reply::bare_newline)
         } else {
             None
         };
@@ -68,14 +68,8 @@ impl Session {
 
     /// The end of content. It is never refused: the transaction is over either way.
     pub(super) fn finish(&mut self) {
-        let bare = self.settings.refuse_bare_newline;
-        let refused = self.message.take().and_then(|message| {
-            let late = (bare && message.content.has_bare()).then(reply::bare_newline);
-            if message.refused.is_none() && late.is_some() {
-                self.queue.push_back(Output::Discard);
-            }
-            message.refused.or(late)
-        });
+        // The last octets of content came as a run before: what they had refused is known.
+        let refused = self.message.take().and_then(|message| message.refused);
         let stepped = self.settings.machine.event(VOCABULARY.end).and_then(|event| self.step(event));
         let Some((mut step, cell)) = stepped else {
             // The compiler proves that this cannot be: where READ has a cell, END has one.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::Step;
 use crate::smtp::envelope::Envelope;
 use crate::smtp::machine::Machine;
-use crate::smtp::path::{Domain, LocalPart};
+use crate::smtp::path::{Domain, LocalPart, Syntax};
 use crate::smtp::reply::Reply;
 
 /// What all sessions of a server share.
@@ -15,8 +15,8 @@ pub struct Settings {
     pub machine: &'static Machine,
     /// The server's own domain.
     pub domain: Domain,
-    /// Whether HELO and EHLO must name a domain or an address literal.
-    pub strict_helo: bool,
+    /// How much the readers of arguments tolerate.
+    pub syntax: Syntax,
     /// Whether a message with a bare CR or LF is refused.
     pub refuse_bare_newline: bool,
     /// Whether VRFY tells who exists.
@@ -46,7 +46,7 @@ impl Settings {
         Self {
             machine,
             domain,
-            strict_helo: false,
+            syntax: Syntax::Lenient,
             refuse_bare_newline: true,
             verify_honestly: false,
             line_bytes_max: 2048,
@@ -100,6 +100,8 @@ pub enum Verdict {
     Yes,
     /// No such user.
     Unknown,
+    /// No mailbox can have this name: it is too long for a folder.
+    Unnameable,
     /// There is no space.
     Full,
     /// Too many messages wait for the disk.
@@ -134,7 +136,7 @@ pub enum Output<'a> {
     Discard,
     /// The machine moved.
     Step(Step),
-    /// A line was refused with this code; the line is as the client sent it.
+    /// A line was refused with this code; the line is as the client sent it, or in parentheses what it was.
     Refused(String, u16),
     /// Send what is to be sent, and close.
     Close,

@@ -5,7 +5,7 @@ use super::{
     Transition, Verdict, Waiting, command, reply,
 };
 use crate::smtp::envelope::Place;
-use crate::smtp::path::ForwardPath;
+use crate::smtp::path::{DOMAIN_BYTES_MAX, ForwardPath};
 
 /// So much of 503's words the commands that are accepted may take, in octets.
 const EXPECTED_BYTES_MAX: usize = 400;
@@ -14,10 +14,14 @@ impl Session {
     /// One command line of printable text.
     pub(super) fn judge(&mut self, line: &str) {
         if command::is_http(line) {
-            self.end_for_http(line);
+            self.end_for(line, reply::not_http());
             return;
         }
-        let known = command::split(line)
+        if command::is_proxy(line) {
+            self.end_for(&format!("(a PROXY preamble, version 1) {line}"), reply::not_proxy());
+            return;
+        }
+        let known = command::split(line, self.settings.syntax)
             .and_then(|words| self.settings.machine.command(words.verb).map(|event| (event, words.argument)));
         let Some((event, argument)) = known else {
             self.refuse(line, reply::unknown_command());
@@ -46,13 +50,14 @@ impl Session {
     ) -> Result<(), Reply> {
         match cell.action {
             Action::Greet | Action::GreetExtended => {
-                let name = command::helo(argument, self.settings.strict_helo).map_err(|_| reply::bad_domain())?;
+                let name = command::helo(argument, self.settings.syntax).map_err(|_| reply::bad_domain())?;
                 self.accept_greeting(event, name);
             }
             Action::SetSender => self.judge_sender(event, argument, line)?,
             Action::AddRecipient => self.judge_recipient(event, argument, line)?,
             Action::Verify => {
-                let path = command::vrfy(argument, &self.settings.domain).map_err(|_| self.syntax(event))?;
+                let path = command::vrfy(argument, self.settings.syntax, &self.settings.domain)
+                    .map_err(|_| self.syntax(event))?;
                 match self.own_mailbox(path).filter(|_| self.settings.verify_honestly) {
                     Some(local) => {
                         self.ask(Question::Recipient(local.clone()), Waiting::Verify(event, local, line.to_owned()));
@@ -74,7 +79,8 @@ impl Session {
 
     fn judge_sender(&mut self, event: EventId, argument: &str, line: &str) -> Result<(), Reply> {
         let machine = self.settings.machine;
-        let mail = command::mail(argument, |keyword| machine.offers(keyword)).map_err(|error| match error {
+        let mail = command::mail(argument, self.settings.syntax, |keyword| machine.offers(keyword));
+        let mail = mail.map_err(|error| match error {
             ArgumentError::Syntax => self.syntax(event),
             ArgumentError::BadParameter => reply::bad_parameter(),
             ArgumentError::UnknownParameter => reply::unknown_parameter(),
@@ -90,7 +96,7 @@ impl Session {
     }
 
     fn judge_recipient(&mut self, event: EventId, argument: &str, line: &str) -> Result<(), Reply> {
-        let path = command::rcpt(argument).map_err(|error| match error {
+        let path = command::rcpt(argument, self.settings.syntax).map_err(|error| match error {
             ArgumentError::Syntax => self.syntax(event),
             ArgumentError::BadParameter => reply::bad_parameter(),
             ArgumentError::UnknownParameter => reply::unknown_parameter(),
@@ -108,6 +114,10 @@ impl Session {
         if let Domain::General { .. } = mailbox.domain {
             // The grammar has them for networks to come; none has come. RFC 5321 4.1.3.
             return Err(reply::no_route());
+        }
+        if place == Place::Remote && mailbox.domain.folded().len() > DOMAIN_BYTES_MAX {
+            // No such domain can exist. Told here: after DATA the client would try again for days.
+            return Err(reply::domain_too_long());
         }
         let recipient = Recipient { mailbox, place };
         if self.recipients.iter().any(|known| same_mailbox(known, &recipient)) {
@@ -135,6 +145,7 @@ impl Session {
         let refusal = match verdict {
             Verdict::Yes => None,
             Verdict::Unknown => Some(reply::no_such_user()),
+            Verdict::Unnameable => Some(reply::mailbox_name_too_long()),
             Verdict::Full => Some(reply::store_full()),
             Verdict::Busy => Some(reply::store_busy()),
             Verdict::Broken => Some(reply::store_broken()),

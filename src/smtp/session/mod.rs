@@ -20,7 +20,7 @@ use super::command::ArgumentError;
 use super::envelope::{Envelope, Recipient};
 use super::framer::{Line, Lines, Run};
 use super::machine::{EventId, Position, Protocol, Transition};
-use super::path::{Domain, LocalPart, Mailbox, ReversePath};
+use super::path::{Domain, LocalPart, Mailbox, ReversePath, Syntax};
 use super::reply::{self, Reply};
 use super::vocabulary::{Action, VOCABULARY};
 
@@ -67,6 +67,8 @@ pub struct Session {
     messages: u32,
     errors: usize,
     commands: usize,
+    /// The lines of [`command::PROXY_V2_LINES`] that the session began with, while it has no others.
+    proxy_v2_lines: usize,
     recipients_in_all: usize,
     stopping: bool,
     closed: bool,
@@ -92,6 +94,7 @@ impl Session {
             messages: 0,
             errors: 0,
             commands: 0,
+            proxy_v2_lines: 0,
             recipients_in_all: 0,
             stopping: false,
             closed: false,
@@ -210,29 +213,51 @@ impl Session {
             self.end(reply::too_many_commands());
             return;
         }
+        // The signature of the PROXY protocol's version 2 is lines too, and only the third shows what
+        // the empty ones before it were.
+        let signature = command::PROXY_V2_LINES.get(self.proxy_v2_lines);
+        let goes_on = matches!(&line, Line::Whole(octets) if signature == Some(&octets.as_ref()));
+        self.proxy_v2_lines = if goes_on { self.proxy_v2_lines + 1 } else { usize::MAX };
         match line {
             Line::BareLf(octets) => self.refuse_unread(&octets, reply::bare_lf()),
             Line::TooLong(octets) => self.refuse_unread(&octets, reply::line_too_long()),
             Line::Whole(octets) => match std::str::from_utf8(&octets) {
                 Ok(text) if text.bytes().all(|octet| matches!(octet, b'\t' | b' '..=b'~')) => self.judge(text),
-                _ => self.refuse_unread(&octets, reply::not_text()),
+                _ => match self.eight_bit_greeting(&octets) {
+                    Some(text) => self.judge(&text),
+                    None => self.refuse_unread(&octets, reply::not_text()),
+                },
             },
         }
     }
 
-    /// A line that is no command whatever it says; that of a client for the web ends the session all the same.
+    /// The line, if it is a greeting that may have octets above 127 in its name, as printable ASCII.
+    fn eight_bit_greeting(&self, octets: &[u8]) -> Option<String> {
+        let (machine, syntax) = (self.settings.machine, self.settings.syntax);
+        let text = command::with_eight_bit_name(octets).filter(|_| syntax == Syntax::Lenient)?;
+        let event = machine.command(command::split(&text, syntax)?.verb)?;
+        let is_greeting = |action| matches!(action, Action::Greet | Action::GreetExtended);
+        machine.actions(event).any(is_greeting).then_some(text)
+    }
+
+    /// Refuses a line that is no command whatever it says, and ends the session if another protocol speaks.
     fn refuse_unread(&mut self, octets: &[u8], reply: Reply) {
         let line = String::from_utf8_lossy(octets);
         if octets.first() == Some(&TLS_HANDSHAKE) || command::is_http(&line) {
-            self.end_for_http(&line);
+            self.end_for(&line, reply::not_http());
+        } else if command::is_proxy(&line) {
+            self.end_for(&format!("(a PROXY preamble, version 1) {line}"), reply::not_proxy());
+        } else if self.proxy_v2_lines == command::PROXY_V2_LINES.len() {
+            self.end_for("(a PROXY preamble, version 2)", reply::not_proxy());
         } else {
             self.refuse(&line, reply);
         }
     }
 
-    fn end_for_http(&mut self, line: &str) {
-        self.note_refused(line, reply::not_http().code);
-        self.end(reply::not_http());
+    /// Ends a session in which another protocol speaks: more of it may read as commands.
+    fn end_for(&mut self, line: &str, reply: Reply) {
+        self.note_refused(line, reply.code);
+        self.end(reply);
     }
 
     fn finish_step(&mut self, mut step: Step, reply: Reply) {
