@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::SAMPLE;
+use crate::config::Config;
 
 mod fsm;
 mod serve;
@@ -40,9 +40,9 @@ enum Command {
 
 /// What ends a command early.
 enum End {
-    /// It could not run.
+    /// It could not run, for one reason a line.
     Error(String),
-    /// There are findings; they are said.
+    /// There are findings, which are printed already.
     Findings,
 }
 
@@ -65,20 +65,22 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         None => serve::serve(&arguments.serve),
         Some(Command::Serve(options)) => serve::serve(&options),
         Some(Command::Check(options)) => serve::check(&options),
-        Some(Command::Config) => print(SAMPLE),
+        Some(Command::Config) => print(&Config::sample()),
         Some(Command::Fsm(command)) => fsm::run(&command),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(End::Findings) => ExitCode::from(1),
         Err(End::Error(message)) => {
-            let _ = writeln!(io::stderr(), "postman: {}", in_words(&message));
+            for line in message.lines() {
+                let _ = writeln!(io::stderr(), "postman: {}", in_words(line));
+            }
             ExitCode::from(2)
         }
     }
 }
 
-/// A message without the number that the standard library puts behind the system's words.
+/// A message without the number that the standard library adds to the system's words.
 fn in_words(message: &str) -> String {
     let number = message.split_once(" (os error ").and_then(|(before, rest)| Some((before, rest.split_once(')')?)));
     number.map_or_else(|| message.to_owned(), |(before, (_, after))| format!("{before}{after}"))

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::states::States;
 use super::{End, print};
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::logging::{Logging, escape};
 use crate::maildir::Store;
 use crate::server::{self, Server, sandbox, service, user};
@@ -18,9 +18,9 @@ pub(super) struct Serve {
     /// The configuration file (RON); without one the defaults hold.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Listen here instead.
+    /// Listen here instead: an address, a port, or both (`127.0.0.1:2525`, `2525`, `[::]:25`).
     #[arg(long, value_name = "ADDR:PORT")]
-    listen: Option<SocketAddr>,
+    listen: Option<Listen>,
     /// Keep mail in this folder instead.
     #[arg(long, value_name = "DIR")]
     maildir: Option<PathBuf>,
@@ -35,7 +35,7 @@ pub(super) struct Serve {
 fn configuration(options: &Serve) -> Result<Config, String> {
     let mut config = options.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
     if let Some(listen) = options.listen {
-        (config.host, config.port) = (listen.ip(), listen.port());
+        config.listen_on(listen);
     }
     if let Some(folder) = &options.maildir {
         config.maildir_path.clone_from(folder);

@@ -2,7 +2,10 @@
 
 use std::fs;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Command, Output};
+
+use postman::config::Config;
 
 fn postman(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_postman")).args(arguments).output().unwrap()
@@ -21,11 +24,21 @@ fn the_printed_configuration_can_be_saved_and_used() {
     let checked = postman(&["check", "--config", path.to_str().unwrap()]);
     assert_eq!(checked.status.code(), Some(0));
     assert!(text(&checked.stdout).contains("127.0.0.1:2525"));
-    // Every key of it stands in the README.
-    let readme = include_str!("../../README.md");
-    for line in text(&printed.stdout).lines().filter(|line| !line.trim_start().starts_with("//")) {
-        if let Some((key, _)) = line.trim().split_once(':') {
-            assert!(readme.contains(&format!("`{key}`")), "the README does not tell of `{key}`");
+}
+
+/// Both are made of the one table of keys, so an edit of it shows in git as what an operator will see.
+#[test]
+fn the_readme_and_the_golden_sample_have_every_key_as_the_table_has_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(root.join("README.md")).unwrap();
+    let start = readme.find("| key | default |").unwrap();
+    let end = start + readme[start..].find("\n\n").unwrap() + 1;
+    let readme = readme[..start].to_owned() + &Config::table() + &readme[end..];
+    for (path, text) in [("README.md", readme), ("tests/golden/config.ron", Config::sample())] {
+        let path = root.join(path);
+        if fs::read_to_string(&path).unwrap_or_default() != text {
+            fs::write(&path, text).unwrap();
+            panic!("the keys have changed: see `git diff {}`, then run the test again", path.display());
         }
     }
 }
@@ -64,6 +77,24 @@ fn what_is_wrong_is_one_line_and_exit_code_2() {
         assert!(said.contains(expected) && said.lines().count() == 1, "{arguments:?}: {said}");
     }
     assert_eq!(postman(&["--nonsense"]).status.code(), Some(2));
+}
+
+/// A configuration with two mistakes is not read twice.
+#[test]
+fn each_finding_about_the_configuration_is_a_line_with_its_key() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("two.ron");
+    fs::write(&path, "(\n  port: 99999,\n  message_bytes_max: 50MiB,\n)").unwrap();
+    let path = path.to_str().unwrap();
+    let said = [postman(&["check", "--config", path]), postman(&["serve", "--config", path])];
+    assert_eq!(said[0], said[1]);
+    assert_eq!(said[0].status.code(), Some(2));
+    let expected = format!(
+        "postman: {path}:2:9: port must be a number from 0 to 65535, not 99999\n\
+         postman: {path}:3:22: message_bytes_max must be a number, at least 65536 octets (RFC 5321 4.5.3.1.7), \
+         such as 1048576 or \"1 MiB\", not 50MiB; write it in quotes, \"50MiB\"\n"
+    );
+    assert_eq!(text(&said[0].stderr), expected);
 }
 
 #[test]
