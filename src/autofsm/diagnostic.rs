@@ -31,16 +31,50 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// More lines that explain it: a dialogue.
     pub notes: Vec<String>,
+    /// Other findings may follow from it: it is shown before them.
+    pub(super) is_cause: bool,
+    /// The undeclared name that it is about.
+    pub(super) unknown: Option<Unknown>,
+}
+
+/// A name that is used and not declared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Unknown {
+    /// `state` or `event`.
+    pub kind: &'static str,
+    /// The name as it is written.
+    pub name: String,
 }
 
 impl Diagnostic {
     pub(super) fn error(span: Span, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { severity: Severity::Error, span, message, also: None, help: None, notes: Vec::new() }
+        Self {
+            severity: Severity::Error,
+            span,
+            message,
+            also: None,
+            help: None,
+            notes: Vec::new(),
+            is_cause: false,
+            unknown: None,
+        }
     }
 
     pub(super) fn warning(span: Span, message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(span, message) }
+    }
+
+    /// Other findings may follow from it.
+    pub(super) fn cause(mut self) -> Self {
+        self.is_cause = true;
+        self
+    }
+
+    /// It is about a name that is not declared.
+    pub(super) fn unknown(mut self, kind: &'static str, name: &str) -> Self {
+        self.unknown = Some(Unknown { kind, name: name.to_owned() });
+        self
     }
 
     pub(super) fn also(mut self, what: &'static str, span: Span) -> Self {
@@ -105,7 +139,7 @@ impl<'a> Lines<'a> {
     }
 
     /// Line and column of an octet, both from 1; the column counts characters.
-    fn place(&self, octet: usize) -> (usize, usize) {
+    pub(super) fn place(&self, octet: usize) -> (usize, usize) {
         let octet = self.source.floor_char_boundary(octet);
         let number = self.number(octet);
         let start = self.starts.get(number).copied().unwrap_or_default();

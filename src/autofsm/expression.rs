@@ -187,7 +187,8 @@ impl Parser<'_> {
         }
         let help = suggest(name, known.iter().map(|event| event.name.as_str()));
         let diagnostic = self.diagnostic(start..self.place, &format!("no event is called `{name}`"));
-        self.found.push(diagnostic.help(help));
+        let diagnostic = diagnostic.help(help).unknown("event", name);
+        self.found.push(diagnostic);
     }
 
     fn set(&mut self) -> Option<Node> {
@@ -207,13 +208,14 @@ impl Parser<'_> {
                     is_empty = false;
                     self.name(&mut events);
                 }
-                Some(sign) => {
+                // Without a `]` further on it is the `[` that is wrong.
+                Some(sign) if self.rest().split('[').next().is_some_and(|rest| rest.contains(']')) => {
                     let (place, message) =
                         (self.place, format!("a `{}` has no meaning between [ and ]", sign.escape_default()));
                     self.error(place..place + sign.len_utf8(), &message);
                     return None;
                 }
-                None => {
+                _ => {
                     self.error(start..start + 1, "this `[` is not closed");
                     return None;
                 }

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeSet;
 
+use super::diagnostic::keep;
 use super::served::{action, cells, event};
-use super::{ActionSpec, Argument, Definition, Diagnostic, Event, Vocabulary};
+use super::{ActionSpec, Argument, Cell, Definition, Diagnostic, Event, Vocabulary, same_name};
 
 /// How a command's syntax shows its argument.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,27 @@ enum Shown {
     Required,
 }
 
+/// What a row says of its command's argument, in a table or in rows that set no cell of it.
+pub(super) fn check_arguments<'c>(
+    definition: &Definition,
+    rules: &Vocabulary,
+    cells: impl Iterator<Item = (usize, &'c Cell)>,
+    found: &mut Vec<Diagnostic>,
+) {
+    let mut said = BTreeSet::new();
+    for (index, cell) in cells {
+        let Some((spec, event)) = action(rules, cell).zip(definition.events.get(index)) else { continue };
+        let is_command = ![rules.content, rules.end].iter().any(|name| same_name(&event.name, name));
+        if let Some((message, help)) = argument(spec, event).filter(|_| is_command)
+            // A row stands for many cells, and is wrong once.
+            && said.insert((cell.row, message.clone()))
+        {
+            keep(found, Diagnostic::error(cell.row, message).help(Some(help)));
+        }
+    }
+}
+
+/// Whether a row's reply fits what it does. The table must be whole.
 pub(super) fn check(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
     let (content, end) = (event(definition, rules.content), event(definition, rules.end));
     let mut said = BTreeSet::new();
@@ -23,13 +45,9 @@ pub(super) fn check(definition: &Definition, rules: &Vocabulary, found: &mut Vec
         let is_command = Some(index) != content && Some(index) != end;
         let content_follows =
             is_command && content.is_some_and(|content| definition.cell(cell.next, content).is_some());
-        let mistakes = [
-            argument(spec, &definition.events[index]).filter(|_| is_command),
-            cell.reply.as_ref().and_then(|reply| {
-                code(reply.code, spec, content_follows, cell.next != state && cell.next + 1 != definition.states.len())
-            }),
-        ];
-        for (message, help) in mistakes.into_iter().flatten() {
+        let moves_on = cell.next != state && cell.next + 1 != definition.states.len();
+        let mistakes = cell.reply.as_ref().and_then(|reply| code(reply.code, spec, content_follows, moves_on));
+        if let Some((message, help)) = mistakes {
             // A row stands for many cells, and is wrong once.
             if said.insert((cell.row, message.clone())) {
                 found.push(Diagnostic::error(cell.row, message).help(Some(help)));

@@ -8,6 +8,7 @@
 //! code, and an import of anything else would not compile. The caller hands in what it can
 //! act upon, as a [`Vocabulary`].
 
+mod causes;
 mod diagnostic;
 mod diff;
 mod expression;
@@ -20,6 +21,7 @@ mod resolve;
 mod rust;
 mod served;
 mod show;
+mod slips;
 mod way;
 
 pub use diagnostic::{Diagnostic, Severity, place, render};
@@ -28,6 +30,8 @@ pub use picture::{dot, mermaid, svg};
 pub use resolve::suggest;
 pub use rust::rust;
 pub use show::{json, table};
+
+use resolve::Resolved;
 
 /// What [`compile`] made of a text.
 #[derive(Clone, Debug)]
@@ -44,32 +48,44 @@ pub struct Compilation {
 #[must_use]
 pub fn compile(source: &str, rules: Option<&Vocabulary>) -> Compilation {
     let mut diagnostics = Vec::new();
-    let mut definition = None;
+    let mut resolved = None;
     if source.len() > SOURCE_BYTES_MAX {
-        let message = format!("more than {SOURCE_BYTES_MAX} octets are no definition");
+        let message = format!("larger than {} MiB", SOURCE_BYTES_MAX >> 20);
         diagnostics.push(Diagnostic::error(Span::default(), message));
     } else {
-        let parsed = parser::parse(source, &mut diagnostics);
-        // A file without our header is none of ours, and nothing more is said of it.
+        let mut parsed = parser::parse(source, &mut diagnostics);
+        // A file without our header is not ours, and nothing more is reported.
         if diagnostics.is_empty() || !parsed.attributes.is_empty() {
-            definition = Some(resolve::resolve(source, &parsed, &mut diagnostics));
+            let is_well_formed = diagnostics.is_empty();
+            slips::mend(&mut parsed, rules.is_some(), &mut diagnostics);
+            let found = resolve::resolve(source, &parsed, rules, &mut diagnostics);
+            check(source, &found, rules.filter(|_| found.answers), is_well_formed, &mut diagnostics);
+            resolved = Some(found);
         }
     }
-    let is_error = |diagnostic: &Diagnostic| diagnostic.severity == Severity::Error;
-    if let Some(definition) = &definition {
-        // A table that is whole can be asked everything, and each answer is worth having.
-        let is_whole = !diagnostics.iter().any(is_error);
-        if let (Some(rules), true) = (rules, is_whole) {
-            served::check(definition, rules, &mut diagnostics);
-            fitting::check(definition, rules, &mut diagnostics);
-        }
-        proof::check(source, definition, is_whole, &mut diagnostics);
-    }
-    diagnostics.sort_by_key(|diagnostic| (diagnostic.severity, diagnostic.span));
-    let rows = |definition: &Definition| definition.cells.iter().flatten().any(|cell| cell.reply.is_some());
-    let answers = definition.as_ref().is_some_and(rows);
-    let definition = definition.filter(|_| !diagnostics.iter().any(is_error));
+    causes::order(source, resolved.as_ref().map(|found| (&found.definition, &found.used)), &mut diagnostics);
+    let has_error = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    let answers = resolved.as_ref().is_some_and(|found| found.answers);
+    let definition = resolved.map(|found| found.definition).filter(|_| !has_error);
     Compilation { definition, answers, diagnostics }
+}
+
+/// All that is checked of a table. Rows are checked by themselves whatever else is wrong; what
+/// holds of the machine as a whole, only where each row is in it: else it may follow from a mistake
+/// that was reported.
+fn check(source: &str, found: &Resolved, rules: Option<&Vocabulary>, is_well_formed: bool, said: &mut Vec<Diagnostic>) {
+    let definition = &found.definition;
+    let is_whole = found.is_whole && is_well_formed;
+    if let Some(rules) = rules {
+        let cells = served::cells(definition).map(|(_, event, cell)| (event, cell));
+        let loose = found.loose.iter().map(|(event, cell)| (*event, cell));
+        fitting::check_arguments(definition, rules, cells.chain(loose), said);
+        if is_whole && found.knows_actions {
+            served::check(definition, rules, said);
+            fitting::check(definition, rules, said);
+        }
+    }
+    proof::check(source, definition, is_whole, said);
 }
 
 /// The most that a definition may have, in octets.
@@ -98,6 +114,8 @@ pub struct Vocabulary {
     pub content: &'static str,
     /// The event that stands for the end of content, `END`.
     pub end: &'static str,
+    /// The EHLO keywords that it can keep without a command.
+    pub keywords: &'static [&'static str],
 }
 
 /// Whether an action takes an argument; without one that is required, or with one that is

@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::diagnostic::{FOUND_MAX, keep, shown};
-use super::resolve::{reached, suggest};
+use super::diagnostic::keep;
+use super::resolve::reached;
 use super::{ActionSpec, Cell, Definition, Diagnostic, Vocabulary, same_name};
 
 type Resources = BTreeSet<&'static str>;
@@ -13,7 +13,6 @@ type Place = (usize, Resources, Option<(usize, usize)>);
 
 pub(super) fn check(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
     let before = found.len();
-    check_actions(definition, rules, found);
     check_content(definition, rules, found);
     check_end(definition, found);
     if found.len() == before {
@@ -37,32 +36,6 @@ pub(super) fn cells(definition: &Definition) -> impl Iterator<Item = (usize, usi
         .iter()
         .enumerate()
         .filter_map(move |(index, cell)| Some((index / events, index % events, cell.as_ref()?)))
-}
-
-fn check_actions(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
-    let mut said = BTreeSet::new();
-    let content = event(definition, rules.content);
-    for (state, index, cell) in cells(definition) {
-        if found.len() >= FOUND_MAX {
-            return;
-        }
-        if action(rules, cell).is_none() && said.insert(cell.row) {
-            let name = cell.action.as_deref().unwrap_or("noop");
-            let help = suggest(name, rules.actions.iter().map(|action| action.name));
-            let names: Vec<_> = rules.actions.iter().map(|action| action.name).collect();
-            let help = help.or_else(|| Some(format!("the actions are {}", names.join(", "))));
-            keep(found, Diagnostic::error(cell.row, format!("no action is called `{}`", shown(name))).help(help));
-        }
-        if Some(index) != content && cell.reply.is_none() && said.insert(cell.row) {
-            let message =
-                format!("`{}` in `{}` has no reply", definition.events[index].name, definition.states[state].name);
-            keep(
-                found,
-                Diagnostic::error(cell.row, message)
-                    .help(Some("add `reply = 250;`, or what the client shall see".to_owned())),
-            );
-        }
-    }
 }
 
 /// READ and END are the framer's: it yields nothing else where READ has a cell.

@@ -6,6 +6,9 @@
 
 use crate::autofsm::{ActionSpec, Argument, Vocabulary};
 
+/// The EHLO keywords of the extensions that this server keeps. RFC 5321 4.1.1.1.
+pub const KEYWORDS: &[&str] = &["PIPELINING", "8BITMIME", "SIZE", "ENHANCEDSTATUSCODES"];
+
 /// A client that said who it is: what HELO and EHLO do.
 const GREETING: &str = "a greeting";
 /// Somebody to send reports to: what MAIL names.
@@ -40,6 +43,7 @@ macro_rules! actions {
             }, )*],
             content: "READ",
             end: "END",
+            keywords: KEYWORDS,
         };
     };
 }

@@ -45,7 +45,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("ttype = set_sender; ", "ttype = answer; ", "C: MAIL    client_init -> begin_transaction"),
     ("ttype = add_recipient; ", "ttype = answer; ", "`open_message` needs a recipient"),
     ("next = read_data; ", "next = client_init; ", "leaves a message open"),
-    ("tev = READ; ", "tev = QUIT; ", "END without READ"),
+    ("tev = READ; ", "tev = QUIT; ", "this row has no `reply`"),
     ("ttype = greet; ", "ttype = reset; ", "`reset` takes no argument, and `HELO domain` shows one"),
     ("ttype = answer;  reply = 250;", "ttype = verify;  reply = 250;", "and `NOOP [text]` lets it be left out"),
     ("ttype = reset;          reply", "ttype = verify;          reply", "needs an argument, and `RSET` shows none"),
@@ -58,9 +58,9 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("reply = 354;", "reply = 250;", "content follows, and 250 does not ask for any"),
     ("reply = 214;", "reply = 314;", "314 asks for content, and none is read after it"),
     ("ttype = set_sender;     reply = 250;", "ttype = set_sender; reply = 450;", "450 says that nothing has happened"),
-    ("reply = 354;", "reply = 199;", "`199` is no reply"),
-    ("reply = 354;", "", "has no reply"),
-    ("'502 5.5.1 No lists here'", "\"502 a\\r\\n250 b\"", "is no reply"),
+    ("reply = 354;", "reply = 199;", "`199` is not a reply"),
+    ("reply = 354;", "", "has no `reply`"),
+    ("'502 5.5.1 No lists here'", "\"502 a\\r\\n250 b\"", "is not a reply"),
     ("tev = QUIT; next = done;", "tev = QUIT;", "no way leads from `init` to `done`"),
     ("/* end of", "/ end of", "expected"),
     ("/*\n * The conversation", "#include x\n/*\n * The conversation", "directives"),
@@ -125,13 +125,14 @@ fn a_file_that_is_too_big_is_said_to_be_so() {
         let compiled = compile(&source, None);
         let said = render(&compiled.diagnostics, name, &source);
         assert!(compiled.definition.is_none(), "{name}");
-        assert!(said.contains(" more ") && said.len() < 30_000, "{name}: {said}");
+        assert!((said.contains(" more ") || said.contains("larger than ")) && said.len() < 30_000, "{name}: {said}");
     }
 }
 
 #[test]
 fn a_thousand_mistakes_are_cut_with_a_count() {
-    let source = SOURCE.replace("tev = RCPT", &format!("tev = {}, RCPT", vec!["RCTP"; 1100].join(", ")));
+    let names: Vec<_> = (0..1100).map(|number| format!("RCTP{number}")).collect();
+    let source = SOURCE.replace("tev = RCPT", &format!("tev = {}, RCPT", names.join(", ")));
     let said = render(&compile(&source, None).diagnostics, "x.def", &source);
     assert!(said.ends_with("x.def: and 1000 more errors\n"), "{}", said.lines().last().unwrap_or_default());
     assert_eq!(said.matches(": error: ").count(), 100);

@@ -3,6 +3,7 @@
 //! - `boundaries`: what each part of the source may know
 //! - `machine`: the table that the build made, cell by cell, and its golden copy
 //! - `compiler`: definitions that must be refused, each with its place and help
+//! - `slips`: a letter wrong in each name of a page
 //! - `mutants`: the project's definition, broken in every small way
 //! - `proof`: never and always, against a naive search
 //! - `definition`: the examples of docs/definition.md
@@ -54,5 +55,6 @@ mod rig;
 mod scenarios;
 mod server;
 mod session;
+mod slips;
 mod smuggling;
 mod tools;

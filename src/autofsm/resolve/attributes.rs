@@ -1,34 +1,15 @@
 //! The other attributes: AutoFSM's own, and those that it ignores and we define.
 
 use super::super::diagnostic::shown;
-use super::super::parser::{Attribute, Content, Value};
-use super::super::{Diagnostic, Property, normal};
+use super::super::parser::{Content, Value};
+use super::super::slips::{is_taken, nearest};
+use super::super::{Property, Span, Vocabulary, normal, same_name};
 use super::{Resolver, head, values};
 
 /// The most `never` and `always` of a file: each is proven.
 const PROPERTIES_MAX: usize = 200;
 /// The most keywords.
 const KEYWORDS_MAX: usize = 100;
-/// What a row may hold.
-const ROW: &[&str] = &["tst", "tev", "next", "ttype", "reply"];
-/// AutoFSM's attributes of a file, and ours.
-const TOP: &[&str] = &[
-    "prefix",
-    "type",
-    "method",
-    "state",
-    "event",
-    "transition",
-    "cookie",
-    "debug_flag",
-    "exit_proc",
-    "extra_header",
-    "handler_file",
-    "keyword",
-    "never",
-    "always",
-];
-
 impl Resolver<'_> {
     pub(super) fn rest(&mut self) {
         self.check_top();
@@ -43,45 +24,14 @@ impl Resolver<'_> {
         }
     }
 
-    /// AutoFSM looks for a row's words outside of it too: a stray one would change every row.
+    /// AutoFSM looks for a row's attributes outside of it too: a stray one would change every row.
     fn check_top(&mut self) {
         for attribute in self.top {
-            let name = normal(attribute.name);
-            let is_event = self.events.contains_key(&name);
-            if matches!(&*name, "tst" | "tev" | "next" | "ttype") {
+            if matches!(&*normal(attribute.name), "tst" | "tev" | "next" | "ttype") {
                 let message =
                     format!("outside of a row `{}` would be every row's that has none", shown(attribute.name));
                 self.say(attribute.span, message);
-            } else if !TOP.contains(&&*name) && !is_event && !self.names_in_doubt {
-                self.warn_unknown(attribute, TOP);
             }
-        }
-    }
-
-    /// The same of a row's attributes.
-    pub(super) fn check_words(&mut self, block: &[Attribute<'_>]) {
-        for attribute in block {
-            let name = normal(attribute.name);
-            if matches!(&*name, "method" | "type" | "prefix" | "state" | "event" | "transition") {
-                self.say(attribute.span, format!("`{}` is no word of a row", shown(attribute.name)));
-            } else if !ROW.contains(&&*name) {
-                self.warn_unknown(attribute, ROW);
-            }
-        }
-    }
-
-    /// Attributes that nobody knows are ignored, as AutoFSM does; but a slip is said.
-    fn warn_unknown(&mut self, attribute: &Attribute<'_>, known: &[&str]) {
-        let name = normal(attribute.name);
-        // One slip of the pen, or two in a long word.
-        let slips = 1 + name.len() / 7;
-        let near = |known: &&&str| name.len() < 20 && strsim::damerau_levenshtein(&name, known) <= slips;
-        if self.suggestions_left > 0
-            && let Some(near) = known.iter().find(near)
-        {
-            self.suggestions_left -= 1;
-            let message = format!("`{}` means nothing here", shown(attribute.name));
-            self.keep(Diagnostic::warning(attribute.span, message).help(Some(format!("did you mean `{near}`?"))));
         }
     }
 
@@ -140,9 +90,11 @@ impl Resolver<'_> {
                 || word.len() > 100
                 || !word.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
             {
-                self.say(value.span, format!("`{}` is no EHLO keyword", shown(word)));
+                self.say(value.span, format!("`{}` is not an EHLO keyword", shown(word)));
             } else if self.definition.keywords.iter().any(|known| known.eq_ignore_ascii_case(word)) {
-                self.say(value.span, format!("the keyword `{word}` stands twice"));
+                self.say(value.span, format!("the keyword `{word}` is listed twice"));
+            } else if let Some(help) = self.unkept(word) {
+                self.say_with(value.span, format!("this server cannot keep the keyword `{}`", shown(word)), help);
             } else if self.definition.keywords.len() < KEYWORDS_MAX {
                 self.definition.keywords.push(word.to_owned());
             } else {
@@ -152,22 +104,48 @@ impl Resolver<'_> {
         }
     }
 
+    /// If the server cannot keep what a keyword promises: what it can.
+    fn unkept(&mut self, word: &str) -> Option<String> {
+        let rules = self.rules.filter(|_| !self.names_in_doubt)?;
+        let events = self.definition.events.iter().map(|event| event.name.as_str());
+        let kept = rules.keywords.iter().copied().chain(events);
+        if kept.clone().any(|known| known.eq_ignore_ascii_case(word)) {
+            return None;
+        }
+        let list = format!("it can keep {}, and the name of each command", rules.keywords.join(", "));
+        Some(nearest(word, kept).map_or(list, |near| format!("did you mean `{near}`?")))
+    }
+
     fn displays(&mut self) {
         for index in 0..self.definition.events.len() {
             let name = self.definition.events[index].name.clone();
             // An event may be called as an attribute of AutoFSM's; that is no display name then.
-            if TOP.contains(&&*normal(&name)) || ROW.contains(&&*normal(&name)) {
+            if is_taken(&name) {
                 continue;
             }
             let given = self.top_values(&normal(&name));
             let Some((text, span)) = self.one(&given, &name) else { continue };
             let printable = text.bytes().all(|octet| matches!(octet, b' '..=b'~'));
             if text.is_empty() || text.len() > 400 || !printable || text.contains("*/") {
-                let help = "from 1 to 400 printable signs, without `*/`: it stands in a comment in C";
+                let help = "from 1 to 400 printable characters, without `*/`: it stands in a comment in C";
                 self.say_with(span, format!("this cannot be the display name of `{name}`"), help);
             }
-            self.definition.events[index].display = Some(text.to_owned());
+            let text = self.syntax(&name, text, span);
+            self.definition.events[index].display = Some(text);
         }
+    }
+
+    /// A command's syntax, as HELP and 501 show it. It begins with the word that the client types.
+    fn syntax(&mut self, event: &str, text: &str, span: Span) -> String {
+        let (verb, argument) = text.split_once(' ').unwrap_or((text, ""));
+        let is_command = |rules: &Vocabulary| ![rules.content, rules.end].iter().any(|name| same_name(event, name));
+        if !self.rules.is_some_and(is_command) || verb.eq_ignore_ascii_case(event) || text.is_empty() {
+            return text.to_owned();
+        }
+        let right = if argument.is_empty() { event.to_owned() } else { format!("{event} {argument}") };
+        let message = format!("the syntax of {event} begins with `{}`, which clients would be shown", shown(verb));
+        self.say_with(span, message, format!("write `{}`", shown(&right)));
+        right
     }
 
     fn property(&mut self, kind: &'static str, key: &'static str, value: &Value<'_>) {

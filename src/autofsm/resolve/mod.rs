@@ -11,9 +11,10 @@ mod rows;
 
 use std::collections::HashMap;
 
+use super::causes::Used;
 use super::diagnostic::{Lines, keep, shown};
 use super::parser::{Attribute, Content, Parsed, Value};
-use super::{Definition, Diagnostic, Span, State, normal};
+use super::{Cell, Definition, Diagnostic, Span, State, Vocabulary, normal};
 
 /// A name of a list of these, close to a misspelt one, as a question.
 pub fn suggest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
@@ -28,8 +29,27 @@ pub fn suggest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<
 /// Suggestions are looked for this often: a file of nothing but wrong names has no use for more.
 const SUGGESTIONS_MAX: usize = 100;
 
+/// A table, and how far it can be relied upon.
+pub(super) struct Resolved {
+    pub definition: Definition,
+    /// Whether any row gives a reply, right or wrong.
+    pub answers: bool,
+    /// The names that the rows use.
+    pub used: Used,
+    /// Each row was read, and its cells with their replies are in the table. If not, what the
+    /// machine as a whole lacks may only follow from that.
+    pub is_whole: bool,
+    /// Each row has an action of the vocabulary.
+    pub knows_actions: bool,
+    /// Rows that set no cell, by the events of theirs that are known: what is wrong with them by
+    /// themselves can be reported.
+    pub loose: Vec<(usize, Cell)>,
+}
+
 struct Resolver<'a> {
     lines: Lines<'a>,
+    /// What a server can do, if the definition is to be served.
+    rules: Option<&'a Vocabulary>,
     top: &'a [Attribute<'a>],
     /// The attributes of the file by their names.
     by_name: HashMap<String, Vec<&'a Attribute<'a>>>,
@@ -38,13 +58,22 @@ struct Resolver<'a> {
     states: HashMap<String, usize>,
     events: HashMap<String, usize>,
     suggestions_left: usize,
-    /// States or events may be declared that were not read: an unknown name says nothing.
+    used: Used,
+    loose: Vec<(usize, Cell)>,
+    /// Some declarations could not be read, so that an unknown name is not reported.
     names_in_doubt: bool,
-    /// A row was not read or is refused: what nothing reaches or uses says nothing.
+    /// A row was not read, or not all of it, so that what nothing reaches or uses is not reported.
     rows_in_doubt: bool,
+    /// An action is not known, or missing.
+    actions_in_doubt: bool,
 }
 
-pub(super) fn resolve<'a>(source: &'a str, parsed: &'a Parsed<'a>, found: &'a mut Vec<Diagnostic>) -> Definition {
+pub(super) fn resolve<'a>(
+    source: &'a str,
+    parsed: &'a Parsed<'a>,
+    rules: Option<&'a Vocabulary>,
+    found: &'a mut Vec<Diagnostic>,
+) -> Resolved {
     let definition = Definition {
         prefix: None,
         states: vec![State { name: "init".to_owned(), doc: String::new(), span: Span::default() }],
@@ -53,12 +82,14 @@ pub(super) fn resolve<'a>(source: &'a str, parsed: &'a Parsed<'a>, found: &'a mu
         cells: Vec::new(),
         properties: Vec::new(),
     };
+    let answers = answers(&parsed.attributes);
     let mut by_name: HashMap<String, Vec<&Attribute<'_>>> = HashMap::new();
     for attribute in &parsed.attributes {
         by_name.entry(normal(attribute.name)).or_default().push(attribute);
     }
     let mut resolver = Resolver {
         lines: Lines::new(source),
+        rules: rules.filter(|_| answers),
         top: &parsed.attributes,
         by_name,
         found,
@@ -66,18 +97,43 @@ pub(super) fn resolve<'a>(source: &'a str, parsed: &'a Parsed<'a>, found: &'a mu
         states: HashMap::new(),
         events: HashMap::new(),
         suggestions_left: SUGGESTIONS_MAX,
+        used: Used::default(),
+        loose: Vec::new(),
         names_in_doubt: parsed.broken,
         rows_in_doubt: parsed.broken,
+        actions_in_doubt: false,
     };
     resolver.names(&parsed.comments);
+    resolver.used.states.resize(resolver.definition.states.len(), false);
+    resolver.used.events.resize(resolver.definition.events.len(), false);
     resolver.rows();
+    if let (Some(_), false, [first, ..]) = (rules, answers, resolver.named("transition").as_slice()) {
+        let message = "no row has a `reply`: this is not a definition for this server";
+        let help = "each row of one says what the client is answered, as in `reply = 250;`";
+        resolver.say_with(first.span, message, help);
+    }
     resolver.rest();
     resolver.warn();
     if resolver.names_in_doubt {
         // What they say of names that were not read would be nonsense.
         resolver.definition.properties.clear();
     }
-    resolver.definition
+    Resolved {
+        is_whole: !(resolver.names_in_doubt || resolver.rows_in_doubt),
+        knows_actions: !resolver.actions_in_doubt,
+        definition: resolver.definition,
+        answers,
+        used: resolver.used,
+        loose: resolver.loose,
+    }
+}
+
+/// Whether any row gives a reply.
+fn answers(attributes: &[Attribute<'_>]) -> bool {
+    values(attributes, "transition").any(|value| match &value.content {
+        Content::Block(block) => block.iter().any(|attribute| normal(attribute.name) == "reply"),
+        _ => false,
+    })
 }
 
 /// The values of the attributes of this name: a repeated attribute appends.
@@ -137,28 +193,34 @@ impl<'a> Resolver<'a> {
 
     fn state(&mut self, name: &str, span: Span) -> Option<usize> {
         let index = self.states.get(&normal(name)).copied();
-        if index.is_none() && !self.names_in_doubt {
-            let help = (self.suggestions_left > 0)
-                .then(|| suggest(name, self.definition.states.iter().map(|state| &*state.name)))
-                .flatten();
-            self.suggestions_left = self.suggestions_left.saturating_sub(1);
-            self.keep(Diagnostic::error(span, format!("no state is called `{}`", shown(name))).help(help));
+        if index.is_none() {
+            self.undeclared("state", name, span);
         }
-        self.rows_in_doubt |= index.is_none();
-        index
+        mark(&mut self.used.states, index)
     }
 
     fn event(&mut self, name: &str, span: Span) -> Option<usize> {
         let index = self.events.get(&normal(name)).copied();
-        if index.is_none() && !self.names_in_doubt {
-            let help = (self.suggestions_left > 0)
-                .then(|| suggest(name, self.definition.events.iter().map(|event| &*event.name)))
-                .flatten();
-            self.suggestions_left = self.suggestions_left.saturating_sub(1);
-            self.keep(Diagnostic::error(span, format!("no event is called `{}`", shown(name))).help(help));
+        if index.is_none() {
+            self.undeclared("event", name, span);
         }
-        self.rows_in_doubt |= index.is_none();
-        index
+        mark(&mut self.used.events, index)
+    }
+
+    fn undeclared(&mut self, kind: &'static str, name: &str, span: Span) {
+        self.rows_in_doubt = true;
+        if self.names_in_doubt {
+            return;
+        }
+        let (states, events) = (&self.definition.states, &self.definition.events);
+        let help = match kind {
+            _ if self.suggestions_left == 0 => None,
+            "state" => suggest(name, states.iter().map(|state| &*state.name)),
+            _ => suggest(name, events.iter().map(|event| &*event.name)),
+        };
+        self.suggestions_left = self.suggestions_left.saturating_sub(1);
+        let message = format!("no {kind} is called `{}`", shown(name));
+        self.keep(Diagnostic::error(span, message).help(help).unknown(kind, name));
     }
 
     fn warn(&mut self) {
@@ -180,6 +242,14 @@ impl<'a> Resolver<'a> {
             keep(self.found, Diagnostic::warning(event.span, message));
         }
     }
+}
+
+/// Notes that a declared name is used.
+fn mark(used: &mut [bool], index: Option<usize>) -> Option<usize> {
+    if let Some(used) = index.and_then(|index| used.get_mut(index)) {
+        *used = true;
+    }
+    index
 }
 
 /// Which states some run reaches.

@@ -4,8 +4,9 @@ use std::collections::HashSet;
 
 use super::super::diagnostic::shown;
 use super::super::parser::{Attribute, Content, Value};
-use super::super::{Cell, Diagnostic, Reply, Span, normal};
-use super::{Resolver, head, values};
+use super::super::slips::nearest;
+use super::super::{Cell, Diagnostic, Reply, Span, Vocabulary, normal, same_name};
+use super::{Resolver, head, suggest, values};
 
 /// The most cells that all rows together may set, one over the other: it bounds time and memory.
 const SETS_MAX: usize = 1_000_000;
@@ -17,6 +18,12 @@ struct Side {
     any: bool,
     /// It is a list.
     list: Option<Span>,
+    /// Each of its names is known; without this `indices` are those that are.
+    right: bool,
+}
+
+impl Side {
+    const WRONG: Self = Self { indices: Vec::new(), any: false, list: None, right: false };
 }
 
 /// What a row says of each of its cells.
@@ -26,6 +33,19 @@ struct Row {
     action: Option<(String, Span)>,
     reply: Option<Reply>,
     span: Span,
+}
+
+/// The most events of a row without cells that are looked at.
+const LOOSE_MAX: usize = 100;
+
+fn action_names(rules: &Vocabulary) -> String {
+    rules.actions.iter().map(|action| action.name).collect::<Vec<_>>().join(", ")
+}
+
+/// The cell of a row that sets none: it leads nowhere.
+fn loose(action: &str, reply: Option<&Reply>, row: Span, block: Span) -> Cell {
+    let (action, reply) = (Some(action.to_owned()), reply.cloned());
+    Cell { next: 0, action, reply, row, block, overridden: Vec::new() }
 }
 
 impl Resolver<'_> {
@@ -51,29 +71,24 @@ impl Resolver<'_> {
         }
     }
 
-    /// Reads a row; none where it sets no cell.
+    /// Reads a row; nothing if it sets no cell.
     fn row(&mut self, block: &[Attribute<'_>], value: &Value<'_>, broken: bool) -> Option<(Side, Side, Row)> {
-        self.check_words(block);
         let states = self.side(block, head(value), "tst", broken);
         let events = self.side(block, head(value), "tev", broken);
-        let next = match self.one(&values(block, "next").collect::<Vec<_>>(), "next") {
-            None => Some(None),
-            Some(("*", span)) => {
-                self.say(span, "`\"*\"` is no state to go to");
-                None
-            }
-            Some((name, span)) if normal(name) == "invalid" => {
-                self.say_with(span, "`invalid` is where a missing row leads", "leave the row out");
-                None
-            }
-            Some((name, span)) => self.state(name, span).map(Some),
-        };
+        let next = self.next(block);
         let action = self.action(block);
         let reply = self.reply(block);
-        let (states, events, next, action) = (states?, events?, next?, action.ok()?);
-        if broken {
-            return None;
+        if !broken {
+            self.check_served(block, head(value));
         }
+        let (Ok(next), Ok(action), true, true, false) = (next, &action, states.right, events.right, broken) else {
+            if let (Ok(Some((name, span))), false) = (action, broken) {
+                let cell = |event: &usize| (*event, loose(&name, reply.as_ref(), span, value.span));
+                self.loose.extend(events.indices.iter().take(LOOSE_MAX).map(cell));
+            }
+            return None;
+        };
+        let row = Row { next, action: action.clone(), reply, span: value.span };
         if states.any && events.any {
             self.say(head(value), "`\"*\"` on both sides sets no cell in AutoFSM");
             return None;
@@ -88,11 +103,52 @@ impl Resolver<'_> {
                 return None;
             }
         }
-        Some((states, events, Row { next, action, reply, span: value.span }))
+        Some((states, events, row))
     }
 
-    /// The states or events of a row's side; none where one of them is wrong.
-    fn side(&mut self, block: &[Attribute<'_>], row: Span, key: &'static str, broken: bool) -> Option<Side> {
+    /// Where a row leads, `None` if it stays; an error if what is written is wrong.
+    fn next(&mut self, block: &[Attribute<'_>]) -> Result<Option<usize>, ()> {
+        let given: Vec<_> = values(block, "next").collect();
+        match self.one(&given, "next") {
+            None if given.is_empty() => return Ok(None),
+            None => {}
+            Some(("*", span)) => self.say(span, "`\"*\"` is no state to go to"),
+            Some((name, span)) if normal(name) == "invalid" => {
+                self.say_with(span, "`invalid` is where a missing row leads", "leave the row out");
+            }
+            Some((name, span)) => return self.state(name, span).map(Some).ok_or(()),
+        }
+        Err(())
+    }
+
+    /// What a row must have to be served, whatever else is wrong with it.
+    fn check_served(&mut self, block: &[Attribute<'_>], row: Span) {
+        let Some(rules) = self.rules else { return };
+        let has = |name: &str| block.iter().any(|attribute| normal(attribute.name) == name);
+        if !has("ttype") {
+            let help = format!("it says what the server does: {}", action_names(rules));
+            self.say_with(row, "this row has no `ttype`", help);
+            self.actions_in_doubt = true;
+        }
+        let is_content = |value: &Value<'_>| match &value.content {
+            Content::Text(name) => {
+                let known = self.events.contains_key(&normal(name));
+                same_name(name, rules.content) || (!known && nearest(name, [rules.content].into_iter()).is_some())
+            }
+            _ => true,
+        };
+        if !has("reply") && !values(block, "tev").all(is_content) {
+            self.say_with(
+                row,
+                "this row has no `reply`",
+                "it says what the client is answered: `reply = CODE;` or `reply = 'CODE words';`",
+            );
+            self.rows_in_doubt = true;
+        }
+    }
+
+    /// The states or events of a row's side.
+    fn side(&mut self, block: &[Attribute<'_>], row: Span, key: &'static str, broken: bool) -> Side {
         let given: Vec<_> = values(block, key).collect();
         if given.is_empty() && !broken {
             self.say(row, format!("this row has no `{key}`"));
@@ -107,10 +163,10 @@ impl Resolver<'_> {
             if name == "*" {
                 if list.is_some() {
                     self.say(value.span, "`\"*\"` stands alone, not in a list");
-                    return None;
+                    return Side::WRONG;
                 }
                 let all = if key == "tst" { self.definition.states.len() - 1 } else { self.definition.events.len() };
-                return Some(Side { indices: (0..all).collect(), any: true, list: None });
+                return Side { indices: (0..all).collect(), any: true, list: None, right: true };
             }
             if key == "tst" && normal(name) == "invalid" {
                 self.say(value.span, "`invalid` is no state to be in");
@@ -132,7 +188,7 @@ impl Resolver<'_> {
                 right = false;
             }
         }
-        right.then_some(Side { indices, any: false, list })
+        Side { indices, any: false, list, right }
     }
 
     /// The transition type, none where it is the default.
@@ -152,17 +208,34 @@ impl Resolver<'_> {
             self.say(span, "`invalid` is the transition type of the cells that no row sets");
             return Err(());
         }
+        if let Some(rules) = self.rules
+            && !rules.actions.iter().any(|action| action.name == name)
+        {
+            self.actions_in_doubt = true;
+            let help = if name.eq_ignore_ascii_case("noop") {
+                "`answer` gives the reply, and does nothing else".to_owned()
+            } else {
+                let near = suggest(name, rules.actions.iter().map(|action| action.name));
+                near.unwrap_or_else(|| format!("the actions are {}", action_names(rules)))
+            };
+            self.say_with(span, format!("no action is called `{}`", shown(name)), help);
+        }
         Ok(Some((name.to_owned(), span)))
     }
 
     fn reply(&mut self, block: &[Attribute<'_>]) -> Option<Reply> {
-        let (text, span) = self.one(&values(block, "reply").collect::<Vec<_>>(), "reply")?;
+        let given: Vec<_> = values(block, "reply").collect();
+        let Some((text, span)) = self.one(&given, "reply") else {
+            self.rows_in_doubt |= !given.is_empty();
+            return None;
+        };
         let (code, words) = text.split_at_checked(3).unwrap_or((text, ""));
         let valid = matches!(code.as_bytes(), [b'2'..=b'5', b'0'..=b'9', b'0'..=b'9']);
         let printable = words.bytes().all(|octet| matches!(octet, b' '..=b'~'));
         if !valid || !printable || words.len() > 500 || !(words.is_empty() || words.starts_with(' ')) {
-            let help = "a code from 200 to 599, then a blank and at most 500 printable signs, if any";
-            self.say_with(span, format!("`{}` is no reply", shown(text)), help);
+            self.rows_in_doubt = true;
+            let help = "a code from 200 to 599; then, if there are words, a blank and at most 500 printable characters";
+            self.say_with(span, format!("`{}` is not a reply", shown(text)), help);
             return None;
         }
         let words = words.trim();

@@ -1,11 +1,10 @@
 //! Step and act: what an accepted command does.
 
+use crate::smtp::vocabulary::KEYWORDS;
+
 use super::{
     Action, Cow, Envelope, EventId, Message, Output, Recipient, Reply, ReversePath, Session, Transition, reply,
 };
-
-/// The extensions that this server can keep, by their EHLO keywords.
-const KEPT: &[&str] = &["PIPELINING", "8BITMIME", "SIZE", "ENHANCEDSTATUSCODES"];
 
 impl Session {
     /// Steps along the event's cell, and answers as the row says.
@@ -107,7 +106,7 @@ impl Session {
         let machine = self.settings.machine;
         let mut lines: Vec<Cow<'static, str>> = vec![self.settings.domain.to_string().into()];
         for keyword in machine.keywords {
-            let kept = KEPT.iter().any(|known| known.eq_ignore_ascii_case(keyword));
+            let kept = KEYWORDS.iter().any(|known| known.eq_ignore_ascii_case(keyword));
             if keyword.eq_ignore_ascii_case("SIZE") {
                 lines.push(format!("SIZE {}", self.settings.message_bytes_max).into());
             } else if kept || machine.command(keyword).is_some() {

@@ -1,0 +1,113 @@
+//! The order of the findings, and those that have one cause told as one.
+//!
+//! A name that is not declared is reported where it is used. If it is used in several places, and
+//! a declared name that nothing uses is a slip away from it, the declaration is the mistake: one
+//! finding takes the place of all. Else the first place is shown, and the others are listed.
+
+use std::collections::BTreeMap;
+
+use super::diagnostic::{Lines, Unknown};
+use super::slips::nearest;
+use super::{Definition, Diagnostic, Span, normal};
+
+/// Which of the declared states and events the rows name, by their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Used {
+    pub states: Vec<bool>,
+    pub events: Vec<bool>,
+}
+
+/// The most places that one finding lists.
+const PLACES_MAX: usize = 8;
+
+/// Joins the findings that have one cause, and sorts them: errors before warnings, causes before
+/// what may follow from them, each by place.
+pub(super) fn order(source: &str, definition: Option<(&Definition, &Used)>, found: &mut Vec<Diagnostic>) {
+    let mut groups: BTreeMap<(&'static str, String), Vec<usize>> = BTreeMap::new();
+    for (index, diagnostic) in found.iter().enumerate() {
+        if let Some(unknown) = &diagnostic.unknown {
+            groups.entry((unknown.kind, normal(&unknown.name))).or_default().push(index);
+        }
+    }
+    if let Some((definition, used)) = definition {
+        let lines = Lines::new(source);
+        let mut dropped = vec![false; found.len()];
+        for mut group in groups.into_values() {
+            group.sort_by_key(|index| found[*index].span);
+            let Some(unknown) = group.first().and_then(|first| found[*first].unknown.clone()) else { continue };
+            join(&lines, &unknown, &group, unused(definition, used, &unknown), found, &mut dropped);
+        }
+        let mut index = 0;
+        found.retain(|_| {
+            index += 1;
+            !dropped.get(index - 1).copied().unwrap_or(false)
+        });
+    }
+    found.sort_by_key(|diagnostic| (diagnostic.severity, !diagnostic.is_cause, diagnostic.span));
+}
+
+/// A declared name that nothing uses and that is a slip away from an unknown one, with its place.
+fn unused<'d>(definition: &'d Definition, used: &Used, unknown: &Unknown) -> Option<(&'d str, Span)> {
+    let is_event = unknown.kind == "event";
+    let declared: Vec<(&str, Span)> = if is_event {
+        definition.events.iter().map(|event| (event.name.as_str(), event.span)).collect()
+    } else {
+        definition.states.iter().map(|state| (state.name.as_str(), state.span)).collect()
+    };
+    let used = if is_event { &used.events } else { &used.states };
+    let in_paths = |name: &str| {
+        let mut words = definition.properties.iter().flat_map(|property| {
+            property.path.split(|sign: char| !(sign.is_ascii_alphanumeric() || matches!(sign, '-' | '_')))
+        });
+        is_event && words.any(|word| normal(word) == normal(name))
+    };
+    let free = declared.iter().enumerate().filter(|(index, (_, span))| {
+        // `init` and `done` have no declaration.
+        *span != Span::default() && !used.get(*index).copied().unwrap_or(false)
+    });
+    let free: Vec<_> = free.map(|(_, declared)| *declared).collect();
+    let name = nearest(&unknown.name, free.iter().map(|(name, _)| *name))?;
+    free.into_iter().find(|(free, _)| *free == name).filter(|(name, _)| !in_paths(name))
+}
+
+fn join(
+    lines: &Lines<'_>,
+    unknown: &Unknown,
+    group: &[usize],
+    declared: Option<(&str, Span)>,
+    found: &mut Vec<Diagnostic>,
+    dropped: &mut [bool],
+) {
+    let Some((&first, others)) = group.split_first() else { return };
+    if others.is_empty() {
+        if let (Some((_, span)), None) = (declared, found[first].also) {
+            found[first].also = Some(("its declaration", span));
+        }
+        return;
+    }
+    if let Some((name, span)) = declared {
+        let (kind, wanted) = (unknown.kind, &unknown.name);
+        let message = format!(
+            "nothing uses the {kind} `{name}`, and `{wanted}`, which is used {} times, is not declared",
+            group.len()
+        );
+        let help = Some(format!("did you mean `{wanted}`?"));
+        for index in group {
+            dropped[*index] = true;
+        }
+        found.push(Diagnostic::error(span, message).help(help).cause());
+        return;
+    }
+    let shown = others.iter().take(PLACES_MAX).map(|index| {
+        let (line, column) = lines.place(found[*index].span.start);
+        format!("{line}:{column}")
+    });
+    let mut places = shown.collect::<Vec<_>>().join(", ");
+    if others.len() > PLACES_MAX {
+        places += &format!(" and {} more", others.len() - PLACES_MAX);
+    }
+    for index in others {
+        dropped[*index] = true;
+    }
+    found[first].notes.push(format!("also at {places}"));
+}
