@@ -36,7 +36,8 @@ fn main() -> ExitCode {
     let (errors, warnings): (Vec<_>, Vec<_>) = compiled.diagnostics.into_iter().partition(is_error);
     for (kind, found) in [("error", errors), ("warning", warnings)] {
         for line in autofsm::render(&found, SOURCE, &source).lines() {
-            println!("cargo::{kind}={line}");
+            // Cargo says which it is.
+            println!("cargo::{kind}={}", line.replacen(&format!(": {kind}: "), ": ", 1));
         }
     }
     let Some(definition) = compiled.definition else {

@@ -17,23 +17,25 @@
 //! ```
 //!
 //! `! definition: FILE` plays by another definition, FILE beside the dialogue.
+//! Blanks before a line do not count, so that what `fsm explain` and `fsm diff` show can be played.
 //! Each reply must be expected before the client's next line, and none may be left at the end.
 //! Without a key the configuration is [`BASE`].
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::autofsm::same_name;
+use crate::autofsm::{same_name, suggest};
 use crate::config::Config;
+use crate::smtp::machine::Machine;
 use crate::smtp::session::{Input, Verdict};
 
 mod peer;
 
 pub use peer::Peer;
 
-/// Two mailboxes, `b` and `c`; nobody relays; small limits.
+/// Three mailboxes, `b`, `c` and `user`; no client relays; small limits.
 pub const BASE: &[(&str, &str)] = &[
-    ("users", "Listed([\"b\", \"c\"])"),
+    ("users", "Listed([\"b\", \"c\", \"user\"])"),
     ("relay_from", "[]"),
     ("message_bytes_max", "65536"),
     ("domain", "\"postman.local\""),
@@ -88,6 +90,8 @@ pub enum Act {
 pub struct Dialogue {
     /// The keys of its configuration, with their values as a file has them.
     pub keys: BTreeMap<String, String>,
+    /// The lines of these keys, from 1; those of [`BASE`] have none.
+    key_lines: BTreeMap<String, usize>,
     /// The file of the definition that it is played by, if it names one.
     pub definition: Option<String>,
     /// What happens, with the numbers of the lines, from 1.
@@ -174,6 +178,20 @@ fn act(line: &str) -> Option<Act> {
     })
 }
 
+/// What a line that cannot be read should have been.
+fn expected(line: &str) -> &'static str {
+    match line.as_bytes() {
+        [b'*', ..] => {
+            "`* verdict yes`, `unknown`, `full`, `busy` or `broken`, `* stored TEXT`, `* discarded`, `* silence`, \
+             `* stop` or `* closed`"
+        }
+        [b'=', ..] => "a state, as in `= init`",
+        [b'!', ..] => "`! key: value`",
+        [b'O', b':', ..] => "octets, with `\\r`, `\\n`, `\\t`, `\\0`, `\\\\`, `\\xHH`, and ` * N` for N times",
+        _ => "`C: ` and what the client says, `S: ` and how the reply begins, `= STATE`, or `#` and a comment",
+    }
+}
+
 impl Dialogue {
     /// Reads a dialogue.
     ///
@@ -182,18 +200,20 @@ impl Dialogue {
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let mut keys: BTreeMap<String, String> =
             BASE.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let (mut acts, mut definition) = (Vec::new(), None);
+        let (mut acts, mut definition, mut key_lines) = (Vec::new(), None, BTreeMap::new());
         for (line, number) in text.lines().zip(1..) {
+            let line = line.trim_start();
             let fail = |expected: &str| Failure { line: number, expected: expected.to_owned(), got: shown(line) };
             if let Some(setting) = line.strip_prefix("! ") {
                 let (key, value) = setting.split_once(": ").ok_or_else(|| fail("`! key: value`"))?;
+                key_lines.insert(key.to_owned(), number);
                 if key == "definition" {
                     definition = Some(value.to_owned());
                 } else {
                     keys.insert(key.to_owned(), value.to_owned());
                 }
             } else if !(line.is_empty() || line.starts_with('#')) {
-                let act = act(line).ok_or_else(|| fail("a line of a dialogue: `C: `, `S: `, `= ` or another sign"))?;
+                let act = act(line).ok_or_else(|| fail(expected(line)))?;
                 if acts.is_empty() && !matches!(act, Act::Reply(_)) {
                     return Err(fail("the server to speak first, as in `S: 220`"));
                 }
@@ -201,9 +221,10 @@ impl Dialogue {
             }
         }
         if acts.is_empty() {
-            return Err(Failure { line: 1, expected: "a dialogue".to_owned(), got: "nothing".to_owned() });
+            let expected = "a dialogue, which begins with the server's greeting: `S: 220`".to_owned();
+            return Err(Failure { line: 1, expected, got: "nothing".to_owned() });
         }
-        Ok(Self { keys, definition, acts })
+        Ok(Self { keys, key_lines, definition, acts })
     }
 
     /// The configuration, as a file has it.
@@ -218,8 +239,42 @@ impl Dialogue {
     /// # Errors
     /// What is wrong with a key or its value.
     pub fn config(&self) -> Result<Config, Failure> {
-        let failed = |error| Failure { line: 1, expected: "keys of a configuration".to_owned(), got: error };
-        Config::parse(&self.config_text()).map_err(failed)
+        Config::parse(&self.config_text()).map_err(|error| {
+            // Which of the keys it is shows when each is read by itself.
+            let wrong = self.key_lines.iter().find_map(|(key, line)| {
+                let value = self.keys.get(key)?;
+                Config::parse(&format!("({key}: {value})")).err().map(|error| (*line, error))
+            });
+            let (line, error) = wrong.unwrap_or((self.acts.first().map_or(1, |(line, _)| *line), error));
+            // The place is one in a text that nobody wrote.
+            let place = error.find(|sign: char| !(sign.is_ascii_digit() || sign == ':')).unwrap_or_default();
+            let got = error.get(place..).unwrap_or_default().trim_start().to_owned();
+            Failure { line, expected: "a key of the configuration and its value".to_owned(), got }
+        })
+    }
+
+    /// The line that names the definition.
+    #[must_use]
+    pub fn definition_line(&self) -> usize {
+        self.key_lines.get("definition").copied().unwrap_or(1)
+    }
+
+    /// Whether each state that it names is one of the machine's.
+    ///
+    /// # Errors
+    /// The first that is not, with the one that was meant.
+    pub fn check_states(&self, machine: &Machine) -> Result<(), Failure> {
+        let names = || machine.states.iter().map(|state| state.name);
+        for (line, act) in &self.acts {
+            if let Act::State(name) = act
+                && !names().any(|known| same_name(known, name))
+            {
+                let hint = suggest(name, names()).unwrap_or_else(|| names().collect::<Vec<_>>().join(", "));
+                let expected = format!("a state of {}", machine.source);
+                return Err(Failure { line: *line, expected, got: format!("{}; {hint}", shown(name)) });
+            }
+        }
+        Ok(())
     }
 
     /// Whether a real server, with a real store, would answer the same.
@@ -281,7 +336,7 @@ impl Dialogue {
         match peer.take_reply() {
             Some(reply) => {
                 let line = self.acts.last().map_or(1, |(line, _)| *line);
-                Err(Failure { line, expected: "no more reply".to_owned(), got: shown(&reply) })
+                Err(Failure { line, expected: "no further reply".to_owned(), got: shown(&reply) })
             }
             None => Ok(()),
         }
@@ -325,15 +380,15 @@ mod tests {
         assert_eq!(play("S: 220\nC: EHLO x\nS: 250-postman.local\n= client-init\n"), Ok(()));
         for (text, expected) in [
             ("S: 221\n", "1: expected `221`, got `220 postman.local ESMTP Postman`"),
-            ("S: 220\n\nC: NOOP\n= init\n", "4: expected no more reply, got `250 2.0.0 OK`"),
+            ("S: 220\n\nC: NOOP\n= init\n", "4: expected no further reply, got `250 2.0.0 OK`"),
             ("S: 220\nC: NOOP\nC: NOOP\n", "3: expected no reply, got `250 2.0.0 OK`"),
             ("C: NOOP\n", "1: expected the server to speak first, as in `S: 220`, got `C: NOOP`"),
             ("S: 220\nS: 220\n", "2: expected `220`, got no reply"),
             ("S: 220\n= done\n", "2: expected the state `done`, got `init`"),
             ("S: 220\n* closed\n", "2: expected a closed connection, got an open one"),
             ("S: 220\n* stored x\n", "2: expected `x` in the store, got nothing"),
-            ("! prt: 1\nS: 220\n", "1: expected keys of a configuration, got "),
-            ("# x\n\n", "1: expected a dialogue, got nothing"),
+            ("# x\n! vrfy: Honest\n! prt: 1\nS: 220\n", "3: expected a key of the configuration and its value, got "),
+            ("# x\n\n", "1: expected a dialogue, which begins with the server's greeting: `S: 220`, got nothing"),
         ] {
             let said = play(text).unwrap_err().to_string();
             assert!(said.starts_with(expected), "{text}: {said}");

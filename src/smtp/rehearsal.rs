@@ -21,6 +21,20 @@ pub struct Exchange {
     pub state: &'static str,
 }
 
+impl Exchange {
+    /// The first line of each reply, as a dialogue has it.
+    #[must_use]
+    pub fn first_lines(&self) -> Vec<&str> {
+        let mut is_first = true;
+        let firsts = self.replies.iter().filter(|line| {
+            let was_first = is_first;
+            is_first = line.as_bytes().get(3) != Some(&b'-');
+            was_first
+        });
+        firsts.map(String::as_str).collect()
+    }
+}
+
 const DOMAIN: &str = "postman.local";
 
 fn session(machine: &'static Machine) -> Session {

@@ -177,11 +177,11 @@ fn a_definition_that_is_no_text_is_refused_in_one_line_and_exit_code_2() {
         path
     };
     let cases = [
-        (write("binary", b"AutoGen\n\xff\xfe"), "it is no text: the octet at 2:1 is no UTF-8"),
-        (write("big", &vec![b' '; (1 << 20) + 1]), "more than 1048576 octets are no definition"),
+        (write("binary", b"AutoGen\n\xff\xfe"), "not valid UTF-8 at 2:1"),
+        (write("big", &vec![b' '; (1 << 20) + 1]), "larger than 1 MiB"),
         (folder.path().join("missing"), "No such file or directory"),
         (folder.path().to_owned(), "Is a directory"),
-        ("/dev/zero".into(), "more than 1048576 octets are no definition"),
+        ("/dev/zero".into(), "larger than 1 MiB"),
     ];
     for (path, expected) in cases {
         let output = postman(&["fsm", "check", path.to_str().unwrap()]);

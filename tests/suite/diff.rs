@@ -52,26 +52,77 @@ fn each_difference_is_shown_by_the_shortest_dialogue_and_both_answers() {
     for (edits, expected) in [
         (
             &[("reply = '502 5.5.1 No lists here'", "reply = 250")][..],
-            "EXPN is answered otherwise\n   C: EXPN\n  old: 502 5.5.1 No lists here      old.def:",
+            "EXPN is answered otherwise\n   S: 220 postman.local ESMTP Postman\n   C: EXPN\n   # old: 502 5.5.1 No lists here      old.def:",
         ),
         (
             &[("begin_transaction, transaction; tev = EXPN;", "begin_transaction; tev = EXPN;")],
-            "EXPN is no longer accepted\n   C: HELO\n   C: MAIL\n   C: RCPT\n   C: EXPN\n  old: 502 5.5.1",
+            "   C: RCPT TO:<user@postman.local>\n   S: 250 2.1.5 Recipient OK\n   C: EXPN\n   # old: 502 5.5.1",
         ),
         (
             &[("begin_transaction, transaction; tev = EXPN;", "begin_transaction; tev = EXPN;")],
-            "  new: 503 5.5.1 EXPN not now; expected HELO, EHLO, RCPT, DATA, RSET, NOOP, HELP, VRFY, QUIT",
+            "   # new: 503 5.5.1 EXPN not now; expected HELO, EHLO, RCPT, DATA, RSET, NOOP, HELP, VRFY, QUIT",
         ),
+        (&[("ttype = verify; ", "ttype = answer; ")], "   C: VRFY\n   # old: verify, to init, 252"),
+        (&[(", SIZE,", ",")], "   # new: PIPELINING 8BITMIME ENHANCEDSTATUSCODES"),
         (
-            &[("ttype = verify; ", "ttype = answer; ")],
-            "VRFY does something else\n   C: VRFY\n  old: verify, to init, 252",
+            &[("\"NOOP [text]\"", "\"NOOP\"")],
+            "NOOP is shown otherwise in HELP\n   # old: NOOP [text]\n   # new: NOOP\n",
         ),
-        (&[(", SIZE,", ",")], "  new: PIPELINING 8BITMIME ENHANCEDSTATUSCODES"),
-        (&[("\"NOOP [text]\"", "\"NOOP\"")], "NOOP is shown otherwise in HELP\n  old: NOOP [text]\n  new: NOOP\n"),
     ] {
         let (code, said) = run(SOURCE, &edited(edits));
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains(expected), "expected\n{expected}\ngot\n{said}");
+    }
+}
+
+/// The dialogues that a diff shows.
+fn dialogues(said: &str) -> Vec<String> {
+    let blocks = said.split("\n\n").filter(|block| block.contains("   S: "));
+    blocks.map(|block| block[block.find("   S: ").unwrap()..].to_owned() + "\n").collect()
+}
+
+#[test]
+fn one_edit_is_one_difference_with_a_dialogue_that_can_be_played() {
+    let (old, without) =
+        (SOURCE.split("\nnever =").next().unwrap(), |text: &str| text.split("\nnever =").next().unwrap().to_owned());
+    for (edits, expected) in [
+        (
+            &[("ttype = verify;  reply = 252;", "ttype = answer;  reply = 250;")][..],
+            &["VRFY does something else, VRFY is answered otherwise\n"][..],
+        ),
+        (
+            &[("tev = RCPT; next = transaction;", "tev = RCPT; next = begin_transaction;")],
+            &["RCPT leads to begin_transaction, and led to transaction:\n  DATA is no longer accepted after it\n"],
+        ),
+        (
+            &[("tev = RSET; next = client_init; ", "tev = RSET; next = init; ")],
+            &["RSET leads to init, and led to client_init:\n  MAIL is no longer accepted after it\n"],
+        ),
+        // Two edits, in states that have other names now.
+        (
+            &[("client_init", "greeted"), ("reply = 214", "reply = 211"), ("EXPN; ttype", "EXPN; next = done; ttype")],
+            &["HELP is answered otherwise\n", "EXPN ends the session in one of them only\n"],
+        ),
+    ] {
+        let new = without(&edited(edits));
+        let (code, said) = run(old, &new);
+        assert_eq!(code, Some(1), "{said}");
+        for title in expected {
+            assert!(said.contains(title), "expected\n{title}\ngot\n{said}");
+        }
+        let number = expected.len();
+        assert!(said.contains(&format!("\n{number} difference{}\n", if number == 1 { "" } else { "s" })), "{said}");
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("new.def"), &new).unwrap();
+        assert_eq!(dialogues(&said).len(), number, "{said}");
+        for dialogue in dialogues(&said) {
+            fs::write(folder.path().join("x.smtp"), &dialogue).unwrap();
+            let mut command = Command::new(env!("CARGO_BIN_EXE_postman"));
+            let output =
+                command.args(["fsm", "play", "--states", "new.def", "x.smtp"]).current_dir(folder.path()).output();
+            let output = output.unwrap();
+            assert_eq!(output.status.code(), Some(0), "{dialogue}\n{}", String::from_utf8_lossy(&output.stderr));
+        }
     }
 }
 
@@ -187,7 +238,9 @@ fn git_shows_what_an_edit_did_as_the_readme_says() {
     let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
     let (of_git, of_request) = said.split_once("===").unwrap_or_else(|| panic!("{said}"));
     for part in [of_git, of_request] {
-        assert!(part.contains("EXPN is answered otherwise\n   C: EXPN\n  old: 502"), "{said}");
+        assert!(part.contains("   C: EXPN\n   # old: 502 5.5.1 No lists here"), "{said}");
     }
+    // The name is the file's, and not that of git's copy of it.
+    assert_eq!(of_git.matches("      smtp-states.def:").count(), 2, "{said}");
     assert_eq!(output.status.code(), Some(1), "{said}");
 }

@@ -118,7 +118,13 @@ fn a_question_that_cannot_be_answered_is_one_line_and_exit_code_2() {
     for (question, expected) in [
         (&["tranaction", "RCPT"][..], "no state is called `tranaction`; did you mean `transaction`?"),
         (&["init", "XYZZY"], "no event is called `XYZZY`; the events are HELO, EHLO,"),
-        (&["init"], "explain takes two words or three, not 1: postman fsm explain"),
+        (&[], "explain takes a state, an event, or both: postman fsm explain"),
+        (&["init", "HELO", "x", "y"], "explain takes a state, an event, or both: postman fsm explain"),
+        (&["helo.def"], "explain takes a state, an event, or both: postman fsm explain"),
+        (&["no/such.def", "init"], "cannot read no/such.def"),
+        (&["no_such", "init", "HELO"], "cannot read no_such"),
+        (&["inti"], "no state or event is called `inti`; did you mean `init`?"),
+        (&["RCTP", "init"], "no event is called `RCTP`; did you mean `RCPT`?"),
         (&["/does/not/exist", "init", "MAIL"], "cannot read /does/not/exist"),
     ] {
         let (code, _, said) = explain(None, question);
@@ -151,5 +157,43 @@ fn the_dialogue_goes_where_the_table_says_from_every_cell() {
                 None => assert!(matches!(code.as_deref(), Some("500" | "503")), "{events:?} {last:?}"),
             }
         }
+    }
+}
+
+#[test]
+fn a_state_or_an_event_alone_shows_its_rows_and_either_order_is_understood() {
+    let (code, said, _) = explain(Some(FOREIGN), &["busy"]);
+    assert_eq!(code, Some(0));
+    let expected = "busy:
+  stop   halt, then ready        x.def:8:3
+  reset  busy_reset, then ready  x.def:5:3
+no row: start
+
+the shortest dialogue:
+   C: reset   init -> ready
+   C: start   ready -> busy
+";
+    assert_eq!(said, expected);
+    let (code, said, _) = explain(Some(SOURCE), &["DATA"]);
+    assert_eq!(code, Some(0));
+    assert!(said.starts_with("DATA:\n  transaction  open_message, reply 354, then read_data  x.def:"), "{said}");
+    assert!(said.ends_with("\nno row: init, client_init, begin_transaction, read_data, done\n"), "{said}");
+    let right = explain(None, &["client_init", "RCPT"]);
+    assert_eq!(explain(None, &["rcpt", "client-init"]), right);
+    assert_eq!(explain(Some(SOURCE), &["RCPT", "client_init"]), explain(Some(SOURCE), &["client_init", "RCPT"]));
+    let (_, said, _) = explain(None, &["client_init"]);
+    assert!(said.starts_with("client_init (greeted; no mail in hand):\n  HELO  greet, reply 250, stays"), "{said}");
+}
+
+#[test]
+fn an_explanation_can_be_played() {
+    let folder = tempfile::tempdir().unwrap();
+    for question in [["client_init", "RCPT"], ["read_data", "END"], ["transaction", "EHLO"], ["init", "VRFY"]] {
+        let (_, said, _) = explain(None, &question);
+        let (_, dialogue) = said.split_once("the shortest dialogue:\n").unwrap();
+        fs::write(folder.path().join("x.smtp"), dialogue).unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_postman"));
+        let output = command.args(["fsm", "play", "x.smtp"]).current_dir(folder.path()).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{dialogue}\n{}", String::from_utf8_lossy(&output.stderr));
     }
 }

@@ -54,7 +54,7 @@ fn a_session_at_the_prompt_tells_reply_row_states_and_what_is_accepted() {
     for expected in [
         "S: 220 postman.local",
         "C: RCPT TO:<b>\nS: 503 5.5.1 RCPT not now; expected HELO, EHLO,",
-        "   refused: still init\n   now: HELO EHLO ",
+        "   refused: still init\nC: HELO me\n",
         &format!(
             "C: HELO me\nS: 250 postman.local\n   init --HELO--> client_init   greet\n   smtp-states.def:{line}:3: \
              {{ tst = init, client_init; tev = HELO; next = client_init; ttype = greet; reply = 250; }}\n   now: HELO EHLO MAIL "
@@ -86,7 +86,7 @@ fn a_session_can_be_undone_saved_and_played_and_content_is_content() {
     assert!(saved.contains("\nC: Subject: x\nC:\nC: :quit\nC:  :undo\nC: ..\nC: .\nS: 250 2.0.0 Safe"), "{saved}");
     assert!(saved.ends_with("\n= client_init\n") && !saved.contains("wrong") && !saved.contains("RSET"), "{saved}");
     let played = postman(folder.path(), &["fsm", "play", "a.smtp", "b.smtp"], "");
-    assert_eq!((played.status.code(), out(&played).as_str()), (Some(0), "a.smtp: fine\nb.smtp: fine\n"));
+    assert_eq!((played.status.code(), out(&played).as_str()), (Some(0), "a.smtp: ok\nb.smtp: ok\n"));
 }
 
 #[test]
@@ -96,16 +96,47 @@ fn a_dialogue_that_fails_says_where_what_was_expected_and_what_came() {
     fs::write(folder.path().join("ping.smtp"), "S: 220\nC: XPING\nS: 250 2.0.0 pong\n= init\n").unwrap();
     fs::write(folder.path().join("bad.smtp"), "hello\n").unwrap();
     let mine = postman(folder.path(), &["fsm", "play", "ping.smtp", "--states", "my.def"], "");
-    assert_eq!((mine.status.code(), out(&mine).as_str()), (Some(0), "ping.smtp: fine\n"));
+    assert_eq!((mine.status.code(), out(&mine).as_str()), (Some(0), "ping.smtp: ok\n"));
     let built = postman(folder.path(), &["fsm", "play", "bad.smtp", "ping.smtp"], "");
     assert_eq!(built.status.code(), Some(1));
     assert_eq!(
         err(&built),
-        "bad.smtp:1: expected a line of a dialogue: `C: `, `S: `, `= ` or another sign, got `hello`\n\
+        "bad.smtp:1: expected `C: ` and what the client says, `S: ` and how the reply begins, `= STATE`, or `#` and a comment, got `hello`\n\
          ping.smtp:3: expected `250 2.0.0 pong`, got `500 5.5.1 Command unknown, try HELP`\n"
     );
     let none = postman(folder.path(), &["fsm", "play", "none.smtp"], "");
     assert_eq!((none.status.code(), err(&none).lines().count()), (Some(2), 1));
+}
+
+#[test]
+fn a_finding_in_a_dialogue_names_its_file_and_line() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, expected) in [
+        (
+            "S: 220\nC: HELO x\nS: 250\n= clint_init\n",
+            "x.smtp:4: expected a state of smtp-states.def, got `clint_init`; did you mean `client_init`?\n",
+        ),
+        ("# x\n! usrs: Any\nS: 220\n", "x.smtp:2: expected a key of the configuration and its value, got "),
+        ("# x\n! users: Some\nS: 220\n", "x.smtp:2: expected a key of the configuration and its value, got "),
+        ("S: 220\n=init\n", "x.smtp:2: expected a state, as in `= init`, got `=init`\n"),
+        ("S: 220\n* verdit full\n", "x.smtp:2: expected `* verdict yes`, "),
+        ("S: 220\nO: \\q\n", "x.smtp:2: expected octets, with "),
+        (
+            "\n! definition: bad.def\nS: 220\n",
+            "x.smtp:2: expected a definition without findings in `bad.def`, got those above\n",
+        ),
+    ] {
+        fs::write(folder.path().join("x.smtp"), text).unwrap();
+        fs::write(folder.path().join("bad.def"), SOURCE.replace("evnet", "event").replace("event  =", "evnet  ="))
+            .unwrap();
+        let output = postman(folder.path(), &["fsm", "play", "x.smtp"], "");
+        assert_eq!(output.status.code(), Some(1), "{text}: {}", err(&output));
+        assert!(err(&output).lines().any(|line| format!("{line}\n").contains(expected)), "{text}: {}", err(&output));
+    }
+    fs::write(folder.path().join("x.smtp"), "! definition: no.def\nS: 220\n").unwrap();
+    let output = postman(folder.path(), &["fsm", "play", "x.smtp"], "");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(err(&output).starts_with("postman: x.smtp:1: cannot read no.def: "), "{}", err(&output));
 }
 
 #[test]
@@ -199,10 +230,10 @@ fn what_is_no_definition_is_one_line_and_exit_code_2() {
     std::os::unix::fs::PermissionsExt::set_mode(&mut mode, 0);
     fs::set_permissions(folder.path().join("secret"), mode).unwrap();
     let mut cases = vec![
-        ("binary", "it is no text: the octet at 1:5 is no UTF-8"),
+        ("binary", "not valid UTF-8 at 1:5"),
         ("folder", "Is a directory"),
         ("none", "No such file or directory"),
-        ("/dev/zero", "octets are no definition"),
+        ("/dev/zero", "larger than 1 MiB"),
     ];
     if fs::read(folder.path().join("secret")).is_err() {
         cases.push(("secret", "Permission denied"));

@@ -83,9 +83,9 @@ pub(super) fn check(options: &Check) -> Result<(), End> {
         return if found.definition.is_some() { Ok(()) } else { Err(End::Findings) };
     }
     let Checked { definition, served, .. } = checked(&options.file)?;
-    let rules = if served { "as one for this server" } else { "as another program's" };
+    let rules = if served { "definition for this server" } else { "foreign definition" };
     let mut text = format!(
-        "fine, checked {rules}: {} states, {} events, {} transitions\n",
+        "ok, checked as a {rules}: {} states, {} events, {} transitions\n",
         definition.states.len(),
         definition.events.len(),
         definition.cells.iter().flatten().count()

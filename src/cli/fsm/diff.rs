@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Checked, End, File, checked, print};
-use crate::autofsm::{self, Cell, Change, Difference, place};
+use crate::autofsm::{self, Cell, Change, Definition, Difference, place, same_name};
 use crate::smtp::machine::Machine;
 use crate::smtp::rehearsal::rehearse;
 
@@ -18,9 +18,12 @@ pub(in crate::cli) struct Diff {
     /// The definition as it is.
     #[arg(value_name = "NEW")]
     new: PathBuf,
-    /// Compare them as another program's, even if a row has a reply.
+    /// Compare them as foreign definitions, even if a row has a reply.
     #[arg(long)]
     foreign: bool,
+    /// The name to show for both, if they are temporary copies, as git's are.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
 }
 
 /// One of the two, with all that is needed to show it.
@@ -30,65 +33,155 @@ struct Side {
 }
 
 impl Side {
-    fn read(path: &std::path::Path, foreign: bool) -> Result<Self, End> {
-        let file = File { path: Some(path.to_owned()), served: false, foreign };
-        let checked = checked(&file).map_err(|end| match end {
+    fn read(path: &std::path::Path, options: &Diff) -> Result<Self, End> {
+        let file = File { path: Some(path.to_owned()), served: false, foreign: options.foreign };
+        let mut checked = checked(&file).map_err(|end| match end {
             // 1 would mean that they differ.
             End::Findings => End::Error(format!("cannot compare {}: it has errors", path.display())),
             error @ End::Error(_) => error,
         })?;
+        if let Some(name) = &options.name {
+            checked.source.name.clone_from(name);
+        }
         let machine = checked.machine();
         Ok(Self { checked, machine })
     }
 
-    /// What this side answers to the last of these events: a client's view where it can be served.
+    fn definition(&self) -> &Definition {
+        &self.checked.definition
+    }
+
+    fn cell(&self, state: usize, event: &str) -> Option<&Cell> {
+        let number = self.definition().events.iter().position(|known| same_name(&known.name, event))?;
+        self.definition().cell(state, number)
+    }
+
+    fn state_name(&self, state: usize) -> &str {
+        self.definition().states.get(state).map_or("", |state| state.name.as_str())
+    }
+
+    fn has_state(&self, name: &str) -> bool {
+        self.definition().states.iter().any(|state| same_name(&state.name, name))
+    }
+
+    /// What this side answers to the last of these events: as a client sees it, or as the table has it.
     fn answer(&self, run: &[&str], cell: Option<&Cell>, as_client: bool) -> String {
-        let mut answer = match self.machine.filter(|_| as_client) {
+        match self.machine.filter(|_| as_client) {
             Some(machine) => {
                 let played = rehearse(machine, run);
-                let last = played.get(run.len());
-                last.map_or_else(String::new, |exchange| exchange.replies.join(" / "))
+                played.get(run.len()).map_or_else(String::new, |exchange| exchange.first_lines().join(" / "))
             }
             None => self.fact(cell),
-        };
-        if let Some(cell) = cell {
-            let (line, column) = place(&self.checked.source.text, cell.block.start);
-            let _ = write!(answer, "      {}:{line}:{column}", self.checked.source.name);
         }
-        answer
     }
 
     fn fact(&self, cell: Option<&Cell>) -> String {
         let Some(cell) = cell else { return "not accepted".to_owned() };
-        let next = self.checked.definition.states.get(cell.next).map_or("", |state| state.name.as_str());
         let action = cell.action.as_deref().unwrap_or("no action");
         let reply = cell.reply.as_ref().map_or(String::new(), |reply| {
             format!(", {}{}", reply.code, reply.text.as_ref().map_or(String::new(), |text| format!(" {text}")))
         });
-        format!("{action}, to {next}{reply}")
+        format!("{action}, to {}{reply}", self.state_name(cell.next))
+    }
+
+    fn row(&self, cell: &Cell) -> String {
+        let (line, column) = place(&self.checked.source.text, cell.block.start);
+        format!("{}:{line}:{column}", self.checked.source.name)
     }
 }
 
+/// What one edit of a row did.
+struct Edit<'d> {
+    /// The differences that show it, the one with the shortest run first.
+    differences: Vec<&'d Difference>,
+    /// The row that leads elsewhere, if what differs only does so after it: how many events of the
+    /// run come before it.
+    turn: Option<usize>,
+}
+
 pub(super) fn diff(options: &Diff) -> Result<(), End> {
-    let old = Side::read(&options.old, options.foreign)?;
-    let new = Side::read(&options.new, options.foreign)?;
-    let found = autofsm::diff(&old.checked.definition, &new.checked.definition);
+    let old = Side::read(&options.old, options)?;
+    let new = Side::read(&options.new, options)?;
+    let found = autofsm::diff(old.definition(), new.definition());
     if found.is_empty() {
         return print("equal: after every run both accept the same, do the same and answer the same\n");
     }
+    let edits = edits(&old, &new, &found);
     let mut text = String::new();
-    for difference in &found {
-        text += &shown(&old, &new, difference);
+    for edit in &edits {
+        text += &shown(&old, &new, edit);
     }
-    let number = found.len();
+    let number = edits.len();
     let _ = writeln!(text, "{number} difference{}", if number == 1 { "" } else { "s" });
     print(&text)?;
     Err(End::Findings)
 }
 
-fn shown(old: &Side, new: &Side, difference: &Difference) -> String {
+/// The differences by the edits that made them: those of one row, and those after a row that leads
+/// elsewhere now.
+fn edits<'d>(old: &Side, new: &Side, found: &'d [Difference]) -> Vec<Edit<'d>> {
+    let mut edits: Vec<Edit<'d>> = Vec::new();
+    let blocks = |difference: &Difference| {
+        let block = |cell: &Option<Cell>| cell.as_ref().map(|cell| cell.block);
+        (difference.event.clone(), block(&difference.old), block(&difference.new))
+    };
+    for difference in found {
+        let turn = turn(old, new, difference);
+        let row = turn.and_then(|turn| row_of_turn(old, difference, turn));
+        let same = edits.iter_mut().find(|edit| {
+            let first = edit.differences[0];
+            match (edit.turn, turn) {
+                (Some(its), Some(_)) => row_of_turn(old, first, its) == row,
+                (None, None) => {
+                    difference.old.is_some() && difference.new.is_some() && blocks(first) == blocks(difference)
+                }
+                _ => false,
+            }
+        });
+        match same {
+            Some(edit) => edit.differences.push(difference),
+            None => edits.push(Edit { differences: vec![difference], turn }),
+        }
+    }
+    edits
+}
+
+/// The states of both sides along a run, each before its event.
+fn along<'s>(old: &'s Side, new: &'s Side, run: &'s [String]) -> impl Iterator<Item = (usize, usize, &'s str)> {
+    let (mut was, mut is) = (0, 0);
+    run.iter().map_while(move |event| {
+        let before = (was, is, event.as_str());
+        was = old.cell(was, event)?.next;
+        is = new.cell(is, event)?.next;
+        Some(before)
+    })
+}
+
+/// The first event of a run that leads the two to different states. A state that the other does not
+/// have is a renamed one.
+fn turn(old: &Side, new: &Side, difference: &Difference) -> Option<usize> {
+    along(old, new, &difference.run).position(|(was, is, event)| {
+        let (Some(was), Some(is)) = (old.cell(was, event), new.cell(is, event)) else { return false };
+        let (was, is) = (old.state_name(was.next), new.state_name(is.next));
+        !same_name(was, is) && (new.has_state(was) || old.has_state(is))
+    })
+}
+
+fn row_of_turn<'s>(old: &'s Side, difference: &'s Difference, turn: usize) -> Option<(usize, &'s str)> {
+    let mut state = 0;
+    for (number, event) in difference.run.iter().enumerate() {
+        let cell = old.cell(state, event)?;
+        if number == turn {
+            return Some((cell.block.start, event));
+        }
+        state = cell.next;
+    }
+    None
+}
+
+fn title(difference: &Difference) -> String {
     let event = difference.event.as_deref().unwrap_or_default();
-    let title = match difference.change {
+    match difference.change {
         Change::Gone => format!("{event} is no longer accepted"),
         Change::New => format!("{event} is accepted now"),
         Change::Action => format!("{event} does something else"),
@@ -96,27 +189,74 @@ fn shown(old: &Side, new: &Side, difference: &Difference) -> String {
         Change::End => format!("{event} ends the session in one of them only"),
         Change::Syntax => format!("{event} is shown otherwise in HELP"),
         Change::Keywords => "EHLO offers something else".to_owned(),
-    };
-    let mut text = title + "\n";
+    }
+}
+
+fn shown(old: &Side, new: &Side, edit: &Edit<'_>) -> String {
+    let first = edit.differences[0];
+    let mut text = String::new();
+    if let Some((was, is, event)) = edit.turn.and_then(|turn| along(old, new, &first.run).nth(turn)) {
+        let led = |side: &Side, state| {
+            side.cell(state, event).map_or(String::new(), |cell| side.state_name(cell.next).to_owned())
+        };
+        let _ = writeln!(text, "{event} leads to {}, and led to {}:", led(new, is), led(old, was));
+        for difference in &edit.differences {
+            let _ = writeln!(text, "  {} after it", title(difference));
+        }
+    } else {
+        let titles: Vec<_> = edit.differences.iter().map(|difference| title(difference)).collect();
+        text += &titles.join(", ");
+        text.push('\n');
+    }
+    text += &evidence(old, new, edit);
+    text.push('\n');
+    text
+}
+
+/// What shows it: the shortest dialogue, with what both answer.
+fn evidence(old: &Side, new: &Side, edit: &Edit<'_>) -> String {
+    let first = edit.differences[0];
+    let event = first.event.as_deref().unwrap_or_default();
     let syntax = |side: &Side| {
-        let found = side.checked.definition.events.iter().find(|known| autofsm::same_name(&known.name, event));
+        let found = side.definition().events.iter().find(|known| same_name(&known.name, event));
         found.map_or(String::new(), |found| found.display.clone().unwrap_or_else(|| found.name.clone()))
     };
-    let (was, is) = match difference.change {
-        Change::Keywords => (old.checked.definition.keywords.join(" "), new.checked.definition.keywords.join(" ")),
-        Change::Syntax => (syntax(old), syntax(new)),
-        change => {
-            let mut run: Vec<&str> = difference.run.iter().map(String::as_str).collect();
-            run.push(event);
-            for event in &run {
-                let _ = writeln!(text, "   C: {event}");
-            }
-            // What another action does, a reply need not show: there the table's facts say it.
-            let as_client =
-                !matches!(change, Change::Action | Change::End) && old.machine.is_some() && new.machine.is_some();
-            (old.answer(&run, difference.old.as_ref(), as_client), new.answer(&run, difference.new.as_ref(), as_client))
+    match first.change {
+        Change::Keywords => {
+            let (was, is) = (old.definition().keywords.join(" "), new.definition().keywords.join(" "));
+            return format!("   # old: {was}\n   # new: {is}\n");
         }
-    };
-    let _ = writeln!(text, "  old: {was}\n  new: {is}\n");
+        Change::Syntax => return format!("   # old: {}\n   # new: {}\n", syntax(old), syntax(new)),
+        _ => {}
+    }
+    let mut run: Vec<&str> = first.run.iter().map(String::as_str).collect();
+    run.push(event);
+    // What another action does, a reply need not show: there the table's facts say it.
+    let is_seen = !edit.differences.iter().any(|one| matches!(one.change, Change::Action | Change::End));
+    let as_client = is_seen && old.machine.is_some() && new.machine.is_some();
+    let played = new.machine.filter(|_| old.machine.is_some()).map(|machine| rehearse(machine, &run));
+    let mut text = String::new();
+    let mut last = Vec::new();
+    for exchange in played.iter().flatten() {
+        for reply in std::mem::replace(&mut last, exchange.first_lines()) {
+            let _ = writeln!(text, "   S: {reply}");
+        }
+        if !exchange.line.is_empty() {
+            let _ = writeln!(text, "   C: {}", exchange.line);
+        }
+    }
+    if played.is_none() {
+        for event in &run {
+            let _ = writeln!(text, "   C: {event}");
+        }
+    }
+    // As comments, so that the whole is a dialogue that the new definition plays.
+    for (word, side, cell) in [("old", old, &first.old), ("new", new, &first.new)] {
+        let row = cell.as_ref().map_or(String::new(), |cell| format!("      {}", side.row(cell)));
+        let _ = writeln!(text, "   # {word}: {}{row}", side.answer(&run, cell.as_ref(), as_client));
+    }
+    for reply in last {
+        let _ = writeln!(text, "   S: {reply}");
+    }
     text
 }

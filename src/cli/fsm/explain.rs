@@ -1,8 +1,9 @@
 //! `postman fsm explain`: why a state treats an event as it does, and what a client sees of it.
 
-use std::ffi::OsString;
+use std::borrow::Cow;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -12,12 +13,12 @@ use crate::smtp::machine::Machine;
 use crate::smtp::rehearsal::rehearse;
 use crate::smtp::vocabulary::VOCABULARY;
 
-const USAGE: &str = "postman fsm explain [OPTIONS] [FILE] <STATE> <EVENT>";
+const USAGE: &str = "postman fsm explain [OPTIONS] [FILE] [STATE] [EVENT]";
 
 #[derive(Args)]
 #[command(override_usage = USAGE)]
 pub(in crate::cli) struct Explain {
-    /// The definition (without one the built-in), a state and an event.
+    /// The definition (without one the built-in); then a state and an event, or only one of them.
     #[arg(num_args = 0.., value_name = "WORD")]
     words: Vec<OsString>,
     /// Check it as one for this server, even if no row has a reply.
@@ -28,29 +29,79 @@ pub(in crate::cli) struct Explain {
     foreign: bool,
 }
 
-/// A question about one cell, and all that its answer is made of.
+/// What the answer is made of.
 struct Question<'a> {
     source: &'a Source,
     definition: &'a Definition,
     /// The machine, where a client can talk to it.
     machine: Option<&'static Machine>,
-    state: usize,
-    event: usize,
+}
+
+/// What is asked about.
+#[derive(Clone, Copy)]
+enum Subject {
+    Cell(usize, usize),
+    State(usize),
+    Event(usize),
 }
 
 pub(super) fn explain(options: &Explain) -> Result<(), End> {
-    let (path, state, event) = match options.words.as_slice() {
-        [path, state, event] => (Some(PathBuf::from(path)), state, event),
-        [state, event] => (None, state, event),
-        words => return Err(End::Error(format!("explain takes two words or three, not {}: {USAGE}", words.len()))),
+    let (path, words) = match options.words.as_slice() {
+        [file, words @ ..] if is_file(file, words.len()) => (Some(PathBuf::from(file)), words),
+        words => (None, words),
     };
+    if words.is_empty() || words.len() > 2 {
+        return Err(End::Error(format!("explain takes a state, an event, or both: {USAGE}")));
+    }
+    let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
     let file = File { path, served: options.served, foreign: options.foreign };
     let checked = checked(&file)?;
     let machine = checked.machine();
     let Checked { source, definition, .. } = &checked;
-    let state = number("state", &state.to_string_lossy(), definition.states.iter().map(|state| state.name.as_str()))?;
-    let event = number("event", &event.to_string_lossy(), definition.events.iter().map(|event| event.name.as_str()))?;
-    print(&Question { source, definition, machine, state, event }.answer())
+    let question = Question { source, definition, machine };
+    print(&match subject(definition, &words)? {
+        Subject::Cell(state, event) => question.cell(state, event),
+        Subject::State(state) => question.state(state),
+        Subject::Event(event) => question.event(event),
+    })
+}
+
+/// Whether the first word is a file: of three words it must be one; else it is if there is such a
+/// file, or if it looks like a path.
+fn is_file(word: &OsStr, others: usize) -> bool {
+    let looks_like_one = || word.to_string_lossy().contains(['/', '.']);
+    others >= 2 || looks_like_one() || Path::new(word).is_file()
+}
+
+/// The state and the event that the words name, in either order.
+fn subject(definition: &Definition, words: &[Cow<'_, str>]) -> Result<Subject, End> {
+    let state = |word: &str| definition.states.iter().position(|state| same_name(&state.name, word));
+    let event = |word: &str| definition.events.iter().position(|event| same_name(&event.name, word));
+    match words {
+        [word] => {
+            let known = || definition.states.iter().map(|state| &*state.name);
+            let events = || definition.events.iter().map(|event| &*event.name);
+            let found = state(word).map(Subject::State).or_else(|| event(word).map(Subject::Event));
+            found.ok_or_else(|| {
+                let hint = suggest(word, known().chain(events()));
+                let hint = hint.unwrap_or_else(|| format!("the states are {}", known().collect::<Vec<_>>().join(", ")));
+                End::Error(format!("no state or event is called `{}`; {hint}", word.escape_debug()))
+            })
+        }
+        [first, second, ..] => {
+            let (of_state, of_event) = match (state(first), event(second)) {
+                // They changed places.
+                (None, _) | (_, None) if state(second).is_some() && event(first).is_some() => (second, first),
+                // One of them did, and the other is misspelt.
+                (None, None) if state(second).is_some() || event(first).is_some() => (second, first),
+                _ => (first, second),
+            };
+            let state = number("state", of_state, definition.states.iter().map(|state| state.name.as_str()))?;
+            let event = number("event", of_event, definition.events.iter().map(|event| event.name.as_str()))?;
+            Ok(Subject::Cell(state, event))
+        }
+        [] => Err(End::Error(USAGE.to_owned())),
+    }
 }
 
 fn number<'a>(kind: &str, wanted: &str, known: impl Iterator<Item = &'a str> + Clone) -> Result<usize, End> {
@@ -70,12 +121,12 @@ impl Question<'_> {
         self.definition.events.get(event).map_or("", |event| event.name.as_str())
     }
 
-    fn answer(&self) -> String {
-        let (state, event) = (self.state_name(self.state), self.event_name(self.event));
-        let mut text = format!("{event} in {state}: ");
-        match self.definition.cell(self.state, self.event) {
+    /// Why a state treats an event as it does.
+    fn cell(&self, state: usize, event: usize) -> String {
+        let mut text = format!("{} in {}: ", self.event_name(event), self.state_name(state));
+        match self.definition.cell(state, event) {
             Some(cell) => {
-                text += &self.does(cell);
+                text += &self.does(state, cell);
                 text += "\n\nthe row that decides it:\n";
                 text += &self.row(cell.block);
                 if !cell.overridden.is_empty() {
@@ -83,42 +134,88 @@ impl Question<'_> {
                     cell.overridden.iter().for_each(|span| text += &self.row(*span));
                 }
             }
-            None => text += &self.refuses(),
+            None => text += &self.refuses(state, event),
         }
-        text + &self.dialogue()
+        text + &self.dialogue(state, Some(event))
     }
 
-    fn does(&self, cell: &Cell) -> String {
+    /// What a state accepts, and what happens then.
+    fn state(&self, state: usize) -> String {
+        let about = self.definition.states.get(state).map_or("", |state| state.doc.as_str());
+        let about = if about.is_empty() { String::new() } else { format!(" ({about})") };
+        let mut text = format!("{}{about}:\n", self.state_name(state));
+        let events = 0..self.definition.events.len();
+        let (rows, refused): (Vec<_>, Vec<_>) = events.partition(|event| self.definition.cell(state, *event).is_some());
+        text += &self.list(rows.iter().map(|event| (self.event_name(*event), state, *event)));
+        let refused: Vec<_> = refused.into_iter().map(|event| self.event_name(event)).collect();
+        if !refused.is_empty() {
+            let _ = writeln!(text, "no row: {}", refused.join(", "));
+        }
+        text + &self.dialogue(state, None)
+    }
+
+    /// Where an event is accepted, and what happens then.
+    fn event(&self, event: usize) -> String {
+        let found = self.definition.events.get(event);
+        let (about, syntax) = found.map_or(("", None), |event| (event.doc.as_str(), event.display.as_deref()));
+        let about = syntax.map_or(about, |syntax| if about.is_empty() { syntax } else { about });
+        let about = if about.is_empty() { String::new() } else { format!(" ({about})") };
+        let mut text = format!("{}{about}:\n", self.event_name(event));
+        let states = 0..self.definition.states.len();
+        let (rows, refused): (Vec<_>, Vec<_>) = states.partition(|state| self.definition.cell(*state, event).is_some());
+        text += &self.list(rows.iter().map(|state| (self.state_name(*state), *state, event)));
+        let refused: Vec<_> = refused.into_iter().map(|state| self.state_name(state)).collect();
+        if !refused.is_empty() {
+            let _ = writeln!(text, "no row: {}", refused.join(", "));
+        }
+        text
+    }
+
+    /// Cells, a line each: its title, what it does, and the place of its row.
+    fn list<'t>(&self, cells: impl Iterator<Item = (&'t str, usize, usize)>) -> String {
+        let lines: Vec<_> = cells
+            .filter_map(|(title, state, event)| {
+                let cell = self.definition.cell(state, event)?;
+                let (line, column) = place(&self.source.text, cell.block.start);
+                Some((title, self.does(state, cell), format!("{}:{line}:{column}", self.source.name)))
+            })
+            .collect();
+        let title_width = lines.iter().map(|(title, ..)| title.len()).max().unwrap_or(0);
+        let does_width = lines.iter().map(|(_, does, _)| does.len()).max().unwrap_or(0);
+        lines.iter().fold(String::new(), |text, (title, does, row)| {
+            text + &format!("  {title:<title_width$}  {does:<does_width$}  {row}\n")
+        })
+    }
+
+    fn does(&self, state: usize, cell: &Cell) -> String {
         let action = cell.action.as_deref().unwrap_or("no action");
         let reply = cell.reply.as_ref().map_or(String::new(), |reply| format!(", reply {}", reply.code));
-        let next =
-            if cell.next == self.state { "stays".to_owned() } else { format!("then {}", self.state_name(cell.next)) };
+        let next = if cell.next == state { "stays".to_owned() } else { format!("then {}", self.state_name(cell.next)) };
         format!("{action}{reply}, {next}")
     }
 
     /// Why there is no cell, and what has one.
-    fn refuses(&self) -> String {
-        if self.state + 1 == self.definition.states.len() {
+    fn refuses(&self, state: usize, event: usize) -> String {
+        if state + 1 == self.definition.states.len() {
             return "nothing happens after the last state".to_owned();
         }
         let accepted: Vec<_> = (0..self.definition.events.len())
-            .filter(|event| self.definition.cell(self.state, *event).is_some())
+            .filter(|event| self.definition.cell(state, *event).is_some())
             .map(|event| self.event_name(event))
             .collect();
         let accepted = if accepted.is_empty() { "nothing".to_owned() } else { accepted.join(", ") };
-        let state = self.state_name(self.state);
         let reads = |name: &str| {
             let event = self.definition.events.iter().position(|event| same_name(&event.name, name));
-            event.is_some_and(|event| self.definition.cell(self.state, event).is_some())
+            event.is_some_and(|event| self.definition.cell(state, event).is_some())
         };
-        let event = self.event_name(self.event);
+        let event = self.event_name(event);
         let is_framers = same_name(event, VOCABULARY.content) || same_name(event, VOCABULARY.end);
         let why = match self.machine {
             Some(_) if reads(VOCABULARY.content) => "never heard: all that comes there is content",
             Some(_) if is_framers => "no row, so none comes there: a line is a command",
             _ => "no row, so it is refused and nothing changes",
         };
-        format!("{why}\n{state} accepts {accepted}\n")
+        format!("{why}\n{} accepts {accepted}\n", self.state_name(state))
     }
 
     /// A row with its place, as it stands in the source, a line a line.
@@ -136,30 +233,33 @@ impl Question<'_> {
         text
     }
 
-    /// The shortest dialogue that comes to the state and gives the event: as the session holds it
-    /// where it can, else as events and states.
-    fn dialogue(&self) -> String {
-        let Some(way) = self.definition.way_to(self.state) else {
-            return format!("\nno dialogue leads to {}\n", self.state_name(self.state));
+    /// The shortest dialogue that leads to the state, and there gives the event: as the session holds
+    /// it if it can, else as events and states.
+    fn dialogue(&self, state: usize, event: Option<usize>) -> String {
+        let Some(way) = self.definition.way_to(state) else {
+            return format!("\nno dialogue leads to {}\n", self.state_name(state));
         };
+        if way.is_empty() && event.is_none() {
+            return String::new();
+        }
         let mut text = String::from("\nthe shortest dialogue:\n");
         let Some(machine) = self.machine else {
-            for (state, event) in way.into_iter().chain([(self.state, self.event)]) {
-                let next = self.definition.cell(state, event).map_or("refused", |cell| self.state_name(cell.next));
-                let _ = writeln!(text, "   C: {:<7} {} -> {next}", self.event_name(event), self.state_name(state));
+            for (from, event) in way.into_iter().chain(event.map(|event| (state, event))) {
+                let next = self.definition.cell(from, event).map_or("refused", |cell| self.state_name(cell.next));
+                let _ = writeln!(text, "   C: {:<7} {} -> {next}", self.event_name(event), self.state_name(from));
             }
             return text;
         };
         let mut events: Vec<_> = way.into_iter().map(|(_, event)| self.event_name(event)).collect();
-        if self.state + 1 < self.definition.states.len() {
-            events.push(self.event_name(self.event));
+        if state + 1 < self.definition.states.len() {
+            events.extend(event.map(|event| self.event_name(event)));
         }
         let mut state = "";
         for exchange in rehearse(machine, &events) {
             if !exchange.line.is_empty() {
                 let _ = writeln!(text, "   C: {}", exchange.line);
             }
-            for reply in &exchange.replies {
+            for reply in exchange.first_lines() {
                 let _ = writeln!(text, "   S: {reply}");
             }
             state = exchange.state;

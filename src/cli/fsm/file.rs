@@ -8,8 +8,8 @@ use crate::autofsm::{SOURCE_BYTES_MAX, place};
 
 /// Reads a definition's text.
 ///
-/// Otherwise one line that names the file: what hinders the reading, that it is no text (UTF-8), or
-/// that it has more than [`SOURCE_BYTES_MAX`] octets. Of a file without an end no more is read.
+/// Otherwise one line that names the file: why it cannot be read, that it is not text (UTF-8), or that
+/// it is larger than [`SOURCE_BYTES_MAX`] octets. No more is read of a file without an end.
 pub(in crate::cli) fn read(path: &Path) -> Result<String, String> {
     let failed = |why: &dyn std::fmt::Display| format!("cannot read {}: {why}", path.display());
     let file = File::open(path).map_err(|error| failed(&error))?;
@@ -17,12 +17,12 @@ pub(in crate::cli) fn read(path: &Path) -> Result<String, String> {
     let limit = u64::try_from(SOURCE_BYTES_MAX).unwrap_or(u64::MAX).saturating_add(1);
     file.take(limit).read_to_end(&mut octets).map_err(|error| failed(&error))?;
     if octets.len() > SOURCE_BYTES_MAX {
-        return Err(failed(&format!("more than {SOURCE_BYTES_MAX} octets are no definition")));
+        return Err(failed(&format!("larger than {} MiB", SOURCE_BYTES_MAX >> 20)));
     }
     String::from_utf8(octets).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
         let text = String::from_utf8_lossy(error.as_bytes().get(..valid).unwrap_or_default()).into_owned();
         let (line, column) = place(&text, text.len());
-        failed(&format!("it is no text: the octet at {line}:{column} is no UTF-8"))
+        failed(&format!("not valid UTF-8 at {line}:{column}"))
     })
 }

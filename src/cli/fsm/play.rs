@@ -12,7 +12,7 @@ use crate::dialogue::{Dialogue, Failure, Peer};
 
 #[derive(Args)]
 pub(in crate::cli) struct Play {
-    /// The dialogues.
+    /// The dialogues. Of each the first line that goes otherwise is shown.
     #[arg(value_name = "DIALOGUE", required = true)]
     dialogues: Vec<PathBuf>,
     /// The definition; without one the dialogue's own, or the built-in.
@@ -26,7 +26,7 @@ pub(super) fn play(options: &Play) -> Result<(), End> {
     for path in &options.dialogues {
         let (name, text) = (path.display(), read(path)?);
         match play_one(path, &text, &states, options.states.is_some())? {
-            Ok(()) => print(&format!("{name}: fine\n"))?,
+            Ok(()) => print(&format!("{name}: ok\n"))?,
             Err(failure) => {
                 failed = true;
                 let _ = writeln!(io::stderr(), "{name}:{failure}");
@@ -44,8 +44,19 @@ fn play_one(path: &Path, text: &str, states: &States, given: bool) -> Result<Res
         Err(failure) => return Ok(Err(failure)),
     };
     let machine = match &dialogue.definition {
-        Some(name) if !given => States::load(Some(&path.with_file_name(name)))?.machine,
+        Some(name) if !given => match States::load(Some(&path.with_file_name(name))) {
+            Ok(states) => states.machine,
+            Err(End::Findings) => {
+                let expected = format!("a definition without findings in `{}`", name.escape_debug());
+                let got = "those above".to_owned();
+                return Ok(Err(Failure { line: dialogue.definition_line(), expected, got }));
+            }
+            Err(End::Error(error)) => {
+                return Err(End::Error(format!("{}:{}: {error}", path.display(), dialogue.definition_line())));
+            }
+        },
         _ => states.machine,
     };
-    Ok(dialogue.play(&mut Peer::new(&config, machine), |most| most))
+    let played = dialogue.check_states(machine);
+    Ok(played.and_then(|()| dialogue.play(&mut Peer::new(&config, machine), |most| most)))
 }

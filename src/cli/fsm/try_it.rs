@@ -1,8 +1,8 @@
 //! `postman fsm try`: a session at the prompt, by the code that the server runs.
 //!
 //! Each line goes to a session without a socket and a disk; what it answers is shown, with the
-//! row of the definition that fired, the state before and after, and what is accepted now. To
-//! undo is to play all lines but the last again.
+//! row of the definition that fired, the state before and after, and, when it has changed, what is
+//! accepted now. To undo is to play all lines but the last again.
 
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -57,6 +57,8 @@ struct Trial {
     lines: Vec<String>,
     /// The session so far as a dialogue.
     dialogue: String,
+    /// What is accepted now, as it was shown last: the same again would drown the answer.
+    shown: String,
 }
 
 pub(super) fn try_it(options: &Try) -> Result<(), End> {
@@ -68,8 +70,9 @@ pub(super) fn try_it(options: &Try) -> Result<(), End> {
     let config = Dialogue::parse(&format!("{keys}S: 220\n")).and_then(|dialogue| dialogue.config());
     let config = config.map_err(|failure| format!("cannot use these keys: {}", failure.got))?;
     let peer = Peer::new(&config, states.machine);
-    let mut trial = Trial { states, config, keys, peer, lines: Vec::new(), dialogue: String::new() };
-    let begin = format!("{}: type what a client would; :help tells the rest\n", trial.states.about());
+    let mut trial =
+        Trial { states, config, keys, peer, lines: Vec::new(), dialogue: String::new(), shown: String::new() };
+    let begin = format!("{}: type what a client would; :help lists the other commands\n", trial.states.about());
     print(&(begin + &trial.restart()))?;
     if io::stdin().is_terminal() { at_prompt(&mut trial) } else { from_pipe(&mut trial) }
 }
@@ -111,7 +114,7 @@ impl Trial {
             ("save", "") => "   :save needs a file's name\n".to_owned(),
             ("save", name) => self.save(name),
             ("help", _) => help(),
-            _ => format!("   `:{}` is none of them:\n{}", word.escape_debug(), help()),
+            _ => format!("   there is no `:{}`; the commands are\n{}", word.escape_debug(), help()),
         })
     }
 
@@ -125,7 +128,9 @@ impl Trial {
         self.peer = Peer::new(&self.config, self.states.machine);
         self.dialogue = format!("# A session at `postman fsm try`, by {}.\n{}", self.states.name, self.keys);
         let said = self.said();
-        format!("{said}   {}\n{}", self.peer.position().name(), self.now())
+        self.shown.clear();
+        let now = self.now();
+        format!("{said}   {}\n{now}", self.peer.position().name())
     }
 
     /// Takes what was said. A dialogue has the first line of each reply.
@@ -184,14 +189,21 @@ impl Trial {
         format!("   {}:{line}:{column}: {text}\n", states.name)
     }
 
-    fn now(&self) -> String {
+    /// What is accepted now, if that has changed.
+    fn now(&mut self) -> String {
         if !self.peer.is_open() {
             return String::new();
         }
-        if self.peer.reads_content() {
-            return "   now: content, up to a line that is a single dot\n".to_owned();
+        let now = if self.peer.reads_content() {
+            "   now: content, up to a line that is a single dot\n".to_owned()
+        } else {
+            format!("   now: {}\n", accepted(self.peer.position()))
+        };
+        if now == self.shown {
+            return String::new();
         }
-        format!("   now: {}\n", accepted(self.peer.position()))
+        self.shown.clone_from(&now);
+        now
     }
 
     fn undo(&mut self) -> String {
@@ -204,7 +216,9 @@ impl Trial {
             self.client(&line);
         }
         let last = self.lines.last().map_or(String::new(), |line| format!(", after `{}`", line.escape_debug()));
-        format!("   back in {}{last}\n{}", self.peer.position().name(), self.now())
+        self.shown.clear();
+        let now = self.now();
+        format!("   back in {}{last}\n{now}", self.peer.position().name())
     }
 
     fn list(&self) -> String {
