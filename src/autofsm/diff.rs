@@ -1,7 +1,7 @@
 //! What a client could notice between two definitions: behaviour, not lines of text.
 //!
 //! Both machines are deterministic, so one walk over pairs of states, from both `init`s along the
-//! events that both accept, meets every run. Where no pair differs, the two are equal for every
+//! events that both accept or both refuse, meets every run: a refusal can move, too. Where no pair differs, the two are equal for every
 //! run, whatever their states are called; by breadth the walk finds the shortest run to each
 //! difference.
 
@@ -16,6 +16,8 @@ pub enum Change {
     Gone,
     /// The new one accepts the event here, the old one does not.
     New,
+    /// Neither accepts it, and they refuse it otherwise.
+    Refusal,
     /// Both accept it, and do something else.
     Action,
     /// Both accept it, and answer otherwise.
@@ -80,12 +82,14 @@ pub fn diff(old: &Definition, new: &Definition) -> Vec<Difference> {
                     });
                 }
             }
-            // Where only one has ended there is nothing more to compare.
-            if let (Some(one), Some(other)) = (one, other)
-                && ends(old, one) == ends(new, other)
-                && known.insert((one.next, other.next))
+            // Where only one accepts it, or has ended, there is nothing more to compare.
+            let next = [(one, pairs[at].old), (other, pairs[at].new)]
+                .map(|(cell, state)| cell.map_or(state, |cell| cell.next));
+            if accepts(one) == accepts(other)
+                && is_last(old, next[0]) == is_last(new, next[1])
+                && known.insert((next[0], next[1]))
             {
-                pairs.push(Pair { old: one.next, new: other.next, before: Some((at, event)) });
+                pairs.push(Pair { old: next[0], new: next[1], before: Some((at, event)) });
                 open.push_back(pairs.len() - 1);
             }
         }
@@ -93,21 +97,27 @@ pub fn diff(old: &Definition, new: &Definition) -> Vec<Difference> {
     found
 }
 
-fn ends(definition: &Definition, cell: &Cell) -> bool {
-    cell.next + 1 == definition.states.len()
+fn is_last(definition: &Definition, state: usize) -> bool {
+    state + 1 == definition.states.len()
+}
+
+fn accepts(cell: Option<&Cell>) -> bool {
+    cell.is_some_and(|cell| !cell.is_refusal())
 }
 
 fn changes(old: &Definition, new: &Definition, one: Option<&Cell>, other: Option<&Cell>) -> Vec<Change> {
-    let (one, other) = match (one, other) {
-        (None, None) => return Vec::new(),
-        (Some(_), None) => return vec![Change::Gone],
-        (None, Some(_)) => return vec![Change::New],
-        (Some(one), Some(other)) => (one, other),
-    };
-    let word = |cell: &Cell| cell.action.as_deref().map(normal);
+    match (accepts(one), accepts(other)) {
+        (true, false) => return vec![Change::Gone],
+        (false, true) => return vec![Change::New],
+        _ => {}
+    }
+    let refused = !accepts(one);
+    let word = |cell: Option<&Cell>| cell.and_then(|cell| cell.action.as_deref()).map(normal);
+    let reply = |cell: Option<&Cell>| cell.and_then(|cell| cell.reply.clone());
+    let ends = |definition: &Definition, cell: Option<&Cell>| cell.is_some_and(|cell| is_last(definition, cell.next));
     [
-        (word(one) != word(other), Change::Action),
-        (one.reply != other.reply, Change::Reply),
+        (one.is_some() && other.is_some() && word(one) != word(other), Change::Action),
+        (reply(one) != reply(other), if refused { Change::Refusal } else { Change::Reply }),
         (ends(old, one) != ends(new, other), Change::End),
     ]
     .into_iter()

@@ -1,64 +1,103 @@
-//! What a row answers, and how its command is written, must fit what the row does. Nothing here
-//! stops a server, but each mistake would mislead every client: a command that is always refused
-//! for its argument, content that nobody was asked for, a refusal after which all has changed.
+//! A success means that it happened: what a row answers must fit what the row does.
+//!
+//! [`check_rows`]: a command with a meaning of its own is accepted by its own action only, and how
+//! it is written fits the action that reads its argument. [`check_replies`]: a code promises nothing
+//! that the row does not do, and a refusal does nothing. What a code and a command mean comes with
+//! the vocabulary.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagnostic::keep;
 use super::served::{action, cells, event};
-use super::{ActionSpec, Argument, Cell, Definition, Diagnostic, Event, Vocabulary, same_name};
+use super::{
+    ActionSpec, Argument, Cell, CommandSpec, Definition, Diagnostic, Event, Reply, Span, Vocabulary, same_name,
+};
 
-/// How a command's syntax shows its argument.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Shown {
-    None,
-    Optional,
-    Required,
+/// What an event means to a client.
+struct Meaning<'a> {
+    /// It has a meaning of its own.
+    command: Option<&'a CommandSpec>,
+    /// Whatever a row does, the server cannot do it.
+    is_unable: bool,
+    /// It is a piece of content, or the end: not a client's word.
+    is_framers: bool,
 }
 
-/// What a row says of its command's argument, in a table or in rows that set no cell of it.
-pub(super) fn check_arguments<'c>(
+impl<'a> Meaning<'a> {
+    fn of(event: &Event, rules: &'a Vocabulary) -> Self {
+        let is = |name: &str| same_name(name, &event.name);
+        Self {
+            command: rules.commands.iter().find(|command| is(command.name)),
+            is_unable: rules.unable.iter().any(|name| is(name)),
+            is_framers: is(rules.content) || is(rules.end),
+        }
+    }
+}
+
+/// What each row does by itself, in a table or in rows that set no cell of it. Returns whether each
+/// command is accepted by its own action.
+pub(super) fn check_rows<'c>(
     definition: &Definition,
     rules: &Vocabulary,
     cells: impl Iterator<Item = (usize, &'c Cell)>,
     found: &mut Vec<Diagnostic>,
-) {
-    let mut said = BTreeSet::new();
+) -> bool {
+    let meanings: Vec<_> = definition.events.iter().map(|event| Meaning::of(event, rules)).collect();
+    // One finding for a row, whatever the number of its events and cells.
+    let mut reported = BTreeSet::new();
+    let mut wrong: BTreeMap<Span, (&str, Vec<&CommandSpec>)> = BTreeMap::new();
+    let mut unable: BTreeMap<Span, BTreeSet<&str>> = BTreeMap::new();
     for (index, cell) in cells {
-        let Some((spec, event)) = action(rules, cell).zip(definition.events.get(index)) else { continue };
-        let is_command = ![rules.content, rules.end].iter().any(|name| same_name(&event.name, name));
-        if let Some((message, help)) = argument(spec, event).filter(|_| is_command)
-            // A row stands for many cells, and is wrong once.
-            && said.insert((cell.row, message.clone()))
+        let Some(spec) = action(rules, cell) else { continue };
+        let Some((meaning, event)) = meanings.get(index).zip(definition.events.get(index)) else { continue };
+        // A refusal is given before the argument is read.
+        if meaning.is_framers || cell.is_refusal() {
+            continue;
+        }
+        // Where the actions of content may be is asked of the whole table.
+        let is_of_content = [rules.append, rules.deliver].contains(&spec.name);
+        let command = meaning.command.filter(|command| !is_of_content && !command.actions.contains(&spec.name));
+        if meaning.is_unable && !is_of_content {
+            unable.entry(cell.row).or_default().insert(&event.name);
+        }
+        if let Some(command) = command {
+            let commands = &mut wrong.entry(cell.row).or_insert((spec.name, Vec::new())).1;
+            if !commands.iter().any(|known| known.name == command.name) {
+                commands.push(command);
+            }
+        } else if let Some((message, help)) = argument(spec, event)
+            && reported.insert((cell.row, message.clone()))
         {
             keep(found, Diagnostic::error(cell.row, message).help(Some(help)));
         }
     }
+    let fits = wrong.is_empty() && unable.is_empty();
+    report(wrong, unable, found);
+    fits
 }
 
-/// Whether a row's reply fits what it does. The table must be whole.
-pub(super) fn check(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
-    let (content, end) = (event(definition, rules.content), event(definition, rules.end));
-    let mut said = BTreeSet::new();
-    for (state, index, cell) in cells(definition) {
-        let Some(spec) = action(rules, cell) else { continue };
-        let is_command = Some(index) != content && Some(index) != end;
-        let content_follows =
-            is_command && content.is_some_and(|content| definition.cell(cell.next, content).is_some());
-        let moves_on = cell.next != state && cell.next + 1 != definition.states.len();
-        let mistakes = cell.reply.as_ref().and_then(|reply| code(reply.code, spec, content_follows, moves_on));
-        if let Some((message, help)) = mistakes {
-            // A row stands for many cells, and is wrong once.
-            if said.insert((cell.row, message.clone())) {
-                found.push(Diagnostic::error(cell.row, message).help(Some(help)));
-            }
-        }
+fn report(
+    wrong: BTreeMap<Span, (&str, Vec<&CommandSpec>)>,
+    unable: BTreeMap<Span, BTreeSet<&str>>,
+    found: &mut Vec<Diagnostic>,
+) {
+    for (span, (action, commands)) in wrong {
+        let names: Vec<_> = commands.iter().map(|command| command.name).collect();
+        let wanted = |command: &&CommandSpec| format!("`{}` by `{}`", command.name, command.actions.join("` or `"));
+        let wanted: Vec<_> = commands.iter().map(wanted).collect();
+        let message = format!("accepting `{}` promises what `{action}` does not do", names.join("`, `"));
+        let help = format!("accept {}; or refuse, with a `reply` of 400 or more", wanted.join(", "));
+        keep(found, Diagnostic::error(span, message).help(Some(help)));
+    }
+    for (span, names) in unable {
+        let names = names.into_iter().collect::<Vec<_>>().join("`, `");
+        let message = format!("accepting `{names}` promises what this server cannot do");
+        let help = "leave it out, or refuse it with a `reply` of 400 or more".to_owned();
+        keep(found, Diagnostic::error(span, message).help(Some(help)));
     }
 }
 
-type Mistake = Option<(String, String)>;
-
-fn argument(spec: &ActionSpec, event: &Event) -> Mistake {
+fn argument(spec: &ActionSpec, event: &Event) -> Option<(String, String)> {
     let syntax = event.display.as_deref().unwrap_or(&event.name);
     let why = match (spec.argument, shown(syntax)) {
         (Argument::Required, Shown::None) => format!("needs an argument, and `{syntax}` shows none"),
@@ -72,21 +111,162 @@ fn argument(spec: &ActionSpec, event: &Event) -> Mistake {
     Some((format!("`{}` {why}", spec.name), help))
 }
 
-fn code(code: u16, spec: &ActionSpec, content_follows: bool, moves_on: bool) -> Mistake {
-    let does = !spec.gives.is_empty() || !spec.drops.is_empty();
-    let (message, help) = if content_follows != (300..400).contains(&code) {
-        if content_follows {
-            (format!("content follows, and {code} does not ask for any"), "a code from 300 to 399")
+/// A row's cell, with what is asked of it here.
+struct Row<'a> {
+    definition: &'a Definition,
+    rules: &'a Vocabulary,
+    state: usize,
+    event: usize,
+    cell: &'a Cell,
+    spec: &'a ActionSpec,
+    meaning: &'a Meaning<'a>,
+    /// The state that the row leads to reads content.
+    content_follows: bool,
+}
+
+/// What a row answers is true. The table must be whole.
+pub(super) fn check_replies(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
+    let meanings: Vec<_> = definition.events.iter().map(|event| Meaning::of(event, rules)).collect();
+    let (content, end) = (event(definition, rules.content), event(definition, rules.end));
+    let mut reported = BTreeSet::new();
+    for (state, index, cell) in cells(definition) {
+        let (Some(spec), Some(reply)) = (action(rules, cell), &cell.reply) else { continue };
+        let content_follows = content.is_some_and(|content| definition.cell(cell.next, content).is_some());
+        let meaning = &meanings[index];
+        let row = Row { definition, rules, state, event: index, cell, spec, meaning, content_follows };
+        let mistake = if Some(index) == content {
+            Some((format!("`{}` is not answered", row.name()), "leave out `reply`".to_owned()))
         } else {
-            (format!("{code} asks for content, and none is read after it"), "a code from 200 to 299")
+            row.reply(reply, Some(index) == end)
+        };
+        // A row sets many cells, and is wrong once.
+        if let Some((message, help)) = mistake
+            && reported.insert((cell.row, message.clone()))
+        {
+            keep(found, Diagnostic::error(cell.reply_span.unwrap_or(cell.row), message).help(Some(help)));
         }
-    } else if code >= 400 && (does || moves_on) {
-        let message = format!("{code} says that nothing has happened, and the row does `{}` or moves on", spec.name);
-        (message, "a row's reply is for success; a command that is refused gets its own code and changes nothing")
-    } else {
+    }
+}
+
+impl Row<'_> {
+    /// What is wrong with the reply, and what would be right.
+    fn reply(&self, reply: &Reply, is_end: bool) -> Option<(String, String)> {
+        let promise = match self.cell.is_refusal() {
+            true if is_end => {
+                let message = format!("no row refuses `{}`: its answer says whether the message is safe", self.name());
+                Some((message, self.usual_codes()))
+            }
+            true => self.refusal(reply.code),
+            false => self.success(reply.code),
+        };
+        promise.or_else(|| self.closing(reply.code)).or_else(|| status(reply))
+    }
+
+    /// A refusal changes nothing, but that it may close the connection.
+    fn refusal(&self, code: u16) -> Option<(String, String)> {
+        let (does, refusing) = (self.spec.name, self.rules.refusing);
+        if does != refusing {
+            let message = format!("{code} tells the client that nothing was done, but this row does `{does}`");
+            return Some((
+                message,
+                format!("a row that refuses has `ttype = {refusing};`; one that accepts answers 2xx"),
+            ));
+        }
+        if self.cell.next != self.state && !self.closes() {
+            let next = &self.definition.states[self.cell.next].name;
+            let message = format!("{code} tells the client that nothing changed, but this row goes on to `{next}`");
+            let free = if self.meaning.command.is_none() { ", or answer 2xx" } else { "" };
+            return Some((message, format!("leave out `next`{free}")));
+        }
+        None
+    }
+
+    fn success(&self, code: u16) -> Option<(String, String)> {
+        let asks = self.rules.content_code;
+        let usual = "a code from 200 to 299".to_owned();
+        if !self.content_follows && code == asks {
+            return Some((format!("{code} asks for content, and none is read after it"), usual));
+        }
+        if self.content_follows && code != asks {
+            return Some((format!("content follows, and {code} does not ask for any"), format!("`reply = {asks};`")));
+        }
+        if code >= 300 && code != asks {
+            return Some((format!("{code} asks for more, and nothing reads it"), usual));
+        }
+        // With another action the code is wrong for that reason, and `actions` says so.
+        let command = self.meaning.command.filter(|command| command.actions.contains(&self.spec.name));
+        if let Some(command) = command.filter(|command| !command.codes.contains(&code)) {
+            let codes = command.codes.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ");
+            let message = format!("`{}` is accepted with {codes}, not with {code}", command.name);
+            return Some((message, self.usual_codes()));
+        }
+        if self.meaning.is_unable {
+            return None;
+        }
+        let (_, says) = self.rules.other_codes.iter().find(|(other, _)| *other == code)?;
+        Some((format!("{code} says {says}, which no row brings about"), usual))
+    }
+
+    /// The connection closes if and only if the code says so.
+    fn closing(&self, code: u16) -> Option<(String, String)> {
+        let last = self.definition.states.last().map_or("", |state| state.name.as_str());
+        let says = self.rules.closing_codes.contains(&code);
+        if says && !self.closes() {
+            let message = format!("{code} says that the connection closes, and this row does not lead to `{last}`");
+            return Some((message, format!("add `next = {last};`, or use another code")));
+        }
+        if says || !self.closes() {
+            return None;
+        }
+        let message = format!("this row leads to `{last}`, which closes the connection, and {code} does not say so");
+        let is_refusal = |code: u16| code >= 400;
+        let right = self.rules.closing_codes.iter().find(|right| is_refusal(**right) == is_refusal(code));
+        let allowed = self.meaning.command.filter(|_| !is_refusal(code)).map(|command| command.codes);
+        let right = right.filter(|right| allowed.is_none_or(|allowed| allowed.contains(right)));
+        let help = match right {
+            Some(code) => format!("`reply = {code};`, or another `next`"),
+            None => format!("another `next`: `{}` does not close the connection", self.name()),
+        };
+        Some((message, help))
+    }
+
+    fn closes(&self) -> bool {
+        self.cell.next + 1 == self.definition.states.len()
+    }
+
+    fn name(&self) -> &str {
+        &self.definition.events[self.event].name
+    }
+
+    fn usual_codes(&self) -> String {
+        let codes = self.meaning.command.map_or(&[][..], |command| command.codes);
+        codes.iter().map(|code| format!("`reply = {code};`")).collect::<Vec<_>>().join(" or ")
+    }
+}
+
+/// A status in a reply's words, as `2.1.5`, is of the reply's own class.
+fn status(reply: &Reply) -> Option<(String, String)> {
+    let word = reply.text.as_deref()?.split(' ').next()?;
+    let parts: Vec<_> = word.split('.').collect();
+    let is_number = |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|octet| octet.is_ascii_digit());
+    if parts.len() != 3 || !parts.iter().all(is_number) {
         return None;
+    }
+    let class = (reply.code / 100).to_string();
+    let help = match class.as_str() {
+        "3" => "leave it out: a code from 300 to 399 has none".to_owned(),
+        _ if parts[0] == class => return None,
+        _ => format!("a status that begins with {class}, or none"),
     };
-    Some((message, help.to_owned()))
+    Some((format!("`{word}` contradicts {}", reply.code), help))
+}
+
+/// How a command's syntax shows its argument.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    None,
+    Optional,
+    Required,
 }
 
 fn shown(syntax: &str) -> Shown {

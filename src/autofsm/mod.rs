@@ -79,10 +79,10 @@ fn check(source: &str, found: &Resolved, rules: Option<&Vocabulary>, is_well_for
     if let Some(rules) = rules {
         let cells = served::cells(definition).map(|(_, event, cell)| (event, cell));
         let loose = found.loose.iter().map(|(event, cell)| (*event, cell));
-        fitting::check_arguments(definition, rules, cells.chain(loose), said);
+        let fits = fitting::check_rows(definition, rules, cells.chain(loose), said);
         if is_whole && found.knows_actions {
-            served::check(definition, rules, said);
-            fitting::check(definition, rules, said);
+            served::check(definition, rules, fits, said);
+            fitting::check_replies(definition, rules, said);
         }
     }
     proof::check(source, definition, is_whole, said);
@@ -110,12 +110,42 @@ fn normal(name: &str) -> String {
 pub struct Vocabulary {
     /// The actions, each with what the compiler must prove of it.
     pub actions: &'static [ActionSpec],
-    /// The event that stands for a piece of content, `READ`.
+    /// The commands that have a meaning of their own; a row may accept them by their actions only.
+    pub commands: &'static [CommandSpec],
+    /// The commands, and other words that a client would take for an offer, whose meaning the server
+    /// cannot keep: a row may only refuse them.
+    pub unable: &'static [&'static str],
+    /// The event that stands for a piece of content. It is not a client's, and is not answered.
     pub content: &'static str,
-    /// The event that stands for the end of content, `END`.
+    /// The event that stands for the end of content. It is not a client's, and is never refused.
     pub end: &'static str,
     /// The EHLO keywords that it can keep without a command.
     pub keywords: &'static [&'static str],
+    /// The action of `content`, and of no other event.
+    pub append: &'static str,
+    /// The action of `end`, and of no other event.
+    pub deliver: &'static str,
+    /// The thing that may be at hand only where content is read.
+    pub message: &'static str,
+    /// The action of a row that refuses: it gives the row's reply, and does nothing else.
+    pub refusing: &'static str,
+    /// The code that asks for content.
+    pub content_code: u16,
+    /// The codes that say that the connection closes: a row has one if it leads to the last state.
+    pub closing_codes: &'static [u16],
+    /// Codes of success that promise what no row does, each with what it says.
+    pub other_codes: &'static [(u16, &'static str)],
+}
+
+/// A command that has a meaning: what a success promises.
+#[derive(Clone, Copy, Debug)]
+pub struct CommandSpec {
+    /// The event's name.
+    pub name: &'static str,
+    /// The actions that do it.
+    pub actions: &'static [&'static str],
+    /// The codes of success that say that one of these actions was done.
+    pub codes: &'static [u16],
 }
 
 /// Whether an action takes an argument; without one that is required, or with one that is
@@ -176,6 +206,13 @@ impl Definition {
         }
         self.cells.get(state * self.events.len() + event)?.as_ref()
     }
+
+    /// The cell of a state and an event if the event is accepted there: a row that refuses it is a
+    /// cell, too, but its event is no letter of a run.
+    #[must_use]
+    pub fn accepted(&self, state: usize, event: usize) -> Option<&Cell> {
+        self.cell(state, event).filter(|cell| !cell.is_refusal())
+    }
 }
 
 /// A `never` or `always` block.
@@ -230,12 +267,23 @@ pub struct Cell {
     pub action: Option<String>,
     /// The answer, where the definition gives one.
     pub reply: Option<Reply>,
+    /// Where the reply is written.
+    pub reply_span: Option<Span>,
     /// The row that decided this cell: its `ttype`, where it has one, else the row.
     pub row: Span,
     /// The whole row, from `{` to `}`.
     pub block: Span,
     /// The rows that this one overrode here, whole, the last one first.
     pub overridden: Vec<Span>,
+}
+
+impl Cell {
+    /// The row refuses its event with words of its own: its reply is 4xx or 5xx. If it moves, the
+    /// move is a part of the graph, but the event was not accepted.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.reply.as_ref().is_some_and(|reply| reply.code >= 400)
+    }
 }
 
 /// The `reply` attribute: `reply = 250;` or `reply = '250 2.0.0 text';`.

@@ -2,9 +2,13 @@
 //!
 //! A run is a sequence of events that the machine accepts, from `init`. A `never` is broken by a
 //! run that its expression matches whole; an `always` by a run that matches, after which the state
-//! lacks a cell for one of the events that it promises. Both ask whether *some* run is so, which
-//! a walk over pairs of a state and a step of the expression answers exactly: there are finitely
-//! many, and going through them by the number of events finds the shortest such run.
+//! does not accept one of the events that it promises. A refusal is no letter of a run: its event
+//! was not accepted. If it moves, the run goes on in another state, by the same letters; if it ends
+//! the session, nothing is promised any more.
+//!
+//! Both ask whether *some* run is so, which a walk over pairs of a state and a step of the
+//! expression answers exactly: there are finitely many, and going through them by the number of
+//! events finds the shortest such run.
 
 use super::expression::{Step, read};
 use super::{Definition, Diagnostic, Property, Span, place};
@@ -14,7 +18,7 @@ const PAIRS_MAX: usize = 4_000_000;
 /// The most moves that all proofs of a file may look at: it bounds their time.
 const MOVES_MAX: usize = 400_000_000;
 
-/// A way through the machine: each state with the event that was accepted in it.
+/// A way through the machine: each state with the event that moved it on.
 pub(super) type Run = Vec<(usize, usize)>;
 
 enum Verdict {
@@ -22,7 +26,8 @@ enum Verdict {
     Proven,
     /// No run comes so near that one more event could matter.
     Untouched,
-    /// This run does; for an `always` with the event that is not accepted after it.
+    /// This run does, refusals that move included; for an `always` with the event that is not
+    /// accepted after it.
     Broken(Run, Option<usize>),
 }
 
@@ -63,10 +68,13 @@ pub(super) fn check(source: &str, definition: &Definition, prove: bool, found: &
                 let state =
                     run.last().map_or(0, |&(state, event)| definition.cell(state, event).map_or(0, |cell| cell.next));
                 match refused {
-                    Some(event) => notes.push(format!(
-                        "C: {:<7} {} has no row for it",
-                        definition.events[event].name, definition.states[state].name
-                    )),
+                    Some(event) => {
+                        let why = definition.cell(state, event).and_then(|cell| cell.reply.as_ref());
+                        let why = why
+                            .map_or("has no row for it".to_owned(), |reply| format!("refuses it with {}", reply.code));
+                        let (event, state) = (&definition.events[event].name, &definition.states[state].name);
+                        notes.push(format!("C: {event:<7} {state} {why}"));
+                    }
                     None if run.is_empty() => notes.push("the expression matches before anything is said".to_owned()),
                     None => {}
                 }
@@ -85,6 +93,9 @@ pub(super) fn dialogue(source: &str, definition: &Definition, run: &Run) -> Vec<
     for (number, &(state, event)) in run.iter().enumerate() {
         let Some(cell) = definition.cell(state, event) else { continue };
         let mut line = format!("C: {:<7} {} -> {}", definition.events[event].name, name(state), name(cell.next));
+        if let Some(reply) = cell.reply.as_ref().filter(|_| cell.is_refusal()) {
+            line += &format!("      refused with {}", reply.code);
+        }
         if number + 1 == run.len() {
             let (row, column) = place(source, cell.row.start);
             line += &format!("      the row at {row}:{column} allows it");
@@ -146,6 +157,7 @@ fn walk(definition: &Definition, property: &Property, steps: &[Step]) -> Verdict
         open: Vec::new(),
     };
     let ends = ends(steps);
+    let moving = moving_refusals(definition);
     let mut touched = false;
     walk.enter(0, 0, None);
     let mut number = 0;
@@ -156,7 +168,7 @@ fn walk(definition: &Definition, property: &Property, steps: &[Step]) -> Verdict
                 None => return Verdict::Broken(walk.run(number), None),
                 Some(promised) => {
                     touched = true;
-                    let refused = promised.iter().find(|event| definition.cell(state, **event).is_none());
+                    let refused = promised.iter().find(|event| definition.accepted(state, **event).is_none());
                     if let Some(event) = refused {
                         return Verdict::Broken(walk.run(number), Some(*event));
                     }
@@ -166,16 +178,31 @@ fn walk(definition: &Definition, property: &Property, steps: &[Step]) -> Verdict
                 // One more event, accepted or not, would match.
                 touched |= property.accepts.is_none() && ends[step] && events.contains(&true);
                 for event in (0..events.len()).filter(|event| events[*event]) {
-                    if let Some(cell) = definition.cell(state, event) {
+                    if let Some(cell) = definition.accepted(state, event) {
                         walk.enter(cell.next, step + 1, Some((number, event)));
                     }
                 }
             }
             Step::Fork(..) | Step::Jump(_) => {}
         }
+        for &(event, next) in &moving[state] {
+            walk.enter(next, step, Some((number, event)));
+        }
         number += 1;
     }
     if touched { Verdict::Proven } else { Verdict::Untouched }
+}
+
+/// For each state the refusals that lead to another, with the event and that state. Where one ends the
+/// session the run is over: no event follows, and nothing was accepted.
+fn moving_refusals(definition: &Definition) -> Vec<Vec<(usize, usize)>> {
+    let mut moving = vec![Vec::new(); definition.states.len()];
+    for (state, event, cell) in super::served::cells(definition) {
+        if cell.is_refusal() && cell.next != state && cell.next + 1 != definition.states.len() {
+            moving[state].push((event, cell.next));
+        }
+    }
+    moving
 }
 
 /// For each step that takes an event: whether the expression may match right behind it.

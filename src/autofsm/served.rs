@@ -11,11 +11,12 @@ type Resources = BTreeSet<&'static str>;
 /// A state with what is at hand in it, and the place and the event that led there.
 type Place = (usize, Resources, Option<(usize, usize)>);
 
-pub(super) fn check(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
+/// `fits` says whether each row does what it is meant to: else a need would only follow from that.
+pub(super) fn check(definition: &Definition, rules: &Vocabulary, fits: bool, found: &mut Vec<Diagnostic>) {
     let before = found.len();
     check_content(definition, rules, found);
     check_end(definition, found);
-    if found.len() == before {
+    if fits && found.len() == before {
         prove_needs(definition, rules, found);
     }
 }
@@ -73,14 +74,17 @@ fn check_content(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Di
     for (_, index, cell) in cells(definition) {
         let word = cell.action.as_deref().unwrap_or_default();
         let framers = match word {
-            "append" => content,
-            "deliver" => end,
+            _ if word == rules.append => content,
+            _ if word == rules.deliver => end,
             _ if Some(index) == content || Some(index) == end => None,
             _ => continue,
         };
         if framers != Some(index) {
             let message = format!("`{word}` is not what `{}` can do", name(index));
-            let help = format!("{} appends, {} delivers, and nothing else does", rules.content, rules.end);
+            let help = format!(
+                "`{}` is what `{}` does, `{}` what `{}` does, and nothing else",
+                rules.append, rules.content, rules.deliver, rules.end
+            );
             keep(found, Diagnostic::error(cell.row, message).help(Some(help)));
         }
     }
@@ -105,7 +109,7 @@ fn check_end(definition: &Definition, found: &mut Vec<Diagnostic>) {
     for (state, is_reached) in reached(definition).into_iter().enumerate() {
         if is_reached && !ends[state] {
             let state = &definition.states[state];
-            let help = "add a row that leads there, as QUIT does".to_owned();
+            let help = format!("add a row with `next = {}`", definition.states[last].name);
             keep(
                 found,
                 Diagnostic::error(state.span, format!("no way leads from `{}` to `done`", state.name)).help(Some(help)),
@@ -136,7 +140,8 @@ fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diag
             let Some(cell) = definition.cell(state, index) else {
                 continue;
             };
-            let Some(spec) = action(rules, cell) else {
+            // A refusal does nothing and moves nothing, but that it may end the session.
+            let Some(spec) = action(rules, cell).filter(|_| !cell.is_refusal()) else {
                 continue;
             };
             let dialogue = || {
@@ -165,18 +170,18 @@ fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diag
             if let Some(left) = spec.lacks.iter().find(|thing| at_hand.contains(*thing)) {
                 if said.insert((cell.row, *left)) {
                     let message = format!("`{}` must not find {left}, and there is a way here with one", spec.name);
-                    found.push(Diagnostic::error(cell.row, message).notes(dialogue()));
+                    keep(found, Diagnostic::error(cell.row, message).notes(dialogue()));
                 }
                 continue;
             }
             let mut then: Resources = at_hand.iter().copied().filter(|thing| !spec.drops.contains(thing)).collect();
             then.extend(spec.gives);
             let reads = content.is_some_and(|content| definition.cell(cell.next, content).is_some());
-            if then.contains("an open message") && !reads {
+            if then.contains(rules.message) && !reads {
                 if said.insert((cell.row, "open")) {
                     let message = format!(
-                        "`{}` leaves a message open in `{}`, which reads no content",
-                        spec.name, definition.states[cell.next].name
+                        "`{}` leaves {} in `{}`, which reads no content",
+                        spec.name, rules.message, definition.states[cell.next].name
                     );
                     keep(found, Diagnostic::error(cell.row, message).notes(dialogue()));
                 }
@@ -192,5 +197,6 @@ fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diag
 
 fn line(definition: &Definition, state: usize, event: usize, cell: &Cell) -> String {
     let name = |state: usize| &definition.states[state].name;
+    // No refusal is in a way that is shown: it moves nothing, but to the end.
     format!("C: {:<7} {} -> {}", definition.events[event].name, name(state), name(cell.next))
 }

@@ -6,15 +6,20 @@ use super::Definition;
 use super::picture::quoted;
 
 /// The table, a row an event and a column a state; a cell shows the state that follows, `=`
-/// where it is the same, and nothing where the event is not accepted.
+/// where it is the same, and nothing where the event is not accepted. A refusal with words of its own
+/// is its code, with the state that follows if it is another.
 #[must_use]
 pub fn table(definition: &Definition) -> String {
     // Nothing happens after the last state, so it needs no column.
     let states = definition.states.split_last().map_or(&[][..], |(_, before)| before);
-    let cell = |event: usize, state: usize| match definition.cell(state, event) {
-        None => "",
-        Some(cell) if cell.next == state => "=",
-        Some(cell) => definition.states.get(cell.next).map_or("", |state| state.name.as_str()),
+    let cell = |event: usize, state: usize| {
+        let Some(cell) = definition.cell(state, event) else { return String::new() };
+        let next = if cell.next == state { "" } else { &*definition.states[cell.next].name };
+        match &cell.reply {
+            Some(reply) if cell.is_refusal() => format!("{} {next}", reply.code).trim_end().to_owned(),
+            _ if next.is_empty() => "=".to_owned(),
+            _ => next.to_owned(),
+        }
     };
     let first = definition.events.iter().map(|event| event.name.len()).max().unwrap_or(0);
     let widths: Vec<_> = states
@@ -24,7 +29,7 @@ pub fn table(definition: &Definition) -> String {
             (0..definition.events.len()).map(|event| cell(event, index).len()).max().unwrap_or(0).max(state.name.len())
         })
         .collect();
-    let line = |name: &str, cells: Vec<&str>| {
+    let line = |name: &str, cells: Vec<String>| {
         let mut text = format!("{name:<first$}");
         for (shown, width) in cells.iter().zip(&widths) {
             let _ = write!(text, "  {shown:<width$}");
@@ -32,7 +37,7 @@ pub fn table(definition: &Definition) -> String {
         text.truncate(text.trim_end().len());
         text + "\n"
     };
-    let mut text = line("", states.iter().map(|state| state.name.as_str()).collect());
+    let mut text = line("", states.iter().map(|state| state.name.clone()).collect());
     for (index, event) in definition.events.iter().enumerate() {
         text += &line(&event.name, (0..states.len()).map(|state| cell(index, state)).collect());
     }

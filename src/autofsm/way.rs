@@ -6,7 +6,7 @@ use super::Definition;
 
 impl Definition {
     /// The shortest run that leads from `init` to a state: each state on the way with the event that
-    /// is accepted in it. Nothing where no run leads there, or there is no such state.
+    /// moves on from it, accepted or refused. Nothing where no run leads there, or there is no such state.
     #[must_use]
     pub fn way_to(&self, state: usize) -> Option<Vec<(usize, usize)>> {
         if state >= self.states.len() {

@@ -85,6 +85,14 @@ pub mod built {
 }
 pub use built::MACHINE as BUILT;
 
+impl Transition {
+    /// The row refuses its event with words of its own: its reply is 4xx or 5xx.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        self.reply.is_some_and(|reply| reply.code >= 400)
+    }
+}
+
 impl Machine {
     /// Makes the machine of a definition that was compiled with [`VOCABULARY`]. It lives as
     /// long as the process, as the built one does.
@@ -133,24 +141,35 @@ impl Machine {
         u16::try_from(index).ok().map(EventId)
     }
 
-    /// The event that a verb means. The framer's own two are no commands, and an event that no
-    /// state accepts is none either.
+    /// The event that a verb means. The framer's own two are not commands, and neither is an event
+    /// without a row.
     #[must_use]
     pub fn command(&self, verb: &str) -> Option<EventId> {
         let is_framers = [VOCABULARY.content, VOCABULARY.end].iter().any(|name| verb.eq_ignore_ascii_case(name));
         let event = if is_framers { None } else { self.event(verb) };
-        event.filter(|event| self.actions(*event).next().is_some())
+        event.filter(|event| self.rows(*event).next().is_some())
+    }
+
+    /// The cells of an event, whatever the state.
+    fn rows(&self, event: EventId) -> impl Iterator<Item = &'static Transition> {
+        let width = self.events.len().max(1);
+        self.cells.iter().skip(usize::from(event.0)).step_by(width).flatten()
     }
 
     /// What an event brings about in the states that accept it.
     pub fn actions(&self, event: EventId) -> impl Iterator<Item = Action> {
-        let width = self.events.len().max(1);
-        self.cells.iter().skip(usize::from(event.0)).step_by(width).flatten().map(|cell| cell.action)
+        self.rows(event).filter(|cell| !cell.is_refusal()).map(|cell| cell.action)
     }
 
-    /// The commands, in the order of their declaration.
+    /// Whether a verb means a command that some state accepts.
+    #[must_use]
+    pub fn accepts(&self, verb: &str) -> bool {
+        self.command(verb).is_some_and(|event| self.actions(event).next().is_some())
+    }
+
+    /// The commands that some state accepts, in the order of their declaration.
     pub fn commands(&self) -> impl Iterator<Item = &'static Event> {
-        self.events.iter().filter(|event| self.command(event.name).is_some())
+        self.events.iter().filter(|event| self.accepts(event.name))
     }
 
     /// Whether EHLO offers this keyword.
@@ -197,15 +216,16 @@ impl Position {
         self.machine.cells.get(usize::from(self.state.0) * width + column)?.as_ref()
     }
 
-    /// The commands that have a cell here.
+    /// The commands that are accepted here.
     pub fn accepted(&self) -> impl Iterator<Item = &'static Event> {
         let position = *self;
-        self.machine
-            .commands()
-            .filter(move |event| position.machine.event(event.name).is_some_and(|event| position.look(event).is_some()))
+        self.machine.commands().filter(move |event| {
+            let cell = position.machine.event(event.name).and_then(|event| position.look(event));
+            cell.is_some_and(|cell| !cell.is_refusal())
+        })
     }
 
-    /// Whether an event that is accepted here is the last.
+    /// Whether an event leads to the last state from here.
     #[must_use]
     pub fn leads_to_the_end(&self, event: EventId) -> bool {
         self.look(event).is_some_and(|cell| Self { state: cell.next, ..*self }.is_final())

@@ -96,11 +96,12 @@ fn line(machine: &Machine, session: &Session, event: &str) -> String {
     if event.eq_ignore_ascii_case(VOCABULARY.content) {
         return "Subject: rehearsal".to_owned();
     }
-    // Where the state has no cell, the argument is not looked at: any other state's will do.
+    // If the state does not accept it, the argument is not read: any other state's will do.
     let position = session.position();
     let of_event = machine.event(event);
     let here = of_event.and_then(|event| position.look(event));
-    let action = here.map(|cell| cell.action).or_else(|| of_event.and_then(|event| machine.actions(event).next()));
+    let here = here.filter(|cell| !cell.is_refusal()).map(|cell| cell.action);
+    let action = here.or_else(|| of_event.and_then(|event| machine.actions(event).next()));
     match action {
         Some(Action::Greet | Action::GreetExtended) => format!("{event} client.example"),
         Some(Action::SetSender) => format!("{event} FROM:<sender@client.example>"),

@@ -1,10 +1,11 @@
-//! The actions that a definition may name, and what each needs, gives and drops.
+//! What this server can do, for the compiler: the actions that a definition may name, with what
+//! each needs, gives and drops; and the commands that have a meaning, with what a success promises.
 //!
 //! An action's name in the definition (`ttype = add_recipient`), its variant here and the
 //! session's method are one word. The build script includes this file too, so that the
 //! compiler proves an edit against the very vocabulary that the server acts by.
 
-use crate::autofsm::{ActionSpec, Argument, Vocabulary};
+use crate::autofsm::{ActionSpec, Argument, CommandSpec, Vocabulary};
 
 /// The EHLO keywords of the extensions that this server keeps. RFC 5321 4.1.1.1.
 pub const KEYWORDS: &[&str] = &["PIPELINING", "8BITMIME", "SIZE", "ENHANCEDSTATUSCODES"];
@@ -41,9 +42,18 @@ macro_rules! actions {
                 name: $name, variant: stringify!($variant), argument: Argument::$argument,
                 needs: &$needs, lacks: &$lacks, gives: &$gives, drops: &$drops,
             }, )*],
+            commands: COMMANDS,
+            unable: UNABLE,
             content: "READ",
             end: "END",
             keywords: KEYWORDS,
+            append: "append",
+            deliver: "deliver",
+            message: MESSAGE,
+            refusing: "answer",
+            content_code: 354,
+            closing_codes: &[221, 421],
+            other_codes: OTHER_CODES,
         };
     };
 }
@@ -72,3 +82,61 @@ actions! {
     /// Gives the row's reply and does nothing else. RFC 5321 4.1.1.7, 4.1.1.9, 4.1.1.10.
     Answer "answer" Optional needs [] lacks [] gives [] drops [];
 }
+
+const fn command(name: &'static str, actions: &'static [&'static str], codes: &'static [u16]) -> CommandSpec {
+    CommandSpec { name, actions, codes }
+}
+
+/// The commands that mean something to a client, each with the actions that a success stands for
+/// and the codes that say it. RFC 5321 4.3.2. A definition's other commands are its own, and free.
+const COMMANDS: &[CommandSpec] = &[
+    command("HELO", &["greet"], &[250]),
+    command("EHLO", &["greet_extended"], &[250]),
+    command("MAIL", &["set_sender"], &[250]),
+    // Not 251: the server forwards nothing.
+    command("RCPT", &["add_recipient"], &[250]),
+    command("DATA", &["open_message"], &[354]),
+    command("END", &["deliver"], &[250]),
+    command("RSET", &["reset"], &[250]),
+    // Not 250, which says that the user exists: the session answers so when it asked. RFC 5321 7.3.
+    command("VRFY", &["verify"], &[252]),
+    // There are no lists, so that 250 could name no member of one.
+    command("EXPN", &["answer"], &[252]),
+    command("HELP", &["explain", "answer"], &[211, 214]),
+    command("NOOP", &["answer"], &[250]),
+    command("QUIT", &["answer"], &[221]),
+];
+
+/// What this server cannot do: commands, and the keywords of extensions, since EHLO offers a keyword
+/// that is the name of a command. A definition may only refuse them.
+const UNABLE: &[&str] = &[
+    "STARTTLS", // RFC 3207
+    "AUTH",     // RFC 4954
+    "BDAT",
+    "CHUNKING",
+    "BINARYMIME", // RFC 3030
+    "BURL",       // RFC 4468
+    "ETRN",       // RFC 1985
+    "ATRN",       // RFC 2645
+    "LHLO",       // RFC 2033
+    "TURN",
+    "SEND",
+    "SOML",
+    "SAML",          // RFC 821; RFC 5321 F
+    "DSN",           // RFC 3461
+    "SMTPUTF8",      // RFC 6531
+    "DELIVERBY",     // RFC 2852
+    "FUTURERELEASE", // RFC 4865
+    "MT-PRIORITY",   // RFC 6710
+    "REQUIRETLS",    // RFC 8689
+    "NO-SOLICITING", // RFC 3865
+    "CHECKPOINT",    // RFC 1845
+    "MTRK",          // RFC 3885
+    "CONPERM",
+    "CONNEG", // RFC 4141
+    "LIMITS", // RFC 9422
+];
+
+/// Codes of success that promise what no row does, and what they say.
+const OTHER_CODES: &[(u16, &str)] =
+    &[(220, "that the service is ready"), (235, "that a login succeeded"), (251, "that mail will be forwarded")];

@@ -51,8 +51,16 @@ fn names_of_states_order_of_rows_and_comments_make_no_difference() {
 fn each_difference_is_shown_by_the_shortest_dialogue_and_both_answers() {
     for (edits, expected) in [
         (
-            &[("reply = '502 5.5.1 No lists here'", "reply = 250")][..],
-            "EXPN is answered otherwise\n   S: 220 postman.local ESMTP Postman\n   C: EXPN\n   # old: 502 5.5.1 No lists here      old.def:",
+            &[("reply = '502 5.5.1 No lists here'", "reply = 252")][..],
+            "EXPN is accepted now\n   S: 220 postman.local ESMTP Postman\n   C: EXPN\n   # old: 502 5.5.1 No lists here      old.def:",
+        ),
+        (
+            &[("reply = '502 5.5.1 No lists here'", "reply = 502")],
+            "EXPN is refused otherwise\n   S: 220 postman.local ESMTP Postman\n   C: EXPN\n   # old: 502 5.5.1 No lists here      old.def:",
+        ),
+        (
+            &[("reply = '502 5.5.1 No lists here'", "next = done; reply = 421")],
+            "EXPN ends the session in one of them only\n   S: 220 postman.local ESMTP Postman\n   C: EXPN\n   # old: refused, to init, 502 5.5.1 No lists here",
         ),
         (
             &[("begin_transaction, transaction; tev = EXPN;", "begin_transaction; tev = EXPN;")],
@@ -62,8 +70,11 @@ fn each_difference_is_shown_by_the_shortest_dialogue_and_both_answers() {
             &[("begin_transaction, transaction; tev = EXPN;", "begin_transaction; tev = EXPN;")],
             "   # new: 503 5.5.1 EXPN not now; expected HELO, EHLO, RCPT, DATA, RSET, NOOP, HELP, VRFY, QUIT",
         ),
-        (&[("ttype = verify; ", "ttype = answer; ")], "   C: VRFY\n   # old: verify, to init, 252"),
         (&[(", SIZE,", ",")], "   # new: PIPELINING 8BITMIME ENHANCEDSTATUSCODES"),
+        (
+            &[("ttype = explain;", "ttype = answer; ")],
+            "HELP does something else\n   S: 220 postman.local ESMTP Postman\n   C: HELP\n   # old: explain, to init, 214",
+        ),
         (
             &[("\"NOOP [text]\"", "\"NOOP\"")],
             "NOOP is shown otherwise in HELP\n   # old: NOOP [text]\n   # new: NOOP\n",
@@ -73,6 +84,27 @@ fn each_difference_is_shown_by_the_shortest_dialogue_and_both_answers() {
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains(expected), "expected\n{expected}\ngot\n{said}");
     }
+}
+
+/// MAIL after a message: accepted, then refused with 452. A client may no longer send.
+#[test]
+fn what_is_refused_is_not_called_accepted() {
+    let rows = |text: &str| text.split("\nnever =").next().unwrap().to_owned() + "\n";
+    let more = "transition = { tst = begin_transaction; tev = MAIL; ttype = answer; reply = '452 4.5.3 Enough'; };\n";
+    let (old, new) = (rows(SOURCE), rows(SOURCE) + more);
+    let (code, said) = run(&old, &new);
+    assert!(code == Some(1) && said.starts_with("MAIL is refused otherwise\n   S: "), "{said}");
+    assert!(
+        said.contains("   # old: 503 5.5.1") && said.contains("   # new: 452 4.5.3 Enough      new.def:"),
+        "{said}"
+    );
+    assert!(said.ends_with("\n1 difference\n"), "{said}");
+
+    let accepts = SOURCE.lines().find(|line| line.contains("tev = MAIL;")).unwrap();
+    let refuses = "  { tst = client_init; tev = MAIL; ttype = answer; reply = '452 4.5.3 Enough'; },";
+    let (code, said) = run(&old, &rows(SOURCE).replace(accepts, refuses));
+    assert!(code == Some(1) && said.contains("MAIL is no longer accepted\n   S: "), "{said}");
+    assert!(said.contains("   # new: 452 4.5.3 Enough"), "{said}");
 }
 
 /// The dialogues that a diff shows.
@@ -87,8 +119,8 @@ fn one_edit_is_one_difference_with_a_dialogue_that_can_be_played() {
         (SOURCE.split("\nnever =").next().unwrap(), |text: &str| text.split("\nnever =").next().unwrap().to_owned());
     for (edits, expected) in [
         (
-            &[("ttype = verify;  reply = 252;", "ttype = answer;  reply = 250;")][..],
-            &["VRFY does something else, VRFY is answered otherwise\n"][..],
+            &[("ttype = explain; reply = 214;", "ttype = answer;  reply = 211;")][..],
+            &["HELP does something else, HELP is answered otherwise\n"][..],
         ),
         (
             &[("tev = RCPT; next = transaction;", "tev = RCPT; next = begin_transaction;")],
@@ -100,7 +132,11 @@ fn one_edit_is_one_difference_with_a_dialogue_that_can_be_played() {
         ),
         // Two edits, in states that have other names now.
         (
-            &[("client_init", "greeted"), ("reply = 214", "reply = 211"), ("EXPN; ttype", "EXPN; next = done; ttype")],
+            &[
+                ("client_init", "greeted"),
+                ("reply = 214", "reply = 211"),
+                ("reply = '502 5.5.1 No lists here'", "next = done; reply = 421"),
+            ],
             &["HELP is answered otherwise\n", "EXPN ends the session in one of them only\n"],
         ),
     ] {
@@ -133,11 +169,11 @@ fn what_cannot_be_compared_is_exit_code_2() {
     assert!(said.contains("did you mean `RCPT`?") && said.contains("cannot compare new.def: it has errors"), "{said}");
 }
 
-/// For each state (init, s1, s2) and event: the action's number and where it leads (3 is done).
+/// For each state (init, s1, s2) and event: the action's number (2 and 3 refuse) and where it leads (3 is done).
 type Cells = Vec<Vec<Option<(u8, usize)>>>;
 
 fn cells() -> impl Strategy<Value = Cells> {
-    let cell = prop::option::weighted(0.7, (0..2_u8, 0..4_usize));
+    let cell = prop::option::weighted(0.7, (0..4_u8, 0..4_usize));
     prop::collection::vec(prop::collection::vec(cell, 3), 3)
 }
 
@@ -148,8 +184,9 @@ fn definition(cells: &Cells) -> Definition {
             if let Some((action, next)) = cell {
                 let (from, to) = (["init", "s1", "s2"][state], ["init", "s1", "s2", "done"][*next]);
                 let event = EVENTS[event];
-                let _ =
-                    writeln!(text, "transition = {{ tst = {from}; tev = {event}; next = {to}; ttype = a{action}; }};");
+                let (does, code) = if *action < 2 { (*action, 250) } else { (0, 450 + u16::from(*action)) };
+                let row = format!("tst = {from}; tev = {event}; next = {to}; ttype = a{does}; reply = {code};");
+                let _ = writeln!(text, "transition = {{ {row} }};");
             }
         }
     }
@@ -167,12 +204,12 @@ fn shortest(one: &Cells, other: &Cells, states: (usize, usize), left: usize) -> 
     (0..3)
         .filter_map(|event| match (one[states.0][event], other[states.1][event]) {
             (None, None) => None,
-            (Some((action, _)), Some((other_action, _))) if action != other_action => Some(1),
+            (one, other) if one.map(|(action, _)| action) != other.map(|(action, _)| action) => Some(1),
             (Some((_, next)), Some((_, other_next))) => {
                 // That one has ended shows with the event that led there.
                 shortest(one, other, (next, other_next), left - 1).map(|length| length + 1)
             }
-            _ => Some(1),
+            _ => unreachable!("one of them has no row, and so another action"),
         })
         .min()
 }
@@ -220,7 +257,7 @@ fn git_shows_what_an_edit_did_as_the_readme_says() {
     };
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("smtp-states.def"), SOURCE).unwrap();
-    fs::write(folder.path().join("edited"), SOURCE.replace("reply = '502 5.5.1 No lists here'", "reply = 250"))
+    fs::write(folder.path().join("edited"), SOURCE.replace("reply = '502 5.5.1 No lists here'", "reply = 252"))
         .unwrap();
     let bin = std::path::Path::new(env!("CARGO_BIN_EXE_postman")).parent().unwrap();
     let path = std::env::join_paths(
@@ -238,6 +275,7 @@ fn git_shows_what_an_edit_did_as_the_readme_says() {
     let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
     let (of_git, of_request) = said.split_once("===").unwrap_or_else(|| panic!("{said}"));
     for part in [of_git, of_request] {
+        assert!(part.contains("EXPN is accepted now\n"), "{said}");
         assert!(part.contains("   C: EXPN\n   # old: 502 5.5.1 No lists here"), "{said}");
     }
     // The name is the file's, and not that of git's copy of it.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use postman::autofsm;
 use postman::smtp::machine::{BUILT, EventId, Machine, Position, Protocol};
+use postman::smtp::rehearsal::rehearse;
 use postman::smtp::vocabulary::VOCABULARY;
 use rust_fsm::StateMachine;
 
@@ -118,4 +119,21 @@ fn the_generated_machine_is_the_golden_one() {
         fs::write(&golden, &text).unwrap();
         panic!("the generated table has changed: see `git diff tests/golden`, then run the test again");
     }
+}
+
+#[test]
+fn a_command_that_is_only_refused_is_neither_offered_nor_listed() {
+    let source = include_str!("../dialogues/refusing.def");
+    let definition = autofsm::compile(source, Some(&VOCABULARY)).definition.expect("it can be served");
+    let machine = Machine::load("refusing.def", &definition).unwrap();
+    let played = rehearse(machine, &["EHLO", "HELP", "EXPN", "STARTTLS", "HELP"]);
+    assert_eq!(played[1].replies, ["250-postman.local", "250-PIPELINING", "250 XPING"]);
+    let help = played[2].replies.join("\n");
+    assert!(help.contains("XPING") && !help.contains("EXPN") && !help.contains("STARTTLS"), "{help}");
+    // It is known all the same: 502 is not 500.
+    assert!(played[3].replies[0].starts_with("502 5.5.1 No lists here") && played[4].replies[0].starts_with("454"));
+    let (expn, xping) = (machine.event("EXPN").unwrap(), machine.event("XPING").unwrap());
+    assert!(machine.actions(expn).next().is_none() && machine.actions(xping).next().is_some());
+    let accepted: Vec<_> = Position::initial(machine).accepted().map(|event| event.name).collect();
+    assert_eq!(accepted, ["HELO", "EHLO", "RSET", "NOOP", "HELP", "QUIT", "XPING"]);
 }

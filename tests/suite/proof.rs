@@ -86,11 +86,12 @@ fn regular() -> impl Strategy<Value = Regular> {
     })
 }
 
-/// Cells of the states init, s1 ... s3: for each event where it leads (4 is done), if anywhere.
-type Cells = Vec<[Option<usize>; 3]>;
+/// Cells of the states init, s1 ... s3: for each event where it leads (4 is done), if anywhere, and whether
+/// it is accepted.
+type Cells = Vec<[Option<(usize, bool)>; 3]>;
 
 fn cells() -> impl Strategy<Value = Cells> {
-    let cell = || prop::option::weighted(0.6, 0..5_usize);
+    let cell = || prop::option::weighted(0.7, (0..5_usize, prop::bool::weighted(0.8)));
     prop::collection::vec((cell(), cell(), cell()).prop_map(|(a, b, c)| [a, b, c]), 4)
 }
 
@@ -102,9 +103,11 @@ fn source(cells: &Cells, property: &str) -> String {
     let mut text = "AutoGen Definitions fsm;\nstate = s1, s2, s3;\nevent = A, B, C;\n".to_owned();
     for (state, row) in cells.iter().enumerate() {
         for (event, next) in row.iter().enumerate() {
-            if let Some(next) = next {
+            if let Some((next, accepted)) = next {
                 let (from, event, to) = (name(state), EVENTS[event], name(*next));
-                let _ = writeln!(text, "transition = {{ tst = {from}; tev = {event}; next = {to}; ttype = noop; }};");
+                let code = if *accepted { 250 } else { 450 };
+                let row = format!("tst = {from}; tev = {event}; next = {to}; ttype = noop; reply = {code};");
+                let _ = writeln!(text, "transition = {{ {row} }};");
             }
         }
     }
@@ -112,20 +115,24 @@ fn source(cells: &Cells, property: &str) -> String {
 }
 
 /// The naive search: all runs by their length, each with what the expression may still want. Runs
-/// that came to the same pair before add nothing.
+/// that came to the same pair before add nothing. A refusal that moves on is a step without a letter;
+/// one that ends the session ends the run.
 fn search(cells: &Cells, expression: &Regular, accepts: Option<usize>) -> Option<usize> {
     let mut level = BTreeSet::from([(0, expression.clone())]);
     let mut known = level.clone();
     for length in 0.. {
         let mut next_level = BTreeSet::new();
         for (state, wants) in &level {
-            let next = |event: usize| cells.get(*state).and_then(|row| row[event]);
-            if wants.is_nullable() && accepts.is_none_or(|event| next(event).is_none()) {
+            let cell = |event: usize| cells.get(*state).and_then(|row| row[event]);
+            let accepted = |event: usize| cell(event).is_some_and(|(_, accepted)| accepted);
+            if wants.is_nullable() && accepts.is_none_or(|event| !accepted(event)) {
                 return Some(length);
             }
             for event in 0..3 {
-                if let Some(next) = next(event) {
-                    next_level.extend(wants.after(event).into_iter().map(|wants| (next, wants)));
+                match cell(event) {
+                    Some((next, true)) => next_level.extend(wants.after(event).into_iter().map(|wants| (next, wants))),
+                    Some((next, false)) if next < 4 => drop(next_level.insert((next, wants.clone()))),
+                    _ => {}
                 }
             }
         }
@@ -138,9 +145,10 @@ fn search(cells: &Cells, expression: &Regular, accepts: Option<usize>) -> Option
     None
 }
 
-/// The dialogue of a diagnostic, as events; for an `always` without the event that is refused.
-fn replay(definition: &Definition, said: &str) -> (usize, Vec<usize>) {
-    let mut state = 0;
+/// The dialogue of a diagnostic: its lines without the event that an `always` misses, and the events
+/// that were accepted.
+fn replay(definition: &Definition, said: &str) -> (usize, usize, Vec<usize>) {
+    let (mut state, mut lines) = (0, 0);
     let mut run = Vec::new();
     for line in said.lines().filter_map(|line| line.trim().strip_prefix("C: ")) {
         let mut words = line.split_whitespace();
@@ -151,10 +159,14 @@ fn replay(definition: &Definition, said: &str) -> (usize, Vec<usize>) {
             let cell = definition.cell(state, event).expect("the dialogue goes along cells");
             assert_eq!(words.next(), Some(definition.states[cell.next].name.as_str()), "{said}");
             state = cell.next;
-            run.push(event);
+            lines += 1;
+            assert_eq!(words.next() == Some("refused"), cell.is_refusal(), "{said}");
+            if !cell.is_refusal() {
+                run.push(event);
+            }
         }
     }
-    (state, run)
+    (state, lines, run)
 }
 
 #[test]
@@ -176,13 +188,13 @@ fn the_proof_agrees_with_a_naive_search_and_its_counterexamples_are_real_and_sho
             None => prop_assert!(compiled.definition.is_some(), "{}\n{}", source, said),
             Some(shortest) => {
                 prop_assert!(compiled.definition.is_none(), "let pass:\n{}", source);
-                let (state, run) = replay(&plain, &said);
-                prop_assert_eq!(run.len(), shortest, "{}\n{}", source, said);
+                let (state, lines, run) = replay(&plain, &said);
+                prop_assert_eq!(lines, shortest, "{}\n{}", source, said);
                 let whole = BTreeSet::from([expression.clone()]);
                 let rest =
                     run.iter().fold(whole, |rest, event| rest.iter().flat_map(|one| one.after(*event)).collect());
                 prop_assert!(rest.iter().any(Regular::is_nullable), "the run does not match:\n{}\n{}", source, said);
-                prop_assert!(accepts.is_none_or(|event| plain.cell(state, event).is_none()));
+                prop_assert!(accepts.is_none_or(|event| plain.accepted(state, event).is_none()));
             }
         }
         Ok(())
@@ -247,4 +259,71 @@ fn the_shortest_dialogue_and_the_row_that_allows_it_are_shown() {
         "   C: MAIL    begin_transaction -> begin_transaction      the row at ",
     ];
     assert!(said.contains(dialogue) && said.contains(&steps.concat()), "{said}");
+}
+
+/// What a page with these rows instead of others is told.
+fn said_of_rows(edits: &[(&str, &str)]) -> String {
+    let mut source = include_str!("../../smtp-states.def").to_owned();
+    for (from, to) in edits {
+        assert!(source.contains(from), "{from}");
+        source = source.replace(from, to);
+    }
+    render(&compile(&source, Some(&postman::smtp::vocabulary::VOCABULARY)).diagnostics, "x.def", &source)
+}
+
+#[test]
+fn a_row_that_refuses_is_no_acceptance() {
+    // Nobody may send again after a message.
+    let said = said_of_rows(&[
+        ("state  = client_init,", "state  = client_init, resting,"),
+        ("tev = END;  next = client_init;", "tev = END;  next = resting;"),
+        (
+            "/*\n * Starting over drops",
+            "transition =\n  { tst = resting; tev = MAIL; ttype = answer; reply = '452 4.5.3 Enough'; },\n  \
+             { tst = resting; tev = HELO; next = client_init; ttype = greet; reply = 250; },\n  \
+             { tst = resting; tev = EHLO; next = client_init; ttype = greet_extended; reply = 250; },\n  \
+             { tst = resting; tev = RSET; ttype = reset; reply = 250; },\n  \
+             { tst = resting; tev = QUIT; next = done; ttype = answer; reply = 221; };\n/*\n * Starting over drops",
+        ),
+    ]);
+    assert!(said.contains("this is not always so: whoever greeted may send, and again after each message"), "{said}");
+    assert!(said.contains("   C: MAIL    resting refuses it with 452\n"), "{said}");
+
+    // Nobody is told who exists.
+    let said = said_of_rows(&[("ttype = verify;  reply = 252;", "ttype = answer; reply = 502;")]);
+    assert!(said.contains("this is not always so: outside content one can always ask"), "{said}");
+    assert!(said.contains("   C: VRFY    init refuses it with 502\n"), "{said}");
+}
+
+#[test]
+fn a_refusal_that_stays_breaks_no_rule_about_what_was_accepted() {
+    // The commonest of all: a greeting that is refused, and what must come before is asked for.
+    let said = said_of_rows(&[
+        (
+            "  { tst = init, client_init;               tev = EHLO; next = client_init;       ttype = greet_extended; reply = 250; },",
+            "  { tst = init, client_init; tev = EHLO; ttype = answer; reply = '502 5.5.1 Say HELO'; },\n  \
+             { tst = init; tev = MAIL, RCPT, DATA; ttype = answer; reply = '530 5.7.0 Say HELO first'; },",
+        ),
+        (
+            "tev = EHLO; next = client_init;       ttype = greet_extended; reply = 250; },",
+            "tev = EHLO; ttype = answer; reply = '502 5.5.1 Say HELO'; },",
+        ),
+        ("accepts = HELO, EHLO, RSET, QUIT; }", "accepts = HELO, RSET, QUIT; }"),
+    ]);
+    assert_eq!(said, "");
+}
+
+#[test]
+fn a_refusal_may_end_the_session_and_promises_nothing_behind_it() {
+    let said = said_of_rows(&[(
+        "ttype = answer;  reply = '502 5.5.1 No lists here';",
+        "next = done; ttype = answer; reply = '421 4.7.0 No lists here, and goodbye';",
+    )]);
+    assert_eq!(said, "");
+    // But what is promised may not be refused, closing or not.
+    let said = said_of_rows(&[(
+        "tev = NOOP; ttype = answer;  reply = 250;",
+        "tev = NOOP; next = done; ttype = answer; reply = 421;",
+    )]);
+    assert!(said.contains("   C: NOOP    init refuses it with 421\n"), "{said}");
 }

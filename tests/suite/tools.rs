@@ -178,7 +178,9 @@ fn a_definition_with_an_error_is_refused_before_the_port_is_opened() {
     // The port is taken: who opened it first would say so, and have the exit code 2.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for (file, said) in [("bad.def", "`add_recipient` needs a sender"), ("foreign.def", "no row has a `reply`")] {
+    for (file, said) in
+        [("bad.def", "accepting `MAIL` promises what `answer` does not do"), ("foreign.def", "no row has a `reply`")]
+    {
         for arguments in [
             vec!["serve", "--states", file, "--listen", &address, "--maildir", "m"],
             vec!["check", "--states", file],

@@ -19,31 +19,39 @@ mod text;
 pub use svg::svg;
 pub(super) use text::quoted;
 
-/// All the events that lead from one state to another.
+/// All the events that lead from one state to another; those that are refused apart.
 struct Edge {
     from: usize,
     to: usize,
+    /// The events are refused, with words of the definition's own.
+    refused: bool,
     /// Numbers of events, in the order of their declaration.
     events: Vec<usize>,
 }
 
 impl Edge {
-    fn names<'d>(&self, definition: &'d Definition) -> Vec<&'d str> {
-        self.events.iter().filter_map(|event| definition.events.get(*event)).map(|event| event.name.as_str()).collect()
+    /// The names of its events; of a refusal with the code.
+    fn names(&self, definition: &Definition) -> Vec<String> {
+        let name = |event: &usize| {
+            let code = definition.cell(self.from, *event).filter(|cell| cell.is_refusal());
+            let code = code.and_then(|cell| cell.reply.as_ref()).map(|reply| format!(" {}", reply.code));
+            format!("{}{}", definition.events[*event].name, code.unwrap_or_default())
+        };
+        self.events.iter().map(name).collect()
     }
 }
 
 /// The edges of a definition, parallel ones merged, by state and then by the state they lead to.
 fn edges(definition: &Definition) -> Vec<Edge> {
-    let mut edges: BTreeMap<(usize, usize), Vec<usize>> = BTreeMap::new();
+    let mut edges: BTreeMap<(usize, usize, bool), Vec<usize>> = BTreeMap::new();
     for from in 0..definition.states.len() {
         for event in 0..definition.events.len() {
             if let Some(cell) = definition.cell(from, event) {
-                edges.entry((from, cell.next)).or_default().push(event);
+                edges.entry((from, cell.next, cell.is_refusal())).or_default().push(event);
             }
         }
     }
-    edges.into_iter().map(|((from, to), events)| Edge { from, to, events }).collect()
+    edges.into_iter().map(|((from, to, refused), events)| Edge { from, to, refused, events }).collect()
 }
 
 /// A graph for Graphviz: an edge for each pair of states, with all the events that lead along it.
@@ -61,8 +69,10 @@ pub fn dot(definition: &Definition) -> String {
     }
     text += "  start -> s0;\n";
     for edge in edges(definition) {
-        let label = edge.names(definition).into_iter().map(quoted).collect::<Vec<_>>().join("\\n").replace('"', "");
-        let _ = writeln!(text, "  s{} -> s{} [label = \"{label}\"];", edge.from, edge.to);
+        let names = edge.names(definition);
+        let label = names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join("\\n").replace('"', "");
+        let style = if edge.refused { ", style = dashed, color = gray50, fontcolor = gray50" } else { "" };
+        let _ = writeln!(text, "  s{} -> s{} [label = \"{label}\"{style}];", edge.from, edge.to);
     }
     text + "}\n"
 }

@@ -1,8 +1,9 @@
 //! The picture as SVG.
 //!
 //! A state is a card: its name, the comment on it, and, behind a round arrow, the events that
-//! do not leave it. Lines forward, lines back and lines to the end have a colour each, with
-//! their events on them. The background is part of the picture and follows the reader's choice
+//! do not leave it; behind a crossed circle those that are refused, with their codes. Lines
+//! forward, lines back and lines to the end have a colour each, with their events on them; a
+//! refusal that moves on leaves along a dashed one. The background is part of the picture and follows the reader's choice
 //! of light or dark, so that it can be read on any page. There is no id in it, no script and no
 //! empty line: it can stand in Markdown, and twice on one page.
 
@@ -38,6 +39,7 @@ const STYLE: &str = "\
 .fsm-sans{font-family:system-ui,-apple-system,'Segoe UI','DejaVu Sans','Liberation Sans',sans-serif}\
 .fsm-line{fill:none;stroke-width:1.5;stroke-linecap:round}\
 .fsm-event{font-size:11.5px;text-anchor:middle}\
+.fsm-line.fsm-no{stroke-dasharray:3 4}\
 .fsm-line.fsm-on{stroke:#0969da}.fsm-fill.fsm-on{fill:#0969da}\
 .fsm-line.fsm-back{stroke:#8250df}.fsm-fill.fsm-back{fill:#8250df}\
 .fsm-line.fsm-end{stroke:#9a6700}.fsm-fill.fsm-end{fill:#9a6700}\
@@ -54,12 +56,16 @@ const STYLE: &str = "\
 .fsm-line.fsm-end{stroke:#d29922}.fsm-fill.fsm-end{fill:#d29922}\
 }";
 
+/// Lines to the end, back and forward; then those along which a refusal leaves.
+const CLASSES: [&str; 6] = ["fsm-end", "fsm-back", "fsm-on", "fsm-end fsm-no", "fsm-back fsm-no", "fsm-on fsm-no"];
+
 /// What stands on a card or on a line.
 #[derive(Default)]
 struct Words {
     name: String,
     doc: Vec<String>,
     stay: Vec<String>,
+    refused: Vec<String>,
     label: Vec<String>,
 }
 
@@ -67,6 +73,8 @@ struct Drawing<'d> {
     definition: &'d Definition,
     layers: Layers,
     words: Vec<Words>,
+    /// For each edge whether it is a refusal.
+    refused: Vec<bool>,
     sizes: Vec<Size>,
     middles: Vec<f64>,
     /// The top and the height of each row.
@@ -91,7 +99,9 @@ pub fn svg(definition: &Definition) -> Option<String> {
     let words: Vec<Words> = layers.nodes.iter().map(|node| words(definition, &edges, node.kind)).collect();
     let sizes: Vec<Size> = words.iter().map(size).collect();
     let middles = place(&layers, &neighbours, &sizes);
-    let mut drawing = Drawing { definition, layers, words, sizes, middles, rows: Vec::new(), text: String::new() };
+    let refused = edges.iter().map(|edge| edge.refused).collect();
+    let (rows, text) = (Vec::new(), String::new());
+    let mut drawing = Drawing { definition, layers, words, refused, sizes, middles, rows, text };
     Some(drawing.draw())
 }
 
@@ -100,16 +110,18 @@ fn words(definition: &Definition, edges: &[Edge], kind: Kind) -> Words {
         Kind::Bend => Words::default(),
         Kind::Label(edge) => {
             let names = edges[edge].names(definition);
-            Words { label: wrap(names.iter().copied(), label_columns(&names)), ..Words::default() }
+            Words { label: wrap(&names, label_columns(&names)), ..Words::default() }
         }
         Kind::State(state) => {
-            let stays = edges.iter().find(|edge| edge.from == state && edge.to == state);
-            let stays = stays.map_or(Vec::new(), |edge| edge.names(definition));
+            let own =
+                |refused| edges.iter().find(move |edge| (edge.from, edge.to, edge.refused) == (state, state, refused));
+            let [stays, refused] = [false, true].map(|is| own(is).map_or(Vec::new(), |edge| edge.names(definition)));
             let state = &definition.states[state];
             Words {
                 name: state.name.clone(),
                 doc: wrap(state.doc.split_whitespace(), DOC_COLUMNS),
-                stay: wrap(stays.iter().copied(), label_columns(&stays).max(24)),
+                stay: wrap(&stays, label_columns(&stays).max(24)),
+                refused: wrap(&refused, label_columns(&refused).max(24)),
                 label: Vec::new(),
             }
         }
@@ -130,10 +142,12 @@ fn size(words: &Words) -> Size {
     }
     let name = fixed_width(&words.name, NAME_SIZE) * 1.04;
     let doc = widest(&words.doc, |line| proportional_width(line, DOC_SIZE));
-    let stay = widest(&words.stay, |line| fixed_width(line, EVENT_SIZE)) + 18.0;
-    let lines = float(words.doc.len() + words.stay.len());
-    let between = if words.stay.is_empty() { 0.0 } else { 5.0 };
-    let width = name.max(doc).max(if words.stay.is_empty() { 0.0 } else { stay });
+    let blocks = [&words.stay, &words.refused].into_iter().filter(|lines| !lines.is_empty());
+    let own =
+        blocks.clone().map(|lines| widest(lines, |line| fixed_width(line, EVENT_SIZE)) + 18.0).fold(0.0, f64::max);
+    let between = 5.0 * float(blocks.count());
+    let lines = float(words.doc.len() + words.stay.len() + words.refused.len());
+    let width = name.max(doc).max(own);
     // An even width keeps the middle on a whole pixel.
     Size { width: (width / 2.0).ceil() * 2.0 + 30.0, height: 34.0 + lines * LINE + between }
 }
@@ -149,13 +163,12 @@ impl Drawing<'_> {
     }
 
     fn class(&self, link: &Link) -> &'static str {
-        if link.target == self.last() {
-            "fsm-end"
-        } else if link.back {
-            "fsm-back"
-        } else {
-            "fsm-on"
-        }
+        // Lines that meet are drawn as one, so that a refusal is told by its first piece.
+        let is_refusal = [link.upper, link.lower]
+            .iter()
+            .any(|node| matches!(self.layers.nodes[*node].kind, Kind::Label(edge) if self.refused[edge]));
+        let kind = if link.target == self.last() { 0 } else { 1 + usize::from(!link.back) };
+        CLASSES[kind + if is_refusal { 3 } else { 0 }]
     }
 
     /// Rows from top to bottom; where lines go far to the side, the rows stand farther apart.
@@ -285,8 +298,7 @@ impl Drawing<'_> {
         let ports = self.ports();
         // Lines of one kind are drawn as one path: where many meet there is no darker spot.
         let mut arrows: Vec<(String, String, bool, &str, f64, f64)> = Vec::new();
-        let mut drawn: Vec<(&str, String)> =
-            ["fsm-end", "fsm-back", "fsm-on"].into_iter().map(|class| (class, String::new())).collect();
+        let mut drawn: Vec<(&str, String)> = CLASSES.into_iter().map(|class| (class, String::new())).collect();
         for (link, (from, to)) in self.layers.links.iter().zip(&ports) {
             let class = self.class(link);
             let (start, stop) = (self.end(link.upper, true), self.end(link.lower, false));
@@ -379,27 +391,27 @@ impl Drawing<'_> {
                 xml(line)
             );
         }
-        if !words.stay.is_empty() {
-            base += 5.0;
-            let block = widest(&words.stay, |line| fixed_width(line, EVENT_SIZE)) + 16.0;
-            let left = (x - block / 2.0).round();
-            // A round arrow: three quarters of a circle, and its head.
-            let (turn_x, turn_y) = (number(left + 9.0), number(base + LINE - 8.5));
-            let _ = writeln!(
-                self.text,
-                "<path class=\"fsm-turn\" d=\"M{turn_x} {turn_y}a4.3 4.3 0 1 0 1.2 3.2M{turn_x} {turn_y}m.6 -3v3h-3\"/>",
-            );
-            for line in &words.stay {
-                base += LINE;
-                let _ = writeln!(
-                    self.text,
-                    "<text class=\"fsm-stay fsm-mono\" x=\"{}\" y=\"{}\">{}</text>",
-                    number(left + 16.0),
-                    number(base),
-                    xml(line)
-                );
+        // A round arrow: three quarters of a circle, and its head. A crossed circle: a circle, and a bar.
+        let signs = ["a4.3 4.3 0 1 0 1.2 3.2m-1.2 -3.2m.6 -3v3h-3", "a4.3 4.3 0 1 0 .1 .1l-6.1 6.1"];
+        for (lines, sign) in [&words.stay, &words.refused].into_iter().zip(signs) {
+            if !lines.is_empty() {
+                base = self.beside_sign(lines, sign, x, base + 5.0);
             }
         }
+    }
+
+    /// Events of a card behind a sign, the widest line in the middle; returns where the last stands.
+    fn beside_sign(&mut self, lines: &[String], sign: &str, x: f64, mut base: f64) -> f64 {
+        let block = widest(lines, |line| fixed_width(line, EVENT_SIZE)) + 16.0;
+        let left = (x - block / 2.0).round();
+        let (sign_x, sign_y) = (number(left + 9.0), number(base + LINE - 8.5));
+        let _ = writeln!(self.text, "<path class=\"fsm-turn\" d=\"M{sign_x} {sign_y}{sign}\"/>");
+        for line in lines {
+            base += LINE;
+            let (x, y, line) = (number(left + 16.0), number(base), xml(line));
+            let _ = writeln!(self.text, "<text class=\"fsm-stay fsm-mono\" x=\"{x}\" y=\"{y}\">{line}</text>");
+        }
+        base
     }
 
     fn label(&mut self, node: usize, class: &str) {

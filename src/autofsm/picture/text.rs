@@ -29,9 +29,10 @@ pub(super) fn proportional_width(text: &str, size: f64) -> f64 {
 }
 
 /// Words into lines of about so many columns; a longer word has a line of its own.
-pub(super) fn wrap<'a>(words: impl IntoIterator<Item = &'a str>, columns_max: usize) -> Vec<String> {
+pub(super) fn wrap(words: impl IntoIterator<Item = impl AsRef<str>>, columns_max: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words {
+        let word = word.as_ref();
         match lines.last_mut() {
             Some(line) if columns(line) + 1 + columns(word) <= columns_max => {
                 line.push(' ');
@@ -45,7 +46,7 @@ pub(super) fn wrap<'a>(words: impl IntoIterator<Item = &'a str>, columns_max: us
 
 /// The width at which a list of words becomes a block that is about four times as wide as high
 /// in signs, which looks like a label and neither like a column nor like a ribbon.
-pub(super) fn label_columns(words: &[&str]) -> usize {
+pub(super) fn label_columns(words: &[String]) -> usize {
     let total: usize = words.iter().map(|word| columns(word) + 1).sum();
     let mut width = 14;
     while width * (width / 7) < total {

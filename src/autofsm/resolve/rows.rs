@@ -31,7 +31,7 @@ struct Row {
     next: Option<usize>,
     /// The transition type as it is written, and where.
     action: Option<(String, Span)>,
-    reply: Option<Reply>,
+    reply: Option<(Reply, Span)>,
     span: Span,
 }
 
@@ -43,9 +43,9 @@ fn action_names(rules: &Vocabulary) -> String {
 }
 
 /// The cell of a row that sets none: it leads nowhere.
-fn loose(action: &str, reply: Option<&Reply>, row: Span, block: Span) -> Cell {
-    let (action, reply) = (Some(action.to_owned()), reply.cloned());
-    Cell { next: 0, action, reply, row, block, overridden: Vec::new() }
+fn loose(action: &str, reply: Option<&(Reply, Span)>, row: Span, block: Span) -> Cell {
+    let (action, (reply, reply_span)) = (Some(action.to_owned()), reply.cloned().unzip());
+    Cell { next: 0, action, reply, reply_span, row, block, overridden: Vec::new() }
 }
 
 impl Resolver<'_> {
@@ -223,7 +223,7 @@ impl Resolver<'_> {
         Ok(Some((name.to_owned(), span)))
     }
 
-    fn reply(&mut self, block: &[Attribute<'_>]) -> Option<Reply> {
+    fn reply(&mut self, block: &[Attribute<'_>]) -> Option<(Reply, Span)> {
         let given: Vec<_> = values(block, "reply").collect();
         let Some((text, span)) = self.one(&given, "reply") else {
             self.rows_in_doubt |= !given.is_empty();
@@ -239,7 +239,8 @@ impl Resolver<'_> {
             return None;
         }
         let words = words.trim();
-        Some(Reply { code: code.parse().unwrap_or_default(), text: (!words.is_empty()).then(|| words.to_owned()) })
+        let text = (!words.is_empty()).then(|| words.to_owned());
+        Some((Reply { code: code.parse().unwrap_or_default(), text }, span))
     }
 
     fn set(
@@ -305,7 +306,8 @@ impl Resolver<'_> {
         self.definition.cells[index] = Some(Cell {
             next: row.next.unwrap_or(state),
             action,
-            reply: row.reply.clone(),
+            reply: row.reply.as_ref().map(|(reply, _)| reply.clone()),
+            reply_span: row.reply.as_ref().map(|(_, span)| *span),
             row: row.action.as_ref().map_or(row.span, |(_, span)| *span),
             block: row.span,
             overridden,

@@ -78,6 +78,7 @@ impl Side {
     fn fact(&self, cell: Option<&Cell>) -> String {
         let Some(cell) = cell else { return "not accepted".to_owned() };
         let action = cell.action.as_deref().unwrap_or("no action");
+        let action = if cell.is_refusal() { "refused" } else { action };
         let reply = cell.reply.as_ref().map_or(String::new(), |reply| {
             format!(", {}{}", reply.code, reply.text.as_ref().map_or(String::new(), |text| format!(" {text}")))
         });
@@ -184,6 +185,7 @@ fn title(difference: &Difference) -> String {
     match difference.change {
         Change::Gone => format!("{event} is no longer accepted"),
         Change::New => format!("{event} is accepted now"),
+        Change::Refusal => format!("{event} is refused otherwise"),
         Change::Action => format!("{event} does something else"),
         Change::Reply => format!("{event} is answered otherwise"),
         Change::End => format!("{event} ends the session in one of them only"),

@@ -190,8 +190,12 @@ impl Question<'_> {
     fn does(&self, state: usize, cell: &Cell) -> String {
         let action = cell.action.as_deref().unwrap_or("no action");
         let reply = cell.reply.as_ref().map_or(String::new(), |reply| format!(", reply {}", reply.code));
+        let does = match &cell.reply {
+            Some(reply) if cell.is_refusal() => format!("refused with {}", reply.code),
+            _ => format!("{action}{reply}"),
+        };
         let next = if cell.next == state { "stays".to_owned() } else { format!("then {}", self.state_name(cell.next)) };
-        format!("{action}{reply}, {next}")
+        format!("{does}, {next}")
     }
 
     /// Why there is no cell, and what has one.
@@ -200,7 +204,7 @@ impl Question<'_> {
             return "nothing happens after the last state".to_owned();
         }
         let accepted: Vec<_> = (0..self.definition.events.len())
-            .filter(|event| self.definition.cell(state, *event).is_some())
+            .filter(|event| self.definition.accepted(state, *event).is_some())
             .map(|event| self.event_name(event))
             .collect();
         let accepted = if accepted.is_empty() { "nothing".to_owned() } else { accepted.join(", ") };

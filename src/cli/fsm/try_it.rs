@@ -13,11 +13,11 @@ use clap::Args;
 
 use super::prompt::Prompt;
 use super::{End, print};
-use crate::autofsm::{self, same_name};
+use crate::autofsm::{self, Cell, same_name};
 use crate::cli::states::States;
 use crate::config::Config;
 use crate::dialogue::{Dialogue, Peer, Play as _};
-use crate::smtp::machine::Position;
+use crate::smtp::machine::{Position, Transition};
 use crate::smtp::session::Input;
 
 #[derive(Args)]
@@ -163,8 +163,13 @@ impl Trial {
         }
         let mut text = said;
         for step in &steps {
-            text += &format!("   {} --{}--> {}   {}\n", step.from, step.event, step.to, step.action);
-            text += &self.row(step.from, step.event);
+            let cell = self.cell(step.from, step.event);
+            text += &match cell.is_some_and(Cell::is_refusal) {
+                true if step.from == step.to => format!("   refused: still {}\n", step.from),
+                true => format!("   refused: {} --{}--> {}\n", step.from, step.event, step.to),
+                false => format!("   {} --{}--> {}   {}\n", step.from, step.event, step.to, step.action),
+            };
+            text += &cell.map_or(String::new(), |cell| self.row(cell));
         }
         if steps.is_empty() {
             text += &format!("   refused: still {}\n", before.name());
@@ -176,13 +181,16 @@ impl Trial {
         text + &self.over()
     }
 
+    fn cell(&self, state: &str, event: &str) -> Option<&Cell> {
+        let definition = &self.states.definition;
+        let state = definition.states.iter().position(|known| same_name(&known.name, state))?;
+        let event = definition.events.iter().position(|known| same_name(&known.name, event))?;
+        definition.cell(state, event)
+    }
+
     /// The row that decides a cell: its place and its text.
-    fn row(&self, state: &str, event: &str) -> String {
+    fn row(&self, cell: &Cell) -> String {
         let (states, source) = (&self.states, self.states.source.as_str());
-        let state = states.definition.states.iter().position(|known| same_name(&known.name, state));
-        let event = states.definition.events.iter().position(|known| same_name(&known.name, event));
-        let (Some(state), Some(event)) = (state, event) else { return String::new() };
-        let Some(cell) = states.definition.cell(state, event) else { return String::new() };
         let (line, column) = autofsm::place(source, cell.block.start);
         let text = source.get(cell.block.start..cell.block.end).unwrap_or_default();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
@@ -229,7 +237,8 @@ impl Trial {
         for (index, state) in machine.states.iter().enumerate() {
             let mark = if state.name == here { '*' } else { ' ' };
             let row = machine.cells.iter().skip(index * machine.events.len()).zip(machine.events);
-            let accepts: Vec<_> = row.filter(|(cell, _)| cell.is_some()).map(|(_, event)| event.name).collect();
+            let accepted = |cell: &Option<Transition>| cell.is_some_and(|cell| !cell.is_refusal());
+            let accepts: Vec<_> = row.filter(|(cell, _)| accepted(cell)).map(|(_, event)| event.name).collect();
             let doc = if state.doc.is_empty() { String::new() } else { format!("({}) ", state.doc) };
             text += format!(" {mark} {:<width$}  {doc}{}", state.name, accepts.join(" ")).trim_end();
             text.push('\n');

@@ -7,7 +7,8 @@ use super::{
 };
 
 impl Session {
-    /// Steps along the event's cell, and answers as the row says.
+    /// Steps along the event's cell, and answers as the row says. Of a row that refuses its event, the
+    /// answer is all.
     pub(super) fn accept(&mut self, event: EventId) {
         let Some((step, cell)) = self.step(event) else {
             return;
@@ -101,7 +102,7 @@ impl Session {
     }
 
     /// EHLO's answer: what the definition offers, as far as this server can keep it. A keyword
-    /// that is a command's name is kept by the table.
+    /// that is a command's name is kept by the table, if some state accepts the command.
     fn extensions(&self, code: u16) -> Reply {
         let machine = self.settings.machine;
         let mut lines: Vec<Cow<'static, str>> = vec![self.settings.domain.to_string().into()];
@@ -109,7 +110,7 @@ impl Session {
             let kept = KEYWORDS.iter().any(|known| known.eq_ignore_ascii_case(keyword));
             if keyword.eq_ignore_ascii_case("SIZE") {
                 lines.push(format!("SIZE {}", self.settings.message_bytes_max).into());
-            } else if kept || machine.command(keyword).is_some() {
+            } else if kept || machine.accepts(keyword) {
                 lines.push((*keyword).into());
             }
         }

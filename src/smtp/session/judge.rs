@@ -35,6 +35,11 @@ impl Session {
             self.refuse(line, reply::only_quit());
             return;
         }
+        if cell.is_refusal() {
+            // As 503 is: before the argument is read.
+            self.accept(event);
+            return;
+        }
         match self.judge_argument(event, cell, argument, line) {
             Ok(()) => {}
             Err(reply) => self.refuse(line, reply),
@@ -230,7 +235,8 @@ impl Session {
             lines.push("HELP and a command's name tells its syntax".into());
             return Ok(Reply { code: cell.reply.map_or(214, |reply| reply.code), enhanced: "2.0.0", lines });
         }
-        let found = self.settings.machine.commands().find(|event| event.name.eq_ignore_ascii_case(argument));
+        let machine = self.settings.machine;
+        let found = machine.command(argument).and_then(|event| machine.events.get(usize::from(event.0)));
         let event = found.ok_or_else(|| Reply::new(504, "5.5.4", "No such command, try HELP"))?;
         Ok(Reply::new(cell.reply.map_or(214, |reply| reply.code), "2.0.0", event.syntax.unwrap_or(event.name)))
     }
