@@ -1,15 +1,16 @@
 //! Octets on their way: lines, content with its dots, commands, and a whole session.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
+use postman::config::Config;
+use postman::dialogue::client;
 use postman::smtp::command;
 use postman::smtp::framer::{Content, Lines, Run};
 use postman::smtp::machine::BUILT;
-use postman::smtp::path::{Domain, Syntax};
-use postman::smtp::session::{Client, Input, Output, Question, Session, Settings, Verdict};
+use postman::smtp::path::Syntax;
+use postman::smtp::session::{Input, Output, Question, Session, World, drive};
 
 fn main() {
     divan::main();
@@ -95,60 +96,41 @@ fn rcpt() {
 /// One message of 4 KiB through a session, from MAIL to its answer; nothing is stored.
 #[divan::bench]
 fn session_a_message(bencher: Bencher<'_, '_>) {
-    let Ok(domain) = Domain::parse_own("postman.local") else { return };
-    let settings = Arc::new(settings(domain));
-    let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let client = Client { id: "1".to_owned(), address, local: address, may_relay: true, refused: false };
-    let mut session = Session::new(settings, client);
+    let config = Config { commands_max: usize::MAX, recipients_per_session_max: usize::MAX, ..Config::default() };
+    let mut session = Session::new(Arc::new(config.settings(&BUILT)), client(&config));
     let mut content = format!("{}\r\n", "x".repeat(78)).repeat(51);
     content += ".\r\n";
-    feed(&mut session, Input::Connect);
-    feed(&mut session, Input::Octets(b"EHLO client.example\r\n"));
+    let mut world = Written { out: Vec::new() };
+    drive(&mut session, Input::Connect, &mut world);
+    drive(&mut session, Input::Octets(b"EHLO client.example\r\n"), &mut world);
     bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
-        feed(&mut session, Input::Octets(b"MAIL FROM:<someone@client.example>\r\n"));
-        feed(&mut session, Input::Octets(b"RCPT TO:<someone@postman.local>\r\n"));
-        feed(&mut session, Input::Octets(b"DATA\r\n"));
-        feed(&mut session, Input::Octets(content.as_bytes()));
+        for text in
+            ["MAIL FROM:<someone@client.example>\r\n", "RCPT TO:<someone@postman.local>\r\n", "DATA\r\n", &content]
+        {
+            drive(&mut session, Input::Octets(text.as_bytes()), &mut world);
+            black_box(std::mem::take(&mut world.out));
+        }
     });
 }
 
-/// Gives an input, answers every question with yes, and writes the replies.
-fn feed(session: &mut Session, input: Input<'_>) {
-    let mut out = Vec::new();
-    let mut asked = drain(session, input, &mut out);
-    while asked.is_some() {
-        asked = drain(session, Input::Verdict(Verdict::Yes), &mut out);
-    }
-    black_box(out);
+/// Answers every question with yes, and writes the replies.
+struct Written {
+    out: Vec<u8>,
 }
 
-fn drain(session: &mut Session, input: Input<'_>, out: &mut Vec<u8>) -> Option<Question> {
-    let mut question = None;
-    let mut outputs = session.handle(input);
-    while let Some(output) = outputs.next() {
+impl World for Written {
+    fn take(&mut self, output: Output<'_>) {
         match output {
-            Output::Reply(reply) => reply.write(out, true),
-            Output::Ask(asked) => question = Some(asked),
+            Output::Reply(reply) => reply.write(&mut self.out, true),
             other => drop(black_box(other)),
         }
     }
-    question
-}
 
-fn settings(domain: Domain) -> Settings {
-    Settings {
-        machine: &BUILT,
-        domain,
-        syntax: Syntax::Lenient,
-        refuse_bare_newline: true,
-        verify_honestly: false,
-        line_bytes_max: 2048,
-        message_bytes_max: 50 << 20,
-        recipients_max: 1000,
-        errors_max: 20,
-        commands_max: usize::MAX,
-        recipients_per_session_max: usize::MAX,
-        header_bytes_max: u64::MAX,
-        received_max: 100,
+    fn answer(&mut self, question: Question) -> Input<'static> {
+        match question {
+            Question::Room(_) => Input::Room(Ok(())),
+            Question::User(_) => Input::User(Ok(())),
+            Question::Store => Input::Stored(Ok(())),
+        }
     }
 }

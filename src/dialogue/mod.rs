@@ -27,11 +27,13 @@ use std::fmt;
 use crate::autofsm::{same_name, suggest};
 use crate::config::Config;
 use crate::smtp::machine::Machine;
-use crate::smtp::session::{Input, Verdict};
+use crate::smtp::session::{Input, NoUser, Question, Refusal};
 
 mod peer;
+mod rehearsal;
 
-pub use peer::Peer;
+pub use peer::{Peer, client, usual_answer};
+pub use rehearsal::{Exchange, rehearse};
 
 /// Three mailboxes, `b`, `c` and `user`; no client relays; small limits.
 pub const BASE: &[(&str, &str)] = &[
@@ -40,6 +42,43 @@ pub const BASE: &[(&str, &str)] = &[
     ("message_bytes_max", "65536"),
     ("domain", "\"postman.local\""),
 ];
+
+/// The answer that a dialogue gives to the next question in place of the usual one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Yes.
+    Yes,
+    /// There is no such user.
+    Unknown,
+    /// There is no space.
+    Full,
+    /// Too many messages wait for the disk.
+    Busy,
+    /// The disk failed.
+    Broken,
+}
+
+impl Verdict {
+    /// The input that says so to a question. Returns `None` if the question has no such answer.
+    #[must_use]
+    pub fn answer(self, question: &Question) -> Option<Input<'static>> {
+        let refusal = match self {
+            Self::Yes => Ok(()),
+            Self::Full => Err(Refusal::Full),
+            Self::Busy => Err(Refusal::Busy),
+            Self::Broken => Err(Refusal::Broken),
+            Self::Unknown => {
+                let is_users = matches!(question, Question::User(_));
+                return is_users.then_some(Input::User(Err(NoUser::Unknown)));
+            }
+        };
+        Some(match question {
+            Question::Room(_) => Input::Room(refusal),
+            Question::User(_) => Input::User(refusal.map_err(NoUser::Unavailable)),
+            Question::Store => Input::Stored(refusal),
+        })
+    }
+}
 
 /// What a dialogue is played with: a session, and what stands around it.
 pub trait Play {
@@ -51,6 +90,8 @@ pub trait Play {
     fn state(&self) -> &str;
     /// What the next question gets.
     fn answer_next(&mut self, verdict: Verdict);
+    /// A verdict that its question cannot have, if there was one: verdict and question.
+    fn take_misfit(&mut self) -> Option<String>;
     /// Takes what the store was given.
     fn take_stored(&mut self) -> Vec<Vec<u8>>;
     /// Whether a message is open, or stored and not taken.
@@ -306,6 +347,9 @@ impl Dialogue {
                         peer.give(Input::Octets(piece));
                         rest = behind;
                     }
+                    if let Some(misfit) = peer.take_misfit() {
+                        return fail("a verdict that answers the question".to_owned(), misfit);
+                    }
                 }
                 Act::State(state) => {
                     let name = peer.state();
@@ -388,6 +432,10 @@ mod tests {
             ("S: 220\n* closed\n", "2: expected a closed connection, got an open one"),
             ("S: 220\n* stored x\n", "2: expected `x` in the store, got nothing"),
             ("# x\n! vrfy: Honest\n! prt: 1\nS: 220\n", "3: expected a key of the configuration and its value, got "),
+            (
+                "S: 220\nC: EHLO x\nS: 250\n* verdict unknown\nC: MAIL FROM:<>\n",
+                "5: expected a verdict that answers the question, got Unknown to Room(0)",
+            ),
             ("# x\n\n", "1: expected a dialogue, which begins with the server's greeting: `S: 220`, got nothing"),
         ] {
             let said = play(text).unwrap_err().to_string();

@@ -3,26 +3,35 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::Play;
+use super::{Play, Verdict};
 use crate::config::{Config, Users};
 use crate::maildir;
 use crate::smtp::machine::{Machine, Position};
-use crate::smtp::session::{Client, Input, Output, Question, Session, Step, Verdict};
+use crate::smtp::session::{Client, Input, NoUser, Output, Question, Session, Step, World, drive};
 
-/// A session, with the users of its configuration and a store that takes all but where a verdict
+/// A session, with the users of its configuration and a store that takes all except where a verdict
 /// says otherwise. The client and the server are both at 127.0.0.1.
 #[derive(Debug)]
 pub struct Peer {
     session: Session,
+    world: Around,
+}
+
+/// What is around the session.
+#[derive(Debug)]
+struct Around {
+    enhanced: bool,
     users: Users,
     /// What the session said and `take_reply` has not taken.
     said: Vec<u8>,
-    /// The content of the message at hand, if there is one.
+    /// The content of the open message, if there is one.
     draft: Option<Vec<u8>>,
     stored: Vec<Vec<u8>>,
     steps: Vec<Step>,
+    /// Questions so far, by whose number the verdicts are kept.
     questions: usize,
     verdicts: BTreeMap<usize, Verdict>,
+    misfit: Option<String>,
     open: bool,
 }
 
@@ -30,12 +39,9 @@ impl Peer {
     /// A session that has greeted its client.
     #[must_use]
     pub fn new(config: &Config, machine: &'static Machine) -> Self {
-        let address = [127, 0, 0, 1].into();
-        let may_relay = config.relay_from.iter().any(|network| network.contains(address));
-        let refused = config.refuse_from.iter().any(|network| network.contains(address));
-        let client = Client { id: "1".to_owned(), address, local: address, may_relay, refused };
-        let mut peer = Self {
-            session: Session::new(Arc::new(config.settings(machine)), client),
+        let session = Session::new(Arc::new(config.settings(machine)), client(config));
+        let world = Around {
+            enhanced: session.shows_enhanced(),
             users: config.users.clone(),
             said: Vec::new(),
             draft: None,
@@ -43,13 +49,15 @@ impl Peer {
             steps: Vec::new(),
             questions: 0,
             verdicts: BTreeMap::new(),
+            misfit: None,
             open: true,
         };
+        let mut peer = Self { session, world };
         peer.give(Input::Connect);
         peer
     }
 
-    /// Where the session stands.
+    /// Where the session is in its machine.
     #[must_use]
     pub fn position(&self) -> Position {
         self.session.position()
@@ -63,57 +71,72 @@ impl Peer {
 
     /// Takes the moves of the machine that were not taken yet.
     pub fn take_steps(&mut self) -> Vec<Step> {
-        std::mem::take(&mut self.steps)
+        std::mem::take(&mut self.world.steps)
+    }
+}
+
+/// A client at 127.0.0.1, as a configuration treats it.
+#[must_use]
+pub fn client(config: &Config) -> Client {
+    let address = [127, 0, 0, 1].into();
+    let may_relay = config.relay_from.iter().any(|network| network.contains(address));
+    let refused = config.refuse_from.iter().any(|network| network.contains(address));
+    Client { id: "1".to_owned(), address, local: address, may_relay, refused }
+}
+
+/// The answer that a server with these users, and a store with room, gives to a question.
+#[must_use]
+pub fn usual_answer(question: &Question, users: &Users) -> Input<'static> {
+    match question {
+        Question::User(local) if !users.contains(local) => Input::User(Err(NoUser::Unknown)),
+        Question::User(local) if !maildir::takes_name(local) => Input::User(Err(NoUser::NameTooLong)),
+        Question::User(_) => Input::User(Ok(())),
+        Question::Room(_) => Input::Room(Ok(())),
+        Question::Store => Input::Stored(Ok(())),
+    }
+}
+
+impl World for Around {
+    fn take(&mut self, output: Output<'_>) {
+        match output {
+            Output::Reply(reply) => reply.write(&mut self.said, self.enhanced),
+            Output::Open(_) => self.draft = Some(Vec::new()),
+            Output::Content(content) => self.draft.get_or_insert_default().extend_from_slice(content),
+            Output::Discard => self.draft = None,
+            Output::Step(step) => self.steps.push(step),
+            Output::Close => self.open = false,
+            Output::Ask(_) | Output::Refused(..) => {}
+        }
     }
 
-    fn verdict(&mut self, question: &Question) -> Verdict {
-        let verdict = match question {
-            Question::Recipient(local) if !self.users.contains(local) => Verdict::Unknown,
-            Question::Recipient(local) if !maildir::takes_name(local) => Verdict::Unnameable,
-            _ => Verdict::Yes,
-        };
+    fn answer(&mut self, question: Question) -> Input<'static> {
         if matches!(question, Question::Store) {
             self.stored.extend(self.draft.take());
         }
-        let verdict = self.verdicts.get(&self.questions).copied().unwrap_or(verdict);
+        let verdict = self.verdicts.get(&self.questions);
         self.questions += 1;
-        verdict
+        let Some(verdict) = verdict else { return usual_answer(&question, &self.users) };
+        verdict.answer(&question).unwrap_or_else(|| {
+            self.misfit = Some(format!("{verdict:?} to {question:?}"));
+            usual_answer(&question, &self.users)
+        })
     }
 }
 
 impl Play for Peer {
     fn give(&mut self, input: Input<'_>) {
-        let enhanced = self.session.shows_enhanced();
-        let mut asked = None;
-        let mut outputs = self.session.handle(input);
-        while let Some(output) = outputs.next() {
-            match output {
-                Output::Reply(reply) => reply.write(&mut self.said, enhanced),
-                Output::Ask(question) => asked = Some(question),
-                Output::Open(_) => self.draft = Some(Vec::new()),
-                Output::Content(content) => self.draft.get_or_insert_default().extend_from_slice(content),
-                Output::Discard => self.draft = None,
-                Output::Step(step) => self.steps.push(step),
-                Output::Refused(..) => {}
-                Output::Close => self.open = false,
-            }
-        }
-        drop(outputs);
-        if let Some(question) = asked {
-            let verdict = self.verdict(&question);
-            self.give(Input::Verdict(verdict));
-        }
+        drive(&mut self.session, input, &mut self.world);
     }
 
     fn take_reply(&mut self) -> Option<String> {
         let mut end = 0;
-        for line in self.said.split_inclusive(|octet| *octet == b'\n') {
+        for line in self.world.said.split_inclusive(|octet| *octet == b'\n') {
             end += line.len();
             if line.get(3) == Some(&b' ') {
                 break;
             }
         }
-        let reply: Vec<u8> = self.said.drain(..end).collect();
+        let reply: Vec<u8> = self.world.said.drain(..end).collect();
         (end > 0).then(|| String::from_utf8_lossy(&reply).into_owned())
     }
 
@@ -122,18 +145,22 @@ impl Play for Peer {
     }
 
     fn answer_next(&mut self, verdict: Verdict) {
-        self.verdicts.insert(self.questions, verdict);
+        self.world.verdicts.insert(self.world.questions, verdict);
+    }
+
+    fn take_misfit(&mut self) -> Option<String> {
+        self.world.misfit.take()
     }
 
     fn take_stored(&mut self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut self.stored)
+        std::mem::take(&mut self.world.stored)
     }
 
     fn has_message(&self) -> bool {
-        self.draft.is_some() || !self.stored.is_empty()
+        self.world.draft.is_some() || !self.world.stored.is_empty()
     }
 
     fn is_open(&self) -> bool {
-        self.open
+        self.world.open
     }
 }

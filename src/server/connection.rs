@@ -13,7 +13,7 @@ use super::Shared;
 use super::watch::{Deadline, Ended, Waiter};
 use crate::logging::escape;
 use crate::maildir::{self, Draft, Failure, Fill};
-use crate::smtp::session::{Client, Input, Output, Question, Session, Verdict};
+use crate::smtp::session::{Client, Input, NoUser, Output, Question, Refusal, Session};
 
 /// How much is read at once: little, and more while content fills it.
 const READ_BYTES: usize = 8 * 1024;
@@ -125,12 +125,12 @@ impl Connection<'_> {
 
     /// Gives the session one input and does all that it wants. False: the connection ends.
     async fn give(&mut self, input: Input<'_>) -> io::Result<bool> {
-        let mut verdict = self.take_outputs(input).await;
-        while let Ok(Some(question)) = verdict {
+        let mut wanted = self.take_outputs(input).await;
+        while let Ok(Some(question)) = wanted {
             let answer = self.answer(question).await;
-            verdict = self.take_outputs(Input::Verdict(answer)).await;
+            wanted = self.take_outputs(answer).await;
         }
-        let closing = verdict.is_err();
+        let closing = wanted.is_err();
         self.flush().await?;
         let reads_content = self.session.reads_content();
         if reads_content != self.reads_content {
@@ -206,7 +206,7 @@ impl Connection<'_> {
         if closed { Err(()) } else { Ok(question) }
     }
 
-    async fn answer(&mut self, question: Question) -> Verdict {
+    async fn answer(&mut self, question: Question) -> Input<'static> {
         match question {
             Question::Room(octets) => {
                 let store = &self.shared.store;
@@ -217,39 +217,40 @@ impl Connection<'_> {
                     store.look_for_room(octets, move |result| drop(done.try_send(result)));
                     room = looked.recv().await.unwrap_or(room);
                 }
-                self.verdict(room)
+                Input::Room(self.refusal(room))
             }
-            Question::Recipient(local) if !self.shared.config.users.contains(&local) => Verdict::Unknown,
-            Question::Recipient(local) if !maildir::takes_name(&local) => Verdict::Unnameable,
-            Question::Recipient(_) => Verdict::Yes,
+            Question::User(local) if !self.shared.config.users.contains(&local) => Input::User(Err(NoUser::Unknown)),
+            Question::User(local) if !maildir::takes_name(&local) => Input::User(Err(NoUser::NameTooLong)),
+            Question::User(_) => Input::User(Ok(())),
             Question::Store => {
-                let Some(draft) = self.draft.take() else { return Verdict::Broken };
+                let Some(draft) = self.draft.take() else { return Input::Stored(Err(Refusal::Broken)) };
                 let size = draft.octets();
                 let (done, committed) = async_channel::bounded(1);
                 self.shared.store.commit(draft, move |result| drop(done.try_send(result.map(drop))));
                 let lost = || Err(Failure::Broken("the store went away".to_owned()));
-                let verdict = self.verdict(committed.recv().await.unwrap_or_else(|_| lost()));
-                let result = match verdict {
-                    Verdict::Yes => 250,
-                    Verdict::Full | Verdict::Busy => 452,
-                    Verdict::Unknown | Verdict::Unnameable | Verdict::Broken => 451,
+                let stored = self.refusal(committed.recv().await.unwrap_or_else(|_| lost()));
+                let result = match stored {
+                    Ok(()) => 250,
+                    Err(Refusal::Full | Refusal::Busy) => 452,
+                    Err(Refusal::Broken) => 451,
                 };
                 log::info!("{} message {} size={size} result={result}", self.id, self.about);
-                verdict
+                Input::Stored(stored)
             }
         }
     }
 
-    fn verdict(&self, result: Result<(), Failure>) -> Verdict {
-        let Err(failure) = result else { return Verdict::Yes };
+    /// What the session hears of a failure; the rest goes to the log.
+    fn refusal(&self, result: Result<(), Failure>) -> Result<(), Refusal> {
+        let Err(failure) = result else { return Ok(()) };
         if !matches!(failure, Failure::Full(_) | Failure::Busy) || self.refused < REFUSALS_LOGGED {
             log::error!("{} store error=\"{}\"", self.id, escape(&failure.to_string()));
         }
-        match failure {
-            Failure::Full(_) => Verdict::Full,
-            Failure::Busy => Verdict::Busy,
-            Failure::Broken(_) => Verdict::Broken,
-        }
+        Err(match failure {
+            Failure::Full(_) => Refusal::Full,
+            Failure::Busy => Refusal::Busy,
+            Failure::Broken(_) => Refusal::Broken,
+        })
     }
 
     /// Sends the replies in one write. A client that does not read them is not read either, and

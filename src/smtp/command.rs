@@ -1,13 +1,15 @@
 //! Lines into commands: the verb, and for each action its argument. RFC 5321 4.1.1, 4.1.2.
 //!
-//! The grammar stands above the regular expression that recognises it. What was parsed here is
-//! the only thing that is used afterwards.
+//! The grammar stands above the regular expression that recognises it. What was parsed is the only
+//! thing that is used afterwards. What all commands share is here; the argument of each is read
+//! beside its action: [`helo`], [`mail`], [`rcpt`], [`vrfy`].
 
 use std::sync::LazyLock;
 
 use regex::Regex;
 
-use super::path::{DOMAIN_BYTES_MAX, Domain, ForwardPath, PathError, ReversePath, Syntax, path_length, pattern};
+use super::path::{PathError, Syntax, path_length, pattern};
+pub use super::session::actions::{Mail, helo, mail, rcpt, vrfy};
 
 /// Why an argument is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,29 +30,11 @@ pub enum ArgumentError {
 static COMMAND: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^(?P<verb>[A-Za-z][A-Za-z0-9_^-]*)(?:[ \t]+(?P<argument>.*?))?[ \t]*$"));
 
-// mail = "MAIL FROM:" Reverse-path [SP Mail-parameters] CRLF             RFC 5321 4.1.1.2
-static FROM: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?i-u:FROM):(?P<rest><.*)$"));
-// Blanks around the colon and paths without brackets are wrong but common, and a receiver must
-// not lose the mail of a controller that nobody can mend.
-static LENIENT_FROM: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?i-u:FROM)[ \t]*:[ \t]*(?P<rest>.+)$"));
-
-// rcpt = "RCPT TO:" ( "<Postmaster@" Domain ">" / "<Postmaster>" / Forward-path )
-//        [SP Rcpt-parameters] CRLF                                       RFC 5321 4.1.1.3
-static TO: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?i-u:TO):(?P<rest><.*)$"));
-static LENIENT_TO: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?i-u:TO)[ \t]*:[ \t]*(?P<rest>.+)$"));
-
 // esmtp-param = esmtp-keyword ["=" esmtp-value]                          RFC 5321 4.1.2
 // esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
 // esmtp-value = 1*(%d33-60 / %d62-126)
 static PARAMETER: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^(?P<keyword>[A-Za-z0-9][A-Za-z0-9-]*)(?:=(?P<value>[!-<>-~]+))?$"));
-
-// size-value = 1*20DIGIT                                                 RFC 1870 3
-static SIZE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[0-9]{1,20}$"));
-
-// vrfy   = "VRFY" SP String CRLF                                         RFC 5321 4.1.1.6
-// String = Atom / Quoted-string                                          RFC 5321 4.1.2
-// "a user name or mailbox": we take a mailbox too, bare or as a path. RFC 5321 3.5.1 shows both.
 
 // What a web client says first, also where its target is longer than a line may be, and the field that each of
 // its requests has (RFC 9112 3, 3.2). It would go on with a body that somebody else's page chose.
@@ -115,87 +99,11 @@ pub fn is_proxy(line: &str) -> bool {
     PROXY.is_match(line)
 }
 
-/// What MAIL says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mail {
-    /// Where reports go.
-    pub sender: ReversePath,
-    /// `SIZE=`, in octets. RFC 1870.
-    pub size: Option<u64>,
-    /// Whether `BODY=` was given. RFC 6152.
-    pub body: bool,
-}
-
-/// Reads MAIL's argument; `offers` says which keywords the machine offers.
-///
-/// # Errors
-/// As [`ArgumentError`] says.
-pub fn mail(argument: &str, syntax: Syntax, offers: impl Fn(&str) -> bool) -> Result<Mail, ArgumentError> {
-    let form = if syntax == Syntax::Strict { &FROM } else { &LENIENT_FROM };
-    let (path, rest) = address(form, argument)?;
-    let sender = ReversePath::parse(path, syntax).map_err(ArgumentError::Path)?;
-    let mut mail = Mail { sender, size: None, body: false };
-    for (keyword, value) in parameters(rest, syntax)? {
-        if keyword.eq_ignore_ascii_case("SIZE") && offers("SIZE") {
-            let digits = value.filter(|text| SIZE.is_match(text)).ok_or(ArgumentError::BadParameter)?;
-            // Twenty digits can be more than 64 bits hold: that is too big all the same.
-            let size = digits.parse().unwrap_or(u64::MAX);
-            if mail.size.replace(size).is_some() {
-                return Err(ArgumentError::BadParameter);
-            }
-        } else if keyword.eq_ignore_ascii_case("BODY") && offers("8BITMIME") {
-            let known = |text: &str| text.eq_ignore_ascii_case("7BIT") || text.eq_ignore_ascii_case("8BITMIME");
-            if !value.is_some_and(known) || std::mem::replace(&mut mail.body, true) {
-                return Err(ArgumentError::BadParameter);
-            }
-        } else {
-            return Err(ArgumentError::UnknownParameter);
-        }
-    }
-    Ok(mail)
-}
-
-/// Reads RCPT's argument. No parameter of it is offered.
-///
-/// # Errors
-/// As [`ArgumentError`] says.
-pub fn rcpt(argument: &str, syntax: Syntax) -> Result<ForwardPath, ArgumentError> {
-    let form = if syntax == Syntax::Strict { &TO } else { &LENIENT_TO };
-    let (path, rest) = address(form, argument)?;
-    let recipient = ForwardPath::parse(path, syntax).map_err(ArgumentError::Path)?;
-    if parameters(rest, syntax)?.is_empty() { Ok(recipient) } else { Err(ArgumentError::UnknownParameter) }
-}
-
-/// Reads what VRFY asks for: a user of the own domain, or any path.
-///
-/// # Errors
-/// [`ArgumentError::Syntax`].
-pub fn vrfy(argument: &str, syntax: Syntax, own: &Domain) -> Result<ForwardPath, ArgumentError> {
-    let bare = argument.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(argument);
-    ForwardPath::parse(&format!("<{bare}>"), syntax)
-        .or_else(|_| ForwardPath::parse(&format!("<{bare}@{own}>"), syntax))
-        .map_err(|_| ArgumentError::Syntax)
-}
-
-/// Reads the name in HELO and EHLO. Many real clients send names that are not domains, so a lenient
-/// reader takes any printable word, of which only the first [`DOMAIN_BYTES_MAX`] octets are
-/// kept; a strict one takes a domain or an address literal of at most that length.
-///
-/// # Errors
-/// [`ArgumentError::Domain`].
-pub fn helo(argument: &str, syntax: Syntax) -> Result<String, ArgumentError> {
-    let is_name = match syntax {
-        Syntax::Lenient => !argument.is_empty() && argument.bytes().all(|octet| octet.is_ascii_graphic()),
-        Syntax::Strict => argument.len() <= DOMAIN_BYTES_MAX && Domain::parse(argument, syntax).is_ok(),
-    };
-    let kept = argument.get(..DOMAIN_BYTES_MAX).unwrap_or(argument);
-    if is_name { Ok(kept.to_owned()) } else { Err(ArgumentError::Domain) }
-}
-
+/// Keywords with their values.
 type Parameters<'a> = Vec<(&'a str, Option<&'a str>)>;
 
 /// The path and the text after it, which is empty or begins with a space.
-fn address<'a>(form: &Regex, argument: &'a str) -> Result<(&'a str, &'a str), ArgumentError> {
+pub(super) fn address<'a>(form: &Regex, argument: &'a str) -> Result<(&'a str, &'a str), ArgumentError> {
     let rest = form.captures(argument).and_then(|parts| parts.name("rest")).ok_or(ArgumentError::Syntax)?.as_str();
     let length = path_length(rest).ok_or(ArgumentError::Path(PathError::Syntax))?;
     let (path, after) = rest.split_at_checked(length).ok_or(ArgumentError::Syntax)?;
@@ -205,7 +113,7 @@ fn address<'a>(form: &Regex, argument: &'a str) -> Result<(&'a str, &'a str), Ar
     Ok((path, after))
 }
 
-fn parameters(text: &str, syntax: Syntax) -> Result<Parameters<'_>, ArgumentError> {
+pub(super) fn parameters(text: &str, syntax: Syntax) -> Result<Parameters<'_>, ArgumentError> {
     let words: &mut dyn Iterator<Item = &str> = match syntax {
         Syntax::Lenient => &mut text.split_ascii_whitespace(),
         Syntax::Strict => &mut text.split(' ').skip(1),
@@ -225,6 +133,7 @@ fn parameters(text: &str, syntax: Syntax) -> Result<Parameters<'_>, ArgumentErro
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::smtp::path::{DOMAIN_BYTES_MAX, ForwardPath};
 
     use Syntax::{Lenient, Strict};
 

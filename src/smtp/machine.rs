@@ -141,6 +141,19 @@ impl Machine {
         u16::try_from(index).ok().map(EventId)
     }
 
+    /// The name of an event.
+    #[must_use]
+    pub fn event_name(&self, event: EventId) -> &'static str {
+        // An id is made by `event` alone, so that it has its event.
+        self.events.get(usize::from(event.0)).map_or("", |event| event.name)
+    }
+
+    /// The syntax of a command as HELP and 501 show it: at least its name.
+    #[must_use]
+    pub fn syntax(&self, event: EventId) -> &'static str {
+        self.events.get(usize::from(event.0)).map_or("", |event| event.syntax.unwrap_or(event.name))
+    }
+
     /// The event that a verb means. The framer's own two are not commands, and neither is an event
     /// without a row.
     #[must_use]

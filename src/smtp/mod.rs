@@ -5,7 +5,6 @@ pub mod envelope;
 pub mod framer;
 pub mod machine;
 pub mod path;
-pub mod rehearsal;
 pub mod reply;
 pub mod session;
 pub mod vocabulary;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::framer::BareNewline;
 use super::path::{ADDRESS_BYTES_MAX, PathError};
+use super::session::{NoUser, Refusal};
 
 /// The longest reply line, CR LF included, in octets. RFC 5321 4.5.3.1.5.
 const LINE_BYTES_MAX: usize = 512;
@@ -127,6 +128,26 @@ pub fn bad_path(error: PathError, usual: Reply) -> Reply {
             let text = format!("Address too long, at most {ADDRESS_BYTES_MAX} octets");
             Reply::new(usual.code, usual.enhanced, text)
         }
+    }
+}
+
+/// Why the store takes no message now.
+#[must_use]
+pub fn store_refusal(refusal: Refusal) -> Reply {
+    match refusal {
+        Refusal::Full => store_full(),
+        Refusal::Busy => store_busy(),
+        Refusal::Broken => store_broken(),
+    }
+}
+
+/// Why no mail is taken for a user.
+#[must_use]
+pub fn no_user(reason: NoUser) -> Reply {
+    match reason {
+        NoUser::Unknown => no_such_user(),
+        NoUser::NameTooLong => mailbox_name_too_long(),
+        NoUser::Unavailable(refusal) => store_refusal(refusal),
     }
 }
 

@@ -11,13 +11,13 @@ use crate::autofsm::{ActionSpec, Argument, CommandSpec, Vocabulary};
 pub const KEYWORDS: &[&str] = &["PIPELINING", "8BITMIME", "SIZE", "ENHANCEDSTATUSCODES"];
 
 /// A client that said who it is: what HELO and EHLO do.
-const GREETING: &str = "a greeting";
+pub const GREETING: &str = "a greeting";
 /// Somebody to send reports to: what MAIL names.
-const SENDER: &str = "a sender";
+pub const SENDER: &str = "a sender";
 /// Somebody to deliver to: what RCPT names.
-const RECIPIENT: &str = "a recipient";
+pub const RECIPIENT: &str = "a recipient";
 /// A message whose content is coming in.
-const MESSAGE: &str = "an open message";
+pub const MESSAGE: &str = "an open message";
 
 macro_rules! actions {
     ($( $(#[$doc:meta])* $variant:ident $name:literal $argument:ident needs $needs:tt lacks $lacks:tt gives $gives:tt drops $drops:tt; )*) => {

@@ -3,10 +3,11 @@
 
 use postman::autofsm;
 use postman::config::Config;
+use postman::dialogue::Verdict;
 use postman::smtp::command;
 use postman::smtp::framer::{Content, Line, Lines, Run};
 use postman::smtp::path::{ADDRESS_BYTES_MAX, DOMAIN_BYTES_MAX, Domain, ForwardPath, ReversePath, Syntax};
-use postman::smtp::session::{Input, Verdict};
+use postman::smtp::session::Input;
 use postman::smtp::vocabulary::VOCABULARY;
 
 use crate::peer::Peer;
@@ -239,7 +240,8 @@ pub(crate) fn session(data: &[u8]) {
                     3 => Verdict::Busy,
                     _ => Verdict::Broken,
                 };
-                peer.verdicts.insert(peer.questions, verdict);
+                let question = peer.questions;
+                peer.verdicts.insert(question, verdict);
             }
             17 => peer.give(Input::Silence),
             18 => peer.give(Input::Stop),

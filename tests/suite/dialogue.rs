@@ -9,9 +9,9 @@ use std::path::Path;
 use postman::autofsm;
 use postman::config::Config;
 pub(crate) use postman::dialogue::Act;
-use postman::dialogue::Play;
+use postman::dialogue::{Play, Verdict};
 use postman::smtp::machine::Machine;
-use postman::smtp::session::{Input, Verdict};
+use postman::smtp::session::Input;
 use postman::smtp::vocabulary::VOCABULARY;
 
 use crate::peer::Peer;
@@ -30,7 +30,12 @@ impl Play for Peer {
     }
 
     fn answer_next(&mut self, verdict: Verdict) {
-        self.verdicts.insert(self.questions, verdict);
+        let question = self.questions;
+        self.verdicts.insert(question, verdict);
+    }
+
+    fn take_misfit(&mut self) -> Option<String> {
+        None
     }
 
     fn take_stored(&mut self) -> Vec<Vec<u8>> {
@@ -94,6 +99,6 @@ impl Dialogue {
     pub(crate) fn play(&self, cut: impl FnMut(usize) -> usize) -> BTreeMap<usize, Verdict> {
         let mut peer = self.peer();
         self.read.play(&mut peer, cut).unwrap_or_else(|failure| panic!("{}:{failure}", self.name));
-        peer.verdicts
+        std::mem::take(&mut peer.verdicts)
     }
 }

@@ -4,8 +4,8 @@ use std::fs;
 use std::process::Command;
 
 use postman::autofsm::compile;
+use postman::dialogue::rehearse;
 use postman::smtp::machine::BUILT;
-use postman::smtp::rehearsal::rehearse;
 use postman::smtp::vocabulary::VOCABULARY;
 
 const SOURCE: &str = include_str!("../../smtp-states.def");

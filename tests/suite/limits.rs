@@ -20,7 +20,7 @@ fn said(config: &Config, octets: &str) -> String {
     let mut peer = Peer::new(config);
     peer.said.clear();
     peer.give(Input::Octets(octets.as_bytes()));
-    String::from_utf8(peer.said).unwrap()
+    String::from_utf8(std::mem::take(&mut peer.said)).unwrap()
 }
 
 fn count(text: &str, begin: &str) -> usize {

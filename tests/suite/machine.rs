@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use postman::autofsm;
+use postman::dialogue::rehearse;
 use postman::smtp::machine::{BUILT, EventId, Machine, Position, Protocol};
-use postman::smtp::rehearsal::rehearse;
 use postman::smtp::vocabulary::VOCABULARY;
 use rust_fsm::StateMachine;
 

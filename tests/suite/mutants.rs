@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 
 use postman::autofsm::{Change, Definition, Diagnostic, Severity, compile, diff, same_name};
+use postman::dialogue::rehearse;
 use postman::smtp::machine::Machine;
-use postman::smtp::rehearsal::rehearse;
 use postman::smtp::vocabulary::{Action, VOCABULARY};
 use regex::Regex;
 

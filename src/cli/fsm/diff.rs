@@ -7,8 +7,8 @@ use clap::Args;
 
 use super::{Checked, End, File, checked, print};
 use crate::autofsm::{self, Cell, Change, Definition, Difference, place, same_name};
+use crate::dialogue::rehearse;
 use crate::smtp::machine::Machine;
-use crate::smtp::rehearsal::rehearse;
 
 #[derive(Args)]
 pub(in crate::cli) struct Diff {

@@ -9,8 +9,8 @@ use clap::Args;
 
 use super::{Checked, End, File, Source, checked, print};
 use crate::autofsm::{Cell, Definition, Span, place, same_name, suggest};
+use crate::dialogue::rehearse;
 use crate::smtp::machine::Machine;
-use crate::smtp::rehearsal::rehearse;
 use crate::smtp::vocabulary::VOCABULARY;
 
 const USAGE: &str = "postman fsm explain [OPTIONS] [FILE] [STATE] [EVENT]";

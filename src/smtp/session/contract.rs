@@ -1,8 +1,7 @@
-//! The session's contract: what it is told, and what it wants.
+//! The session's contract: its settings, its inputs and its outputs.
 
 use std::net::IpAddr;
 
-use super::Step;
 use crate::smtp::envelope::Envelope;
 use crate::smtp::machine::Machine;
 use crate::smtp::path::{Domain, LocalPart, Syntax};
@@ -39,28 +38,6 @@ pub struct Settings {
     pub received_max: usize,
 }
 
-impl Settings {
-    /// The least that RFC 5321 4.5.3.1 asks for, where it asks; lenient where it leaves a choice.
-    #[must_use]
-    pub fn new(machine: &'static Machine, domain: Domain) -> Self {
-        Self {
-            machine,
-            domain,
-            syntax: Syntax::Lenient,
-            refuse_bare_newline: true,
-            verify_honestly: false,
-            line_bytes_max: 2048,
-            message_bytes_max: 65_536,
-            recipients_max: 100,
-            errors_max: 20,
-            commands_max: usize::MAX,
-            recipients_per_session_max: usize::MAX,
-            header_bytes_max: 65_536,
-            received_max: 100,
-        }
-    }
-}
-
 /// Who is on the other end.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -79,12 +56,17 @@ pub struct Client {
 /// What can happen to a session.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
-    /// The connection stands: greet.
+    /// The connection is open: greet.
     Connect,
-    /// Octets came.
+    /// Octets arrived.
     Octets(&'a [u8]),
-    /// The answer to the question that was asked.
-    Verdict(Verdict),
+    /// The answer to [`Question::Room`].
+    Room(Result<(), Refusal>),
+    /// The answer to [`Question::User`].
+    User(Result<(), NoUser>),
+    /// The answer to [`Question::Store`]. `Ok` is a promise: the message is on stable storage for
+    /// every recipient.
+    Stored(Result<(), Refusal>),
     /// The client was silent for too long.
     Silence,
     /// The server stops.
@@ -93,16 +75,10 @@ pub enum Input<'a> {
     HangUp,
 }
 
-/// The answer to a [`Question`].
+/// Why the store takes no message now. The client may try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// Yes; for [`Question::Store`]: the message is on stable storage for every recipient.
-    Yes,
-    /// No such user.
-    Unknown,
-    /// No mailbox can have this name: it is too long for a folder.
-    Unnameable,
-    /// There is no space.
+pub enum Refusal {
+    /// Too little space is free.
     Full,
     /// Too many messages wait for the disk.
     Busy,
@@ -110,14 +86,25 @@ pub enum Verdict {
     Broken,
 }
 
-/// What the session cannot know by itself.
+/// Why no mail is taken for a local user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoUser {
+    /// No mailbox has this name.
+    Unknown,
+    /// No mailbox can have this name: it is too long for a folder.
+    NameTooLong,
+    /// It cannot be said now.
+    Unavailable(Refusal),
+}
+
+/// What the session cannot know by itself. Each question has an input of its own for its answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// May a message of so many octets (0: unknown) begin?
+    /// Is there room for a message of this size, in octets (0: unknown)? [`Input::Room`].
     Room(u64),
-    /// Is there a mailbox of this name in the own domain?
-    Recipient(LocalPart),
-    /// Make the message that was opened safe. `Yes` is a promise.
+    /// Is there a mailbox of this name in the server's domain? [`Input::User`].
+    User(LocalPart),
+    /// Make the open message safe. [`Input::Stored`].
     Store,
 }
 
@@ -126,7 +113,7 @@ pub enum Question {
 pub enum Output<'a> {
     /// Send this.
     Reply(Reply),
-    /// Answer this with [`Input::Verdict`]; nothing else happens until then.
+    /// Answer this; nothing else happens until then.
     Ask(Question),
     /// A message begins.
     Open(Box<Envelope>),
@@ -140,4 +127,19 @@ pub enum Output<'a> {
     Refused(String, u16),
     /// Send what is to be sent, and close.
     Close,
+}
+
+/// One move of the machine: what the log shows and the tests assert on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// The state before.
+    pub from: &'static str,
+    /// The event.
+    pub event: &'static str,
+    /// What was done.
+    pub action: &'static str,
+    /// The reply's code; 0 if there is none.
+    pub code: u16,
+    /// The state after.
+    pub to: &'static str,
 }

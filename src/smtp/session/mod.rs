@@ -1,53 +1,75 @@
 //! One client's conversation.
 //!
 //! **Give the session one input, then take outputs until there are none.** Inputs are octets,
-//! the verdict on something it asked, silence, hang-up; outputs are replies, questions, content
+//! the answer to something it asked, silence, hang-up; outputs are replies, questions, content
 //! and the record of each step. It holds no socket, no file and no clock.
 //!
 //! The life of a command: the framer yields a line; it is parsed, looked up in the table,
 //! judged, and only then the machine steps, in one place (`Session::step`), and the server
 //! acts. A refused command leaves the state alone, and no action can choose a state: every
 //! session is a path in the graph that the build has proven things about.
+//!
+//! ```
+//! use std::sync::Arc;
+//! use postman::{config::Config, smtp::machine::BUILT};
+//! use postman::smtp::session::{Client, Input, Output, Question, Session};
+//!
+//! let local = [127, 0, 0, 1].into();
+//! let client = Client { id: "1".to_owned(), address: local, local, may_relay: false, refused: false };
+//! let mut session = Session::new(Arc::new(Config::default().settings(&BUILT)), client);
+//! let text = "EHLO me\r\nMAIL FROM:<>\r\nRCPT TO:<b@postman.local>\r\nDATA\r\nSubject: hi\r\n.\r\n";
+//! let (mut inputs, mut content, mut code) = (vec![Input::Octets(text.as_bytes()), Input::Connect], Vec::new(), 0);
+//! while let Some(input) = inputs.pop() {
+//!     let mut outputs = session.handle(input);
+//!     while let Some(output) = outputs.next() {
+//!         match output {
+//!             Output::Reply(reply) => code = reply.code,               // 220, 250, 250, 250, 354, 250
+//!             Output::Content(octets) => content.extend_from_slice(octets),
+//!             Output::Ask(Question::Room(_)) => inputs.push(Input::Room(Ok(()))),
+//!             Output::Ask(Question::User(_)) => inputs.push(Input::User(Ok(()))),
+//!             Output::Ask(Question::Store) => inputs.push(Input::Stored(Ok(()))),
+//!             Output::Open(_) | Output::Discard | Output::Step(_) | Output::Refused(..) | Output::Close => {}
+//!         }
+//!     }
+//! }
+//! assert_eq!((code, content.as_slice()), (250, &b"Subject: hi\r\n"[..]));
+//! ```
 
-use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use rust_fsm::StateMachine;
 
-use super::command;
-use super::command::ArgumentError;
-use super::envelope::{Envelope, Recipient};
-use super::framer::{Line, Lines, Run};
+use super::framer::{Lines, Run};
 use super::machine::{EventId, Position, Protocol, Transition};
-use super::path::{Domain, LocalPart, Mailbox, ReversePath, Syntax};
+use super::path::Syntax;
 use super::reply::{self, Reply};
 use super::vocabulary::{Action, VOCABULARY};
 
-mod act;
-mod content;
+pub(super) mod actions;
 mod contract;
-mod judge;
-mod trace;
+mod driver;
+mod headers;
+mod lines;
+mod things;
 
-use content::Message;
-pub use contract::{Client, Input, Output, Question, Settings, Verdict};
-pub use trace::Step;
+use actions::{Accepted, Acted, Appended, Contradiction, Judged};
+pub use contract::{Client, Input, NoUser, Output, Question, Refusal, Settings, Step};
+pub use driver::{World, drive};
+use things::Things;
 
-/// So much of a refused line goes to the log, in octets.
+/// The most of a refused line that goes to the log, in octets.
 const SHOWN_BYTES_MAX: usize = 256;
-
-/// How a TLS client begins, RFC 8446 5.1. Its hello may carry a ticket that somebody else's server chose,
-/// lines of SMTP in it.
-const TLS_HANDSHAKE: u8 = 0x16;
+/// The longest list of expected commands in a 503, in octets.
+const EXPECTED_BYTES_MAX: usize = 400;
 
 /// A question that was asked, with what follows from its answer.
 #[derive(Debug)]
 enum Waiting {
-    Sender(EventId, ReversePath, String),
-    Recipient(EventId, Recipient, String),
-    Verify(EventId, LocalPart, String),
-    Store(Step, Reply),
+    /// A command is judged but for this; its line is for the log.
+    Command { event: EventId, accepted: Accepted, line: String },
+    /// A step was made, and has this reply if the answer is yes.
+    Step { step: Step, reply: Reply },
 }
 
 /// A conversation.
@@ -56,20 +78,29 @@ pub struct Session {
     settings: Arc<Settings>,
     client: Client,
     machine: StateMachine<Protocol>,
+    /// The machine's events for a piece of content and for its end.
+    content: Option<EventId>,
+    end: Option<EventId>,
+    /// What the client gave: the things of the vocabulary.
+    things: Things,
+    /// Outputs that were not taken yet.
     queue: VecDeque<Output<'static>>,
     waiting: Option<Waiting>,
+    /// Octets that arrived before the answer to a question.
     unread: Vec<u8>,
     lines: Lines,
-    helo: Option<(String, &'static str)>,
-    sender: Option<ReversePath>,
-    recipients: Vec<Recipient>,
-    message: Option<Message>,
-    messages: u32,
-    errors: usize,
-    commands: usize,
-    /// The lines of [`command::PROXY_V2_LINES`] that the session began with, while it has no others.
+    /// The lines of [`command::PROXY_V2_LINES`](super::command::PROXY_V2_LINES) that the session
+    /// began with, while it has no others.
     proxy_v2_lines: usize,
+    /// Messages that were opened, which number their ids.
+    messages: u32,
+    /// Refused commands in a row.
+    errors: usize,
+    /// Command lines so far.
+    commands: usize,
+    /// Recipients of all messages so far.
     recipients_in_all: usize,
+    /// Whether the server stops once the store has answered.
     stopping: bool,
     closed: bool,
 }
@@ -78,30 +109,193 @@ impl Session {
     /// A session before its greeting.
     #[must_use]
     pub fn new(settings: Arc<Settings>, client: Client) -> Self {
-        let machine = StateMachine::from_state(Position::initial(settings.machine));
+        let table = settings.machine;
         Self {
             settings,
             client,
-            machine,
+            machine: StateMachine::from_state(Position::initial(table)),
+            content: table.event(VOCABULARY.content),
+            end: table.event(VOCABULARY.end),
+            things: Things::default(),
             queue: VecDeque::new(),
             waiting: None,
             unread: Vec::new(),
             lines: Lines::new(),
-            helo: None,
-            sender: None,
-            recipients: Vec::new(),
-            message: None,
+            proxy_v2_lines: 0,
             messages: 0,
             errors: 0,
             commands: 0,
-            proxy_v2_lines: 0,
             recipients_in_all: 0,
             stopping: false,
             closed: false,
         }
     }
 
-    /// Where the session stands.
+    // The life of a command, from here to `finish`.
+
+    /// One command line of printable text: parse, look, judge.
+    fn command(&mut self, line: &str) {
+        let Some((event, argument)) = self.parse(line) else {
+            return self.refuse(line, reply::unknown_command());
+        };
+        let Some(cell) = self.position().look(event) else {
+            return self.refuse(line, self.not_now(event));
+        };
+        if self.client.refused && !self.position().leads_to_the_end(event) {
+            return self.refuse(line, reply::only_quit());
+        }
+        if cell.is_refusal() {
+            // Its answer is all, and as 503 is: before the argument is read.
+            return self.accept(event, Accepted::Answer);
+        }
+        match self.judge(event, cell, argument) {
+            Err(reply) => self.refuse(line, reply),
+            Ok(Judged::Accepted(accepted)) => self.accept(event, accepted),
+            Ok(Judged::Ask(question, accepted)) => {
+                self.ask(question, Waiting::Command { event, accepted, line: line.to_owned() });
+            }
+        }
+    }
+
+    fn ask(&mut self, question: Question, waiting: Waiting) {
+        self.queue.push_back(Output::Ask(question));
+        self.waiting = Some(waiting);
+    }
+
+    /// The answer to the question that was asked.
+    fn answered(&mut self, answer: Result<(), Reply>) {
+        match (self.waiting.take(), answer) {
+            (Some(Waiting::Command { event, accepted, .. }), Ok(())) => self.accept(event, accepted),
+            (Some(Waiting::Command { line, .. }), Err(reply)) => self.refuse(&line, reply),
+            (Some(Waiting::Step { step, reply }), answer) => self.finish(step, answer.err().unwrap_or(reply)),
+            (None, _) => debug_assert!(false, "an answer without a question"),
+        }
+        if self.stopping && !self.closed {
+            self.end(reply::stopping());
+        }
+    }
+
+    /// An accepted command: step, drop what the vocabulary says, act.
+    fn accept(&mut self, event: EventId, accepted: Accepted) {
+        let Some((step, cell)) = self.step(event) else {
+            return self.contradiction();
+        };
+        let dropped = self.things.drop_for(cell.action);
+        match self.act(cell, accepted, dropped) {
+            Ok(Acted::Reply(reply)) => self.finish(step, reply),
+            Ok(Acted::Ask(question, reply)) => self.ask(question, Waiting::Step { step, reply }),
+            Err(Contradiction) => return self.contradiction(),
+        }
+        debug_assert!(self.closed || self.things.follow(cell.action), "{cell:?} did not what the vocabulary says");
+    }
+
+    /// **The one place where the state changes**: along a cell of the table, or not at all.
+    fn step(&mut self, event: EventId) -> Option<(Step, &'static Transition)> {
+        let from = self.position();
+        let cell = self.machine.consume(&event).ok().flatten()?;
+        debug_assert!(self.things.allow(cell.action), "{cell:?} is where the compiler proves that it cannot be");
+        let (event, to) = (from.machine().event_name(event), self.position().name());
+        Some((Step { from: from.name(), event, action: cell.action.name(), code: 0, to }, cell))
+    }
+
+    fn finish(&mut self, mut step: Step, reply: Reply) {
+        step.code = reply.code;
+        self.queue.push_back(Output::Step(step));
+        // A row that declines its command (502) is no error of the client's, and no success.
+        if reply.code < 400 {
+            self.errors = 0;
+        }
+        if self.position().is_final() {
+            self.end(reply);
+        } else {
+            self.say(reply);
+        }
+    }
+
+    /// Answers a line that changes nothing. Many errors in a row, with no command between that
+    /// succeeds, end the session; what is refused for now (4xx) is no error of the client's.
+    fn refuse(&mut self, line: &str, reply: Reply) {
+        let code = reply.code;
+        self.note_refused(line, code);
+        self.say(reply);
+        if code >= 500 {
+            self.errors += 1;
+            if self.errors >= self.settings.errors_max {
+                self.end(reply::too_many_errors());
+            }
+        }
+    }
+
+    /// The machine led where the compiler proves that none leads. Nothing is invented.
+    fn contradiction(&mut self) {
+        debug_assert!(false, "a contradiction to the proof of {}", self.settings.machine.source);
+        self.end(reply::broken());
+    }
+
+    fn say(&mut self, reply: Reply) {
+        self.queue.push_back(Output::Reply(reply));
+    }
+
+    fn end(&mut self, last: Reply) {
+        self.waiting = None;
+        self.discard_open();
+        self.say(last);
+        self.queue.push_back(Output::Close);
+        self.closed = true;
+    }
+
+    fn discard_open(&mut self) {
+        let message = self.things.message.take();
+        self.discard(message);
+    }
+
+    /// Tells the log what was refused; the log escapes it.
+    fn note_refused(&mut self, line: &str, code: u16) {
+        let shown = line.get(..line.floor_char_boundary(SHOWN_BYTES_MAX)).unwrap_or_default();
+        self.queue.push_back(Output::Refused(shown.to_owned(), code));
+    }
+
+    /// 503, saying what the state would accept.
+    fn not_now(&self, event: EventId) -> Reply {
+        let position = self.position();
+        let mut text = format!("{} not now; expected", position.machine().event_name(event));
+        let mut between = " ";
+        for expected in position.accepted() {
+            // A line of a reply has its bound, and half a name would help nobody.
+            if text.len() + expected.name.len() > EXPECTED_BYTES_MAX {
+                text += ", ...";
+                break;
+            }
+            text += &format!("{between}{}", expected.name);
+            between = ", ";
+        }
+        Reply::new(503, "5.5.1", text)
+    }
+
+    /// The event of content, if the state has a cell for it.
+    fn content_event(&self) -> Option<EventId> {
+        self.content.filter(|event| self.position().look(*event).is_some())
+    }
+
+    /// One run of content, or the end of it, which is never refused.
+    fn content(&mut self, event: EventId, octets: &[u8]) -> (usize, Option<Run>) {
+        match (self.append(event, octets), self.end) {
+            (Ok((taken, Appended::Kept(run))), _) => (taken, Some(run)),
+            (Ok((taken, Appended::Skipped)), _) => (taken, None),
+            (Ok((taken, Appended::End)), Some(end)) => {
+                self.accept(end, Accepted::Deliver);
+                (taken, None)
+            }
+            (Ok((_, Appended::End)), None) | (Err(Contradiction), _) => {
+                self.contradiction();
+                (octets.len(), None)
+            }
+        }
+    }
+
+    // What the shell asks and gives.
+
+    /// Where the session is in its machine.
     #[must_use]
     pub fn position(&self) -> Position {
         *self.machine.state()
@@ -119,41 +313,32 @@ impl Session {
         self.settings.machine.offers("ENHANCEDSTATUSCODES")
     }
 
-    /// How many octets the session holds of what the client sent: the line at hand, octets not
-    /// yet looked at, the envelope. Content is none of them.
+    /// How many octets the session holds of what the client sent: an unfinished line, octets not
+    /// yet read, the envelope. Content is not among them.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        let path = |mailbox: &Mailbox| mailbox.local.as_str().len() + mailbox.domain.folded().len();
-        let recipients: usize = self.recipients.iter().map(|recipient| path(&recipient.mailbox)).sum();
-        let sender = self.sender.as_ref().and_then(|sender| sender.0.as_ref()).map_or(0, path);
-        let helo = self.helo.as_ref().map_or(0, |(name, _)| name.len());
-        self.lines.held_bytes() + self.unread.capacity() + recipients + sender + helo
+        self.lines.held_bytes() + self.unread.capacity() + self.things.held_bytes()
     }
 
     /// Takes one input. Take the outputs until there are none before the next; octets that
-    /// were not yet looked at when a question is asked are kept for later.
+    /// were not yet read when a question is asked are kept for later.
     pub fn handle<'a>(&'a mut self, input: Input<'a>) -> Outputs<'a> {
         let mut given: &[u8] = &[];
         match input {
-            Input::Connect => {
-                if self.client.refused {
-                    self.say(reply::no_service());
-                } else {
-                    let greeting = format!("{} ESMTP Postman", self.settings.domain);
-                    self.say(Reply::new(220, "", greeting));
-                }
-            }
+            Input::Connect if self.client.refused => self.say(reply::no_service()),
+            Input::Connect => self.say(Reply::new(220, "", format!("{} ESMTP Postman", self.settings.domain))),
             Input::Octets(octets) => given = octets,
-            Input::Verdict(verdict) => self.judged(verdict),
+            Input::Room(answer) | Input::Stored(answer) => self.answered(answer.map_err(reply::store_refusal)),
+            Input::User(answer) => self.answered(answer.map_err(reply::no_user)),
             Input::Silence => self.end(reply::silent()),
             Input::Stop => {
                 self.stopping = true;
-                if !matches!(self.waiting, Some(Waiting::Store(..))) {
+                if !matches!(self.waiting, Some(Waiting::Step { .. })) {
                     self.end(reply::stopping());
                 }
             }
             Input::HangUp => {
-                self.drop_message();
+                self.discard_open();
                 self.closed = true;
             }
         }
@@ -161,123 +346,7 @@ impl Session {
         if !held.is_empty() {
             held.extend_from_slice(given);
         }
-        Outputs { session: self, held, given, place: 0 }
-    }
-
-    fn say(&mut self, reply: Reply) {
-        self.queue.push_back(Output::Reply(reply));
-    }
-
-    fn end(&mut self, last: Reply) {
-        self.waiting = None;
-        self.drop_message();
-        self.say(last);
-        self.queue.push_back(Output::Close);
-        self.closed = true;
-    }
-
-    /// Tells the log what was refused; the log escapes it.
-    fn note_refused(&mut self, line: &str, code: u16) {
-        let shown = line.get(..line.floor_char_boundary(SHOWN_BYTES_MAX)).unwrap_or_default();
-        self.queue.push_back(Output::Refused(shown.to_owned(), code));
-    }
-
-    /// Answers a line that changes nothing. Many errors in a row, with no command between that
-    /// succeeds, end the session; what is refused for now (4xx) is no error of the client's.
-    fn refuse(&mut self, line: &str, reply: Reply) {
-        let code = reply.code;
-        self.note_refused(line, code);
-        self.say(reply);
-        if code >= 500 {
-            self.errors += 1;
-            if self.errors >= self.settings.errors_max {
-                self.end(reply::too_many_errors());
-            }
-        }
-    }
-
-    /// **The one place where the state changes**: along a cell of the table, or not at all.
-    fn step(&mut self, event: EventId) -> Option<(Step, &'static Transition)> {
-        let from = self.position();
-        let cell = self.machine.consume(&event).ok().flatten()?;
-        let name = from.machine().events.get(usize::from(event.0)).map_or("", |event| event.name);
-        let step =
-            Step { from: from.name(), event: name, action: cell.action.name(), code: 0, to: self.position().name() };
-        Some((step, cell))
-    }
-
-    /// One line outside content.
-    fn line(&mut self, line: Line<'_>) {
-        self.commands += 1;
-        if self.commands > self.settings.commands_max {
-            self.end(reply::too_many_commands());
-            return;
-        }
-        // The signature of the PROXY protocol's version 2 is lines too, and only the third shows what
-        // the empty ones before it were.
-        let signature = command::PROXY_V2_LINES.get(self.proxy_v2_lines);
-        let goes_on = matches!(&line, Line::Whole(octets) if signature == Some(&octets.as_ref()));
-        self.proxy_v2_lines = if goes_on { self.proxy_v2_lines + 1 } else { usize::MAX };
-        match line {
-            Line::BareLf(octets) => self.refuse_unread(&octets, reply::bare_lf()),
-            Line::TooLong(octets) => self.refuse_unread(&octets, reply::line_too_long()),
-            Line::Whole(octets) => match std::str::from_utf8(&octets) {
-                Ok(text) if text.bytes().all(|octet| matches!(octet, b'\t' | b' '..=b'~')) => self.judge(text),
-                _ => match self.eight_bit_greeting(&octets) {
-                    Some(text) => self.judge(&text),
-                    None => self.refuse_unread(&octets, reply::not_text()),
-                },
-            },
-        }
-    }
-
-    /// The line, if it is a greeting that may have octets above 127 in its name, as printable ASCII.
-    fn eight_bit_greeting(&self, octets: &[u8]) -> Option<String> {
-        let (machine, syntax) = (self.settings.machine, self.settings.syntax);
-        let text = command::with_eight_bit_name(octets).filter(|_| syntax == Syntax::Lenient)?;
-        let event = machine.command(command::split(&text, syntax)?.verb)?;
-        let is_greeting = |action| matches!(action, Action::Greet | Action::GreetExtended);
-        machine.actions(event).any(is_greeting).then_some(text)
-    }
-
-    /// Refuses a line that is no command whatever it says, and ends the session if another protocol speaks.
-    fn refuse_unread(&mut self, octets: &[u8], reply: Reply) {
-        let line = String::from_utf8_lossy(octets);
-        if octets.first() == Some(&TLS_HANDSHAKE) || command::is_http(&line) {
-            self.end_for(&line, reply::not_http());
-        } else if command::is_proxy(&line) {
-            self.end_for(&format!("(a PROXY preamble, version 1) {line}"), reply::not_proxy());
-        } else if self.proxy_v2_lines == command::PROXY_V2_LINES.len() {
-            self.end_for("(a PROXY preamble, version 2)", reply::not_proxy());
-        } else {
-            self.refuse(&line, reply);
-        }
-    }
-
-    /// Ends a session in which another protocol speaks: more of it may read as commands.
-    fn end_for(&mut self, line: &str, reply: Reply) {
-        self.note_refused(line, reply.code);
-        self.end(reply);
-    }
-
-    fn finish_step(&mut self, mut step: Step, reply: Reply) {
-        step.code = reply.code;
-        self.queue.push_back(Output::Step(step));
-        // A row that declines its command (502) is no error of the client's, and no success.
-        if reply.code < 400 {
-            self.errors = 0;
-        }
-        if self.position().is_final() {
-            self.end(reply);
-        } else {
-            self.say(reply);
-        }
-    }
-
-    fn drop_transaction(&mut self) {
-        self.drop_message();
-        self.sender = None;
-        self.recipients = Vec::new();
+        Outputs { session: self, held, given, position: 0 }
     }
 }
 
@@ -285,10 +354,11 @@ impl Session {
 #[derive(Debug)]
 pub struct Outputs<'a> {
     session: &'a mut Session,
-    /// Octets that were kept from earlier inputs, with the given ones behind them.
+    /// Octets that were kept from earlier inputs, with the given ones after them.
     held: Vec<u8>,
     given: &'a [u8],
-    place: usize,
+    /// The octets that were read, of `held` or, if it is empty, of `given`.
+    position: usize,
 }
 
 impl Outputs<'_> {
@@ -296,7 +366,7 @@ impl Outputs<'_> {
         if self.held.is_empty() { self.given } else { &self.held }
     }
 
-    /// The next output; none when the session wants the next input.
+    /// The next output. Returns `None` when the session wants the next input.
     #[expect(clippy::should_implement_trait, reason = "an output borrows from the octets, which Iterator cannot say")]
     pub fn next(&mut self) -> Option<Output<'_>> {
         loop {
@@ -304,14 +374,14 @@ impl Outputs<'_> {
                 return Some(output);
             }
             let octets = if self.held.is_empty() { self.given } else { &self.held };
-            let rest = octets.get(self.place..).unwrap_or_default();
+            let rest = octets.get(self.position..).unwrap_or_default();
             if rest.is_empty() || self.session.closed || self.session.waiting.is_some() {
                 return None;
             }
             if let Some(event) = self.session.content_event() {
-                let (taken, run) = self.session.run(event, rest);
-                let start = self.place;
-                self.place += taken;
+                let (taken, run) = self.session.content(event, rest);
+                let start = self.position;
+                self.position += taken;
                 match run {
                     None | Some(Run::End) => {}
                     Some(Run::HeldCr) => return Some(Output::Content(b"\r")),
@@ -322,7 +392,7 @@ impl Outputs<'_> {
                 }
             } else {
                 let (taken, line) = self.session.lines.take(rest, self.session.settings.line_bytes_max);
-                self.place += taken;
+                self.position += taken;
                 if let Some(line) = line {
                     self.session.line(line);
                 }
@@ -333,7 +403,7 @@ impl Outputs<'_> {
 
 impl Drop for Outputs<'_> {
     fn drop(&mut self) {
-        let rest = self.octets().get(self.place..).unwrap_or_default();
+        let rest = self.octets().get(self.position..).unwrap_or_default();
         if !rest.is_empty() && !self.session.closed {
             self.session.unread = rest.to_vec();
         }

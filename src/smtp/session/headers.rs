@@ -1,19 +1,4 @@
-//! What a step leaves behind, and what a header block tells of the way a message came.
-
-/// One move of the machine: what the log shows and the tests assert on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Step {
-    /// The state before.
-    pub from: &'static str,
-    /// The event.
-    pub event: &'static str,
-    /// What was done.
-    pub action: &'static str,
-    /// The reply's code; 0 where there is none.
-    pub code: u16,
-    /// The state after.
-    pub to: &'static str,
-}
+//! The header block as it arrives: its size, and the number of its Received: fields.
 
 // obs-received = "Received" *WSP ":" ...                                 RFC 5322 4.5.7
 // No one writes the blanks any more, and everyone has to read them.

@@ -1,0 +1,86 @@
+//! `add_recipient`: RCPT names one recipient. RFC 5321 4.1.1.3.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+use super::super::{Session, reply};
+use super::{Accepted, Judged, Question};
+use crate::smtp::command::{ArgumentError, address, parameters};
+use crate::smtp::envelope::{Place, Recipient};
+use crate::smtp::machine::EventId;
+use crate::smtp::path::{DOMAIN_BYTES_MAX, Domain, ForwardPath, LocalPart, Mailbox, Syntax, pattern};
+use crate::smtp::reply::Reply;
+
+// rcpt = "RCPT TO:" ( "<Postmaster@" Domain ">" / "<Postmaster>" / Forward-path )
+//        [SP Rcpt-parameters] CRLF                                       RFC 5321 4.1.1.3
+static TO: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?i-u:TO):(?P<rest><.*)$"));
+static LENIENT_TO: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?i-u:TO)[ \t]*:[ \t]*(?P<rest>.+)$"));
+
+/// Reads RCPT's argument. No parameter of it is offered.
+///
+/// # Errors
+/// As [`ArgumentError`] says.
+pub fn rcpt(argument: &str, syntax: Syntax) -> Result<ForwardPath, ArgumentError> {
+    let form = if syntax == Syntax::Strict { &TO } else { &LENIENT_TO };
+    let (path, rest) = address(form, argument)?;
+    let recipient = ForwardPath::parse(path, syntax).map_err(ArgumentError::Path)?;
+    if parameters(rest, syntax)?.is_empty() { Ok(recipient) } else { Err(ArgumentError::UnknownParameter) }
+}
+
+impl Session {
+    pub(super) fn judge_add_recipient(&self, event: EventId, argument: &str) -> Result<Judged, Reply> {
+        let path = rcpt(argument, self.settings.syntax)
+            .map_err(|error| self.argument_refusal(event, error, reply::bad_recipient()))?;
+        let mailbox = match path {
+            ForwardPath::Mailbox(mailbox) => mailbox,
+            ForwardPath::Postmaster => Mailbox { local: LocalPart::postmaster(), domain: self.settings.domain.clone() },
+        };
+        let place = if self.is_local(&mailbox) { Place::Local } else { Place::Remote };
+        if place == Place::Remote && !self.client.may_relay {
+            return Err(reply::no_relaying());
+        }
+        if let Domain::General { .. } = mailbox.domain {
+            // The grammar has them for networks to come; none has come. RFC 5321 4.1.3.
+            return Err(reply::no_route());
+        }
+        if place == Place::Remote && mailbox.domain.folded().len() > DOMAIN_BYTES_MAX {
+            // No such domain can exist. Refused here: after DATA the client would try again for days.
+            return Err(reply::domain_too_long());
+        }
+        let recipient = Recipient { mailbox, place };
+        if self.things.recipients.iter().any(|known| is_same_mailbox(known, &recipient)) {
+            // A recipient given twice gets one copy.
+            return Ok(Judged::Accepted(Accepted::AddRecipient(None)));
+        }
+        if self.things.recipients.len() >= self.settings.recipients_max {
+            return Err(reply::too_many_recipients());
+        }
+        if self.recipients_in_all >= self.settings.recipients_per_session_max {
+            return Err(reply::too_many_recipients_in_all());
+        }
+        let local = (place == Place::Local).then(|| recipient.mailbox.local.clone());
+        let accepted = Accepted::AddRecipient(Some(recipient));
+        Ok(match local {
+            Some(local) => Judged::Ask(Question::User(local), accepted),
+            None => Judged::Accepted(accepted),
+        })
+    }
+
+    pub(super) fn add_recipient(&mut self, recipient: Option<Recipient>) {
+        self.recipients_in_all += usize::from(recipient.is_some());
+        self.things.recipients.extend(recipient);
+    }
+}
+
+fn is_same_mailbox(one: &Recipient, other: &Recipient) -> bool {
+    if one.place != other.place {
+        return false;
+    }
+    match one.place {
+        Place::Local => one.mailbox.local.folded() == other.mailbox.local.folded(),
+        Place::Remote => {
+            one.mailbox.local == other.mailbox.local && one.mailbox.domain.folded() == other.mailbox.domain.folded()
+        }
+    }
+}

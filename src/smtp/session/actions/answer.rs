@@ -1,0 +1,17 @@
+//! `answer`: the row's reply, and nothing else. RFC 5321 4.1.1.7, 4.1.1.9, 4.1.1.10.
+
+use super::super::Session;
+use super::Accepted;
+use crate::smtp::machine::EventId;
+use crate::smtp::reply::Reply;
+
+// noop = "NOOP" [ SP String ] CRLF                                       RFC 5321 4.1.1.9
+// quit = "QUIT" CRLF                                                     RFC 5321 4.1.1.10
+// The definition shows the syntax of each: a command takes any text if its syntax has an argument.
+
+impl Session {
+    pub(super) fn judge_answer(&self, event: EventId, argument: &str) -> Result<Accepted, Reply> {
+        let takes_argument = self.settings.machine.syntax(event).split_ascii_whitespace().nth(1).is_some();
+        if argument.is_empty() || takes_argument { Ok(Accepted::Answer) } else { Err(self.syntax(event)) }
+    }
+}

@@ -1,0 +1,28 @@
+//! `deliver`: the lone dot, and the store makes the message safe. RFC 5321 4.1.1.4.
+//!
+//! There is no judge: the transaction is over either way, and the store's verdict is the answer.
+
+use super::super::things::Message;
+use super::super::{Output, Session};
+use super::{Acted, Contradiction, Question};
+use crate::smtp::machine::Transition;
+
+impl Session {
+    pub(super) fn deliver(&mut self, cell: &Transition, message: Option<Message>) -> Result<Acted, Contradiction> {
+        match message.ok_or(Contradiction)?.refused {
+            Some(refused) => {
+                self.note_refused("(the message)", refused.code);
+                Ok(Acted::Reply(refused))
+            }
+            None => Ok(Acted::Ask(Question::Store, self.row_reply(cell))),
+        }
+    }
+
+    /// Has the store forget a message that is not delivered.
+    pub(in crate::smtp::session) fn discard(&mut self, message: Option<Message>) {
+        // A refused one it has forgotten.
+        if message.is_some_and(|message| message.refused.is_none()) {
+            self.queue.push_back(Output::Discard);
+        }
+    }
+}

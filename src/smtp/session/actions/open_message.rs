@@ -1,0 +1,28 @@
+//! `open_message`: DATA, and content follows. RFC 5321 4.1.1.4.
+
+use super::super::things::Message;
+use super::super::{Output, Session};
+use super::Contradiction;
+use crate::smtp::envelope::Envelope;
+
+// data = "DATA" CRLF                                                     RFC 5321 4.1.1.4
+
+impl Session {
+    pub(super) fn open_message(&mut self) -> Result<(), Contradiction> {
+        let (Some(greeting), Some(sender)) = (&self.things.greeting, &self.things.sender) else {
+            return Err(Contradiction);
+        };
+        self.messages += 1;
+        let envelope = Envelope {
+            id: self.message_id(),
+            sender: sender.clone(),
+            recipients: self.things.recipients.clone(),
+            helo: greeting.name.clone(),
+            client: self.client.address,
+            with: greeting.with,
+        };
+        self.things.message = Some(Message::default());
+        self.queue.push_back(Output::Open(Box::new(envelope)));
+        Ok(())
+    }
+}

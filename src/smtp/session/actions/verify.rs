@@ -1,0 +1,42 @@
+//! `verify`: VRFY asks for a user. RFC 5321 4.1.1.6.
+
+use super::super::Session;
+use super::{Accepted, Judged, Question};
+use crate::smtp::command::ArgumentError;
+use crate::smtp::machine::EventId;
+use crate::smtp::path::{Domain, ForwardPath, LocalPart, Syntax};
+use crate::smtp::reply::Reply;
+
+// vrfy   = "VRFY" SP String CRLF                                         RFC 5321 4.1.1.6
+// String = Atom / Quoted-string                                          RFC 5321 4.1.2
+// "a user name or mailbox": we take a mailbox too, bare or as a path. RFC 5321 3.5.1 shows both.
+
+/// Reads what VRFY asks for: a user of the server's own domain, or any path.
+///
+/// # Errors
+/// [`ArgumentError::Syntax`].
+pub fn vrfy(argument: &str, syntax: Syntax, own: &Domain) -> Result<ForwardPath, ArgumentError> {
+    let bare = argument.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(argument);
+    ForwardPath::parse(&format!("<{bare}>"), syntax)
+        .or_else(|_| ForwardPath::parse(&format!("<{bare}@{own}>"), syntax))
+        .map_err(|_| ArgumentError::Syntax)
+}
+
+impl Session {
+    pub(super) fn judge_verify(&self, event: EventId, argument: &str) -> Result<Judged, Reply> {
+        let path = vrfy(argument, self.settings.syntax, &self.settings.domain).map_err(|_| self.syntax(event))?;
+        let local = match path {
+            ForwardPath::Postmaster => Some(LocalPart::postmaster()),
+            ForwardPath::Mailbox(mailbox) => self.is_local(&mailbox).then_some(mailbox.local),
+        };
+        Ok(match local.filter(|_| self.settings.verify_honestly) {
+            Some(user) => Judged::Ask(Question::User(user.clone()), Accepted::Verify(Some(user))),
+            None => Judged::Accepted(Accepted::Verify(None)),
+        })
+    }
+
+    /// The reply for a user whose mailbox exists.
+    pub(super) fn verify(&self, user: &LocalPart) -> Reply {
+        Reply::new(250, "2.1.5", format!("<{user}@{}>", self.settings.domain))
+    }
+}
