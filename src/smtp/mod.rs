@@ -3,6 +3,7 @@
 pub mod command;
 pub mod envelope;
 pub mod framer;
+mod literal;
 pub mod machine;
 pub mod path;
 pub mod reply;

@@ -51,11 +51,13 @@ mod contract;
 mod driver;
 mod headers;
 mod lines;
+mod outputs;
 mod things;
 
 use actions::{Accepted, Acted, Appended, Contradiction, Judged};
 pub use contract::{Client, Input, NoUser, Output, Question, Refusal, Settings, Step};
 pub use driver::{World, drive};
+pub use outputs::Outputs;
 use things::Things;
 
 /// The most of a refused line that goes to the log, in octets.
@@ -346,66 +348,6 @@ impl Session {
         if !held.is_empty() {
             held.extend_from_slice(given);
         }
-        Outputs { session: self, held, given, position: 0 }
-    }
-}
-
-/// The outputs that one input brings about.
-#[derive(Debug)]
-pub struct Outputs<'a> {
-    session: &'a mut Session,
-    /// Octets that were kept from earlier inputs, with the given ones after them.
-    held: Vec<u8>,
-    given: &'a [u8],
-    /// The octets that were read, of `held` or, if it is empty, of `given`.
-    position: usize,
-}
-
-impl Outputs<'_> {
-    fn octets(&self) -> &[u8] {
-        if self.held.is_empty() { self.given } else { &self.held }
-    }
-
-    /// The next output. Returns `None` when the session wants the next input.
-    #[expect(clippy::should_implement_trait, reason = "an output borrows from the octets, which Iterator cannot say")]
-    pub fn next(&mut self) -> Option<Output<'_>> {
-        loop {
-            if let Some(output) = self.session.queue.pop_front() {
-                return Some(output);
-            }
-            let octets = if self.held.is_empty() { self.given } else { &self.held };
-            let rest = octets.get(self.position..).unwrap_or_default();
-            if rest.is_empty() || self.session.closed || self.session.waiting.is_some() {
-                return None;
-            }
-            if let Some(event) = self.session.content_event() {
-                let (taken, run) = self.session.content(event, rest);
-                let start = self.position;
-                self.position += taken;
-                match run {
-                    None | Some(Run::End) => {}
-                    Some(Run::HeldCr) => return Some(Output::Content(b"\r")),
-                    Some(Run::Octets(range)) => {
-                        let range = start + range.start..start + range.end;
-                        return self.octets().get(range).map(Output::Content);
-                    }
-                }
-            } else {
-                let (taken, line) = self.session.lines.take(rest, self.session.settings.line_bytes_max);
-                self.position += taken;
-                if let Some(line) = line {
-                    self.session.line(line);
-                }
-            }
-        }
-    }
-}
-
-impl Drop for Outputs<'_> {
-    fn drop(&mut self) {
-        let rest = self.octets().get(self.position..).unwrap_or_default();
-        if !rest.is_empty() && !self.session.closed {
-            self.session.unread = rest.to_vec();
-        }
+        Outputs::new(self, held, given)
     }
 }
