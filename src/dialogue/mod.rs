@@ -7,11 +7,11 @@
 //! S: 220                     the server answers; the reply begins so
 //! C: NOOP                    the client says this, and CR LF
 //! O: a\n.\r\n\x00            the client sends these octets and no more; \r \n \t \0 \\ \xHH
-//! O: x * 3000                the same, so many times
-//! = transaction              the state where the session stands
+//! O: x * 3000                the same, this number of times
+//! = transaction              the session is in this state
 //! * verdict full             the next question gets: yes, unknown, full, busy, broken
 //! * stored a\n.\r\n          the store was given this content, and no other since
-//! * discarded                the store was told to forget the message that came last
+//! * discarded                the store was told to forget the latest message
 //! * silence, * stop          the client says nothing for too long; the server stops
 //! * closed                   the server has closed the connection
 //! ```
@@ -80,15 +80,15 @@ impl Verdict {
     }
 }
 
-/// What a dialogue is played with: a session, and what stands around it.
+/// The peer of a dialogue: a session, and its surroundings.
 pub trait Play {
     /// Gives the session an input, takes all outputs, and answers its questions.
     fn give(&mut self, input: Input<'_>);
-    /// The oldest reply that was not taken, whole.
+    /// The oldest reply that was not taken, with all its lines.
     fn take_reply(&mut self) -> Option<String>;
-    /// The name of the state where the session stands.
+    /// The name of the session's state.
     fn state(&self) -> &str;
-    /// What the next question gets.
+    /// Sets the answer to the next question.
     fn answer_next(&mut self, verdict: Verdict);
     /// A verdict that its question cannot have, if there was one: verdict and question.
     fn take_misfit(&mut self) -> Option<String>;
@@ -100,7 +100,7 @@ pub trait Play {
     fn is_open(&self) -> bool;
 }
 
-/// The most octets that one line may stand for.
+/// The most octets that one line may send.
 const OCTETS_MAX: usize = 64 << 20;
 
 /// What a line says.
@@ -116,7 +116,7 @@ pub enum Act {
     Verdict(Verdict),
     /// The store was given this content, and no other since.
     Stored(Vec<u8>),
-    /// The store was told to forget the message that came last.
+    /// The store was told to forget the latest message.
     Discarded,
     /// The client is silent for too long.
     Silence,
@@ -139,14 +139,14 @@ pub struct Dialogue {
     pub acts: Vec<(usize, Act)>,
 }
 
-/// Where a session goes another way than its dialogue, or the dialogue cannot be read.
+/// A session goes another way than its dialogue, or the dialogue cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// The line, from 1.
     pub line: usize,
-    /// What was expected there.
+    /// The expectation.
     pub expected: String,
-    /// What came, or stands there.
+    /// What happened, or the text of the line.
     pub got: String,
 }
 
@@ -195,9 +195,9 @@ fn octets(text: &str) -> Option<Vec<u8>> {
 }
 
 fn act(line: &str) -> Option<Act> {
-    let (sign, text) = line.split_at_checked(2)?;
+    let (mark, text) = line.split_at_checked(2)?;
     let text = text.strip_prefix(' ').unwrap_or(text);
-    Some(match (sign, text) {
+    Some(match (mark, text) {
         ("S:", begin) => Act::Reply(begin.to_owned()),
         ("C:", line) => Act::Octets(format!("{line}\r\n").into_bytes()),
         ("O:", text) => Act::Octets(octets(text)?),
@@ -237,7 +237,7 @@ impl Dialogue {
     /// Reads a dialogue.
     ///
     /// # Errors
-    /// A line that is none of a dialogue's; a dialogue where the server does not speak first.
+    /// A line that no dialogue has; a dialogue where the server does not speak first.
     pub fn parse(text: &str) -> Result<Self, Failure> {
         let mut keys: BTreeMap<String, String> =
             BASE.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
@@ -278,7 +278,7 @@ impl Dialogue {
     /// The configuration.
     ///
     /// # Errors
-    /// What is wrong with a key or its value.
+    /// A key or its value is wrong.
     pub fn config(&self) -> Result<Config, Failure> {
         Config::parse(&self.config_text()).map_err(|error| {
             // Which of the keys it is shows when each is read by itself.
@@ -325,7 +325,7 @@ impl Dialogue {
             && !self.acts.iter().any(|(_, act)| matches!(act, Act::Verdict(_) | Act::Silence | Act::Stop))
     }
 
-    /// Plays it; `cut` says how many of the octets at hand come at once.
+    /// Plays it; `cut` says how many of the remaining octets arrive at once.
     ///
     /// # Errors
     /// The first line where the session goes another way.
@@ -343,9 +343,9 @@ impl Dialogue {
                     }
                     let mut rest = octets.as_slice();
                     while !rest.is_empty() {
-                        let (piece, behind) = rest.split_at(cut(rest.len()).clamp(1, rest.len()));
+                        let (piece, after) = rest.split_at(cut(rest.len()).clamp(1, rest.len()));
                         peer.give(Input::Octets(piece));
-                        rest = behind;
+                        rest = after;
                     }
                     if let Some(misfit) = peer.take_misfit() {
                         return fail("a verdict that answers the question".to_owned(), misfit);

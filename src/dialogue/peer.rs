@@ -17,7 +17,7 @@ pub struct Peer {
     world: Around,
 }
 
-/// What is around the session.
+/// The surroundings of the session.
 #[derive(Debug)]
 struct Around {
     enhanced: bool,

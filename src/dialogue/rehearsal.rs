@@ -1,4 +1,4 @@
-//! A run of the machine, played through a session as a client would: what is said, and answered.
+//! A run of the machine, played through a session as a client would: its lines and the replies.
 //!
 //! Turns the names of events into lines with sample arguments, and gives them to a [`Peer`] with
 //! the default configuration, so that what it shows is what the server would say.

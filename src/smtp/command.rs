@@ -36,8 +36,8 @@ static COMMAND: LazyLock<Regex> =
 static PARAMETER: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^(?P<keyword>[A-Za-z0-9][A-Za-z0-9-]*)(?:=(?P<value>[!-<>-~]+))?$"));
 
-// What a web client says first, also where its target is longer than a line may be, and the field that each of
-// its requests has (RFC 9112 3, 3.2). It would go on with a body that somebody else's page chose.
+// The first line of a web client, also if its target is longer than a line may be, and the field that each of
+// its requests has (RFC 9112 3, 3.2). It would go on with a body that another server's page chose.
 static HTTP: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"^(?:[A-Z]+ [!-~]+ HTTP/[0-9]|(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /|(?i-u:host):)")
 });
@@ -59,8 +59,8 @@ pub struct Words<'a> {
 }
 
 /// Splits a line into verb and argument. Returns `None` if the line does not begin with a verb.
-/// A strict reader takes one space away between the two, and what else separates them stays with
-/// the argument, where no grammar has it; blanks at the end are tolerated (RFC 5321 4.1.1).
+/// A strict reader takes away one space between the two. Any other blank stays with the
+/// argument, where the grammar has none. Blanks at the end are tolerated (RFC 5321 4.1.1).
 #[must_use]
 pub fn split(line: &str, syntax: Syntax) -> Option<Words<'_>> {
     let parts = COMMAND.captures(line)?;

@@ -1,4 +1,4 @@
-//! The envelope: who sends a message to whom, and how it came. RFC 5321 2.3.1.
+//! The envelope: a message's sender, its recipients, and the way it arrived. RFC 5321 2.3.1.
 
 use std::net::IpAddr;
 
@@ -22,19 +22,19 @@ pub struct Recipient {
     pub place: Place,
 }
 
-/// All that is known of a message before its content comes.
+/// All that is known of a message before its content arrives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Envelope {
     /// The message's id: letters, digits and dashes.
     pub id: String,
     /// Where reports go.
     pub sender: ReversePath,
-    /// Who gets it; no two are the same mailbox.
+    /// The recipients; no two are the same mailbox.
     pub recipients: Vec<Recipient>,
     /// The client's name for itself: printable ASCII without blanks, at most 255 octets.
     pub helo: String,
     /// The client's address.
     pub client: IpAddr,
-    /// The protocol by which it came: `SMTP` or `ESMTP`. RFC 5321 4.4.
+    /// The protocol by which it arrived: `SMTP` or `ESMTP`. RFC 5321 4.4.
     pub with: &'static str,
 }

@@ -1,23 +1,23 @@
 //! Octets into lines and content. RFC 5321 2.3.7, 2.3.8, 4.1.1.4, 4.5.2.
 //!
 //! Outside content the framer yields lines; inside, runs of content with the transparency
-//! dots taken away, until CR LF dot CR LF and nothing else ends it. It holds no content: what
-//! it yields are places in the caller's octets.
+//! dots taken away, until CR LF dot CR LF and nothing else ends it. It holds no content: it
+//! yields ranges of the caller's octets.
 
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// Of a line that is not obeyed so much is kept for the log, in octets.
+/// The most of a line that is kept for the log if the line is not obeyed, in octets.
 const SHOWN_BYTES_MAX: usize = 256;
 
-/// A line of the client's, without its end. A line that came whole is not copied.
+/// A line from the client, without its end. A line that arrived in one piece is not copied.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line<'a> {
     /// A line that ended in CR LF.
     Whole(Cow<'a, [u8]>),
     /// A line that ended in a bare LF; it must not be obeyed.
     BareLf(Cow<'a, [u8]>),
-    /// A line longer than the limit, swallowed to its end; this is how it began.
+    /// The beginning of a line longer than the limit, which was swallowed to its end.
     TooLong(Cow<'a, [u8]>),
 }
 
@@ -30,20 +30,20 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// A cutter at the begin of a line.
+    /// A cutter at the start of a line.
     #[must_use]
     pub const fn new() -> Self {
         Self { held: Vec::new(), overlong: false, last: 0 }
     }
 
-    /// How many octets are held of a line whose end has not come.
+    /// The octets that are held of an unfinished line.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.held.capacity()
     }
 
     /// Takes octets up to the end of one line of at most `bytes_max` octets, CR LF included.
-    /// Returns how many were taken, and the line where it was completed.
+    /// Returns the number that was taken, and the line if it is complete.
     pub fn take<'a>(&mut self, octets: &'a [u8], bytes_max: usize) -> (usize, Option<Line<'a>>) {
         let end = memchr::memchr(b'\n', octets);
         let taken = end.map_or(octets.len(), |place| place + 1);
@@ -99,14 +99,14 @@ impl Default for Lines {
     }
 }
 
-/// What has been seen at the end of what came so far.
+/// The end of the octets so far.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Seen {
     /// Something inside a line.
     Inside,
     /// A CR.
     Cr,
-    /// CR LF, or nothing yet: a line begins.
+    /// CR LF, or nothing yet: a line starts.
     Start,
     /// CR LF and a dot, which is held back.
     Dot,
@@ -119,7 +119,7 @@ enum Seen {
 enum Fate {
     /// It is content.
     Keep,
-    /// It is content, and a CR or LF stood alone.
+    /// It is content, and a CR or LF is bare.
     KeepBare,
     /// It is held back, or was a doubled dot.
     Hold,
@@ -129,7 +129,7 @@ enum Fate {
     End,
 }
 
-/// The whole of RFC 5321 4.5.2 and of the end of data, as a table: a row for what was seen,
+/// RFC 5321 4.5.2 and the end of data, complete, as a table: a row for each end of the octets so far,
 /// a column each for CR, LF, dot and any other octet.
 const TABLE: [[(Seen, Fate); 4]; 5] = {
     use Fate::{End, Hold, Keep, KeepBare, Release};
@@ -166,11 +166,11 @@ pub struct BareNewline {
     pub octet: u64,
 }
 
-/// Cuts content out of what comes after 354.
+/// Cuts content out of the octets after 354.
 #[derive(Debug)]
 pub struct Content {
     seen: Seen,
-    /// Content so far, in octets, and what of it are whole lines.
+    /// Content so far, in octets; its complete lines, and their octets.
     octets: u64,
     lines: u64,
     lines_octets: u64,
@@ -184,13 +184,13 @@ impl Content {
         Self { seen: Seen::Start, octets: 0, lines: 0, lines_octets: 0, bare: None }
     }
 
-    /// The first CR or LF so far that stood alone.
+    /// The first bare CR or LF so far.
     #[must_use]
     pub fn bare_newline(&self) -> Option<BareNewline> {
         self.bare
     }
 
-    /// Takes octets up to the end of one run. Returns how many were taken, and the run; call
+    /// Takes octets up to the end of one run. Returns the number that was taken, and the run; call
     /// again with the rest.
     pub fn take(&mut self, octets: &[u8]) -> (usize, Run) {
         let (taken, run) = self.cut(octets);
@@ -237,7 +237,7 @@ impl Content {
                     place += 1;
                 }
                 Fate::KeepBare => {
-                    // What stood alone is the CR in front of this octet, or this octet, an LF.
+                    // Bare is the CR before this octet, or this octet, an LF.
                     let (name, octet) = if before == Seen::Cr { ("CR", position) } else { ("LF", position + 1) };
                     let bare = BareNewline { name, line: self.lines + 1, octet: octet - self.lines_octets };
                     self.bare.get_or_insert(bare);
@@ -266,7 +266,7 @@ impl Default for Content {
 mod tests {
     use super::*;
 
-    /// Content, whether it ended, what is left, what stood alone first.
+    /// Content, whether it ended, the number of octets left, the first bare CR or LF.
     fn read(pieces: &[&[u8]]) -> (Vec<u8>, bool, usize, Option<BareNewline>) {
         let (mut cutter, mut content, mut left) = (Content::new(), Vec::new(), 0);
         let mut ended = false;
@@ -286,7 +286,7 @@ mod tests {
         (content, ended, left, cutter.bare_newline())
     }
 
-    /// The same by another reading: find the end in the whole text, then undo the dots.
+    /// The same by another reading: find the end in the entire text, then undo the dots.
     fn reference(text: &[u8]) -> (Vec<u8>, bool, usize) {
         let mut whole = b"\r\n".to_vec();
         whole.extend_from_slice(text);
@@ -302,7 +302,7 @@ mod tests {
         (content[2..].to_vec(), end.is_some(), end.map_or(0, |end| whole.len() - end - 5))
     }
 
-    /// What stands alone first in content: a CR at its very end may get its LF yet.
+    /// The first bare CR or LF in content. A CR at its very end may get its LF yet.
     fn reference_bare(content: &[u8]) -> Option<BareNewline> {
         let is_bare = |place: usize| match content[place] {
             b'\r' => content.get(place + 1).is_some_and(|next| *next != b'\n'),
@@ -360,7 +360,7 @@ mod tests {
                 assert_eq!(read(&[&text[..cut], &text[cut..]]).3, expected, "{text:?} cut at {cut}");
             }
         }
-        // Far behind the header, in lines and runs of any length.
+        // Far after the header, in lines and runs of any length.
         let long = [&b"x".repeat(70_000)[..], b"\r\n"].concat().repeat(3);
         let expected = Some(BareNewline { name: "CR", line: 4, octet: 70_001 });
         assert_eq!(read(&[&long, &long[..70_000], b"\r", b"x"]).3, expected);
@@ -424,8 +424,8 @@ mod tests {
         assert!(matches!(Lines::new().take(b"NOOP\r\n", 512).1, Some(Line::Whole(Cow::Borrowed(b"NOOP")))));
     }
 
-    /// What has been seen, as a second reading has it: the longest suffix of all that came
-    /// (with the CR LF before the content) that begins CR LF dot CR LF.
+    /// The end of the octets so far, by a second reading: their longest suffix (with the CR LF before
+    /// the content) that is the beginning of CR LF dot CR LF.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     struct Suffix(usize);
 
@@ -440,10 +440,10 @@ mod tests {
         }
     }
 
-    /// The table against the reference, over their whole product: every pair of states that
-    /// any text of any length can bring about, each with every octet. What was held back
-    /// belongs to the pair; the way of cutting does not, since a cutter keeps nothing but its
-    /// state between octets, which the last part of this test looks at.
+    /// The table against the reference, over their entire product: every pair of states that
+    /// any text of any length can bring about, each with every octet. The octets held back
+    /// belong to the pair; the way of cutting does not, since a cutter keeps only its
+    /// state between octets, which the last part of this test checks.
     #[test]
     fn in_every_state_that_any_text_can_reach_the_table_does_what_the_rfc_says() {
         let start = (Seen::Start, Suffix(2));
@@ -474,7 +474,7 @@ mod tests {
                     rest = &rest[taken..];
                 }
                 // Content is what is surely not the end: all that was held and is not held now.
-                // The dot that begins a line is never content; nor is the CR behind it while an
+                // The dot that begins a line is never content; nor is the CR after it while an
                 // LF could end all.
                 let mut content = Vec::new();
                 if !(next.0 == END.len() || suffix.0 == 2 && octet == b'.') {
@@ -482,7 +482,7 @@ mod tests {
                     content.extend((next.0 != 4).then_some(octet));
                 }
                 assert_eq!((&given, ended), (&content, next.0 == END.len()), "{seen:?} {octet:#04x}");
-                // A CR without LF behind it, or an LF without CR before it.
+                // A CR without an LF after it, or an LF without a CR before it.
                 let bare =
                     (octet == b'\n') != matches!(suffix.0, 1 | 4) && (octet == b'\n' || matches!(suffix.0, 1 | 4));
                 assert_eq!(cutter.bare.is_some(), bare, "{seen:?} {octet:#04x}");

@@ -31,7 +31,7 @@ static IPV4: LazyLock<Regex> = LazyLock::new(|| pattern(concat!("^", ipv4!(), "$
 // IPv6v4-full = IPv6-hex 5(":" IPv6-hex) ":" IPv4-address-literal
 // IPv6v4-comp = [IPv6-hex *3(":" IPv6-hex)] "::" [IPv6-hex *3(":" IPv6-hex) ":"] IPv4-address-literal
 //               ; no more than 4 groups in addition to the "::" and the IPv4 address
-// How many groups stand on both sides of "::" is counted behind the expression.
+// The groups on both sides of "::" are counted after the expression has matched.
 macro_rules! hex {
     () => {
         "[0-9A-Fa-f]{1,4}"
@@ -69,7 +69,7 @@ static GENERAL: LazyLock<Regex> =
 
 // address-literal = "[" ( IPv4-address-literal / IPv6-address-literal /
 //                   General-address-literal ) "]"                        RFC 5321 4.1.3
-// A text that is tagged IPv6 and is no address of it is none of the general ones either: the
+// A text with the tag IPv6 that is not such an address is not a general literal either: the
 // tag is registered, and means what it says.
 /// Reads the text between the brackets.
 pub(super) fn address_literal(inside: &str) -> Option<Domain> {
@@ -116,7 +116,7 @@ fn ipv6(text: &str) -> Option<Ipv6Addr> {
     let (head, tail) = (parts.name("head"), parts.name("tail4").or(parts.name("tail")));
     let (mut address, tail) =
         (groups(head.map_or("", |head| head.as_str()))?, groups(tail.map_or("", |tail| tail.as_str()))?);
-    // The "::" stands for two groups or more.
+    // The "::" means two groups or more.
     let zeros = 8_usize.checked_sub(address.len() + tail.len()).filter(|zeros| *zeros >= 2)?;
     address.extend(std::iter::repeat_n(0, zeros));
     address.extend(tail);

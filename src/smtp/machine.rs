@@ -25,7 +25,7 @@ pub struct State {
 pub struct Event {
     /// The name in the definition: for a command, its verb.
     pub name: &'static str,
-    /// The command's syntax, where the definition tells it.
+    /// The command's syntax, if the definition has it.
     pub syntax: Option<&'static str>,
     /// The definition's comment on it, or "".
     pub doc: &'static str,
@@ -36,9 +36,9 @@ pub struct Event {
 pub struct Transition {
     /// Where it leads.
     pub next: StateId,
-    /// What the server does.
+    /// The action.
     pub action: Action,
-    /// What it answers, where the definition tells it.
+    /// The reply, if the definition has one.
     pub reply: Option<ReplySpec>,
 }
 
@@ -47,7 +47,7 @@ pub struct Transition {
 pub struct ReplySpec {
     /// Three digits.
     pub code: u16,
-    /// The words behind it, if the definition has any.
+    /// The words after it, if the definition has any.
     pub text: Option<&'static str>,
 }
 
@@ -59,7 +59,7 @@ pub struct StateId(pub u16);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct EventId(pub u16);
 
-/// A whole protocol.
+/// A complete protocol.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Machine {
     /// The file it was made from.
@@ -97,7 +97,7 @@ impl Machine {
     /// Makes the machine of a definition that was compiled with [`VOCABULARY`]. It lives as
     /// long as the process, as the built one does.
     ///
-    /// Returns nothing where the definition names an action that is none of ours.
+    /// Returns `None` if the definition names an action that is not ours.
     #[must_use]
     pub fn load(source: &str, definition: &autofsm::Definition) -> Option<&'static Self> {
         let keep = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
@@ -192,7 +192,7 @@ impl Machine {
     }
 }
 
-/// Where a session stands: a state, and the machine that it is a state of.
+/// Where a session is: a state, and the machine that it is a state of.
 #[derive(Clone, Copy, Debug)]
 pub struct Position {
     machine: &'static Machine,
@@ -200,7 +200,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// The begin of a conversation.
+    /// The start of a conversation.
     #[must_use]
     pub const fn initial(machine: &'static Machine) -> Self {
         Self { machine, state: StateId(0) }

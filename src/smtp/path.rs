@@ -1,4 +1,4 @@
-//! Addresses: what stands between `<` and `>`.
+//! Addresses: the text between `<` and `>`.
 //!
 //! Turns text into [`ReversePath`] and [`ForwardPath`] and knows nothing else. What was parsed
 //! here is the only form of an address that the rest of the server uses. RFC 5321 4.1.2, 4.1.3.
@@ -57,7 +57,7 @@ impl LocalPart {
         &self.0
     }
 
-    /// The form in which local parts of the own domain compare: lower case.
+    /// The form in which local parts of the server's domain compare: lower case.
     #[must_use]
     pub fn folded(&self) -> String {
         self.0.to_ascii_lowercase()
@@ -65,23 +65,23 @@ impl LocalPart {
 }
 
 impl fmt::Display for LocalPart {
-    /// As RFC 5321 writes it: quoted where it is no dot-string.
+    /// As RFC 5321 writes it: quoted unless it is a dot-string.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if DOT_STRING.is_match(&self.0) {
             return f.write_str(&self.0);
         }
         f.write_str("\"")?;
-        for sign in self.0.chars() {
-            if matches!(sign, '"' | '\\') {
+        for char in self.0.chars() {
+            if matches!(char, '"' | '\\') {
                 f.write_str("\\")?;
             }
-            write!(f, "{sign}")?;
+            write!(f, "{char}")?;
         }
         f.write_str("\"")
     }
 }
 
-/// The part behind the `@`.
+/// The part after the `@`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Domain {
     /// A host name, as it was written.
@@ -92,7 +92,7 @@ pub enum Domain {
     General {
         /// The registered tag.
         tag: String,
-        /// What stands behind the colon.
+        /// The text after the colon.
         content: String,
     },
 }
@@ -154,9 +154,9 @@ impl fmt::Display for Domain {
 /// `local-part@domain`. RFC 5321 4.1.2, production `Mailbox`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Mailbox {
-    /// Who.
+    /// The part before the `@`.
     pub local: LocalPart,
-    /// Where.
+    /// The part after it.
     pub domain: Domain,
 }
 
@@ -180,7 +180,7 @@ impl fmt::Display for ReversePath {
 /// Where mail goes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ForwardPath {
-    /// `<Postmaster>`: the own domain's postmaster. RFC 5321 4.1.1.3.
+    /// `<Postmaster>`: the postmaster of the server's domain. RFC 5321 4.1.1.3.
     Postmaster,
     /// Any other.
     Mailbox(Mailbox),
@@ -231,9 +231,9 @@ pub(super) fn pattern(text: &str) -> Regex {
 
 fn unquote(quoted: &str) -> String {
     let mut plain = String::with_capacity(quoted.len());
-    let mut signs = quoted.chars();
-    while let Some(sign) = signs.next() {
-        plain.extend(if sign == '\\' { signs.next() } else { Some(sign) });
+    let mut chars = quoted.chars();
+    while let Some(char) = chars.next() {
+        plain.extend(if char == '\\' { chars.next() } else { Some(char) });
     }
     plain
 }
@@ -343,7 +343,7 @@ mod tests {
             ("<a@[IPv6:2001:DB8:0:0:0:0:0:1]>", "a@[IPv6:2001:db8::1]"),
             ("<a@[IPv6:::ffff:192.0.2.1]>", "a@[IPv6:::ffff:192.0.2.1]"),
             ("<a@[x400:here]>", "a@[x400:here]"),
-            // The grammar has the empty quoted string, and so have we; here it names nobody.
+            // The grammar has the empty quoted string, and so have we; no user has this name.
             ("<\"\"@x.org>", "\"\"@x.org"),
             // Snum = 1*3DIGIT
             ("<a@[001.02.3.255]>", "a@[1.2.3.255]"),

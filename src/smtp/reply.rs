@@ -32,12 +32,12 @@ impl Reply {
     pub fn write(&self, out: &mut Vec<u8>, enhanced: bool) {
         for (place, line) in self.lines.iter().enumerate() {
             let mut text = String::new();
-            let sign = if place + 1 == self.lines.len() { ' ' } else { '-' };
+            let separator = if place + 1 == self.lines.len() { ' ' } else { '-' };
             let shown = if enhanced && !self.enhanced.is_empty() { self.enhanced } else { "" };
             let gap = if shown.is_empty() || line.is_empty() { "" } else { " " };
-            let _ = write!(text, "{}{sign}{shown}{gap}{line}", self.code);
-            // Words that come from a client are parsed and bounded; this holds for any others.
-            text.retain(|sign| matches!(sign, ' '..='~'));
+            let _ = write!(text, "{}{separator}{shown}{gap}{line}", self.code);
+            // Words from a client are parsed and bounded; this bounds all others.
+            text.retain(|char| matches!(char, ' '..='~'));
             text.truncate(LINE_BYTES_MAX - 2);
             out.extend_from_slice(text.as_bytes());
             out.extend_from_slice(b"\r\n");

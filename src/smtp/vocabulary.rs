@@ -10,13 +10,13 @@ use crate::autofsm::{ActionSpec, Argument, CommandSpec, Vocabulary};
 /// The EHLO keywords of the extensions that this server keeps. RFC 5321 4.1.1.1.
 pub const KEYWORDS: &[&str] = &["PIPELINING", "8BITMIME", "SIZE", "ENHANCEDSTATUSCODES"];
 
-/// A client that said who it is: what HELO and EHLO do.
+/// The client's name: what HELO and EHLO give.
 pub const GREETING: &str = "a greeting";
-/// Somebody to send reports to: what MAIL names.
+/// The address for reports: what MAIL gives.
 pub const SENDER: &str = "a sender";
-/// Somebody to deliver to: what RCPT names.
+/// An address to deliver to: what RCPT gives.
 pub const RECIPIENT: &str = "a recipient";
-/// A message whose content is coming in.
+/// A message whose content is arriving.
 pub const MESSAGE: &str = "an open message";
 
 macro_rules! actions {

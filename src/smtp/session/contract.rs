@@ -18,7 +18,7 @@ pub struct Settings {
     pub syntax: Syntax,
     /// Whether a message with a bare CR or LF is refused.
     pub refuse_bare_newline: bool,
-    /// Whether VRFY tells who exists.
+    /// Whether VRFY says that a user exists.
     pub verify_honestly: bool,
     /// The longest command line with its CR LF, in octets.
     pub line_bytes_max: usize,
@@ -26,26 +26,26 @@ pub struct Settings {
     pub message_bytes_max: u64,
     /// The most recipients of one message.
     pub recipients_max: usize,
-    /// So many refused commands in a row end the session.
+    /// The refused commands in a row that end the session.
     pub errors_max: usize,
-    /// So many command lines, refused ones too, are the most of a session.
+    /// The most command lines of a session, refused ones too.
     pub commands_max: usize,
     /// The most recipients of all messages of a session.
     pub recipients_per_session_max: usize,
     /// The longest header block of a message, in octets.
     pub header_bytes_max: u64,
-    /// More Received: fields than these are a loop.
+    /// The most Received: fields; a message with more is taken for a loop.
     pub received_max: usize,
 }
 
-/// Who is on the other end.
+/// The client of a session.
 #[derive(Clone, Debug)]
 pub struct Client {
     /// The session's id: letters and digits.
     pub id: String,
     /// The client's address.
     pub address: IpAddr,
-    /// The connection's own end: its address literal is a name of the own domain.
+    /// The server's address on this connection: its address literal is a name of the server's domain.
     pub local: IpAddr,
     /// Whether mail for other domains is taken.
     pub may_relay: bool,
@@ -93,11 +93,11 @@ pub enum NoUser {
     Unknown,
     /// No mailbox can have this name: it is too long for a folder.
     NameTooLong,
-    /// It cannot be said now.
+    /// The users cannot be read now.
     Unavailable(Refusal),
 }
 
-/// What the session cannot know by itself. Each question has an input of its own for its answer.
+/// What the session cannot know. Each question has its input for the answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
     /// Is there room for a message of this size, in octets (0: unknown)? [`Input::Room`].
@@ -125,7 +125,7 @@ pub enum Output<'a> {
     Step(Step),
     /// A line was refused with this code; the line is as the client sent it, or in parentheses what it was.
     Refused(String, u16),
-    /// Send what is to be sent, and close.
+    /// Send all replies, and close.
     Close,
 }
 
@@ -136,7 +136,7 @@ pub struct Step {
     pub from: &'static str,
     /// The event.
     pub event: &'static str,
-    /// What was done.
+    /// The action.
     pub action: &'static str,
     /// The reply's code; 0 if there is none.
     pub code: u16,

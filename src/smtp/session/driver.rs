@@ -1,11 +1,11 @@
 //! The session without a socket: one loop that gives it inputs and answers its questions.
 //!
-//! The server has a loop of its own, since there an answer takes time; whatever else plays a
-//! session (dialogues, rehearsals, tests, benchmarks) does so here.
+//! The server has another loop, since there an answer takes time. All others that play a
+//! session (dialogues, rehearsals, tests, benchmarks) use this one.
 
 use super::{Input, Output, Question, Session};
 
-/// What is around a session: the connection, the users and the store.
+/// The surroundings of a session: the connection, the users and the store.
 pub trait World {
     /// Takes an output that is not a question.
     fn take(&mut self, output: Output<'_>);

@@ -4,14 +4,14 @@
 // No one writes the blanks any more, and everyone has to read them.
 const RECEIVED: &[u8] = b"received";
 
-/// Counts the Received: fields of a header block as it comes. RFC 5321 6.3.
+/// Counts the Received: fields of a header block as it arrives. RFC 5321 6.3.
 #[derive(Debug, Default)]
 pub(super) struct HeaderScan {
-    /// How much of the line at hand has come.
+    /// The octets of the name `Received` that the current line has so far.
     column: usize,
-    /// Whether the line at hand can be no `Received:` field any more, or was counted.
+    /// Whether the current line cannot be a `Received:` field any more, or was counted.
     differs: bool,
-    /// Whether the last octet but perhaps one CR was a line's begin.
+    /// Whether the current line has nothing but a CR so far.
     empty: bool,
     over: bool,
     count: usize,
@@ -40,7 +40,7 @@ impl HeaderScan {
                     content = rest;
                 }
                 _ => {
-                    // The rest of the line tells nothing.
+                    // The rest of the line does not matter.
                     self.differs = true;
                     self.column = self.column.max(1);
                     let end = if self.empty { 1 } else { memchr::memchr(b'\n', content).unwrap_or(content.len()) };
@@ -52,22 +52,22 @@ impl HeaderScan {
     }
 }
 
-/// A field name longer than this is none, in octets.
+/// The longest field name, in octets: a longer one is body text.
 const NAME_BYTES_MAX: usize = 1024;
 
-/// Where in the header block the next octet stands.
+/// The position of the next octet in the header block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum At {
     #[default]
     Start,
-    /// In what is a field's name if a colon follows.
+    /// In a field's name, if a colon follows.
     Name(usize),
     Value,
-    /// After the first line that is no field: the empty one, or of a body without a header.
+    /// After the first line that is not a field: the empty one, or one of a body without a header.
     Over,
 }
 
-/// Measures the header block as it comes: the fields that content begins with. RFC 5322 2.2.
+/// Measures the header block as it arrives: the fields at the start of the content. RFC 5322 2.2.
 #[derive(Debug, Default)]
 pub(super) struct HeaderBlock {
     at: At,
@@ -112,7 +112,7 @@ mod tests {
             let mut pieces = HeaderBlock::default();
             assert_eq!(text.as_bytes().chunks(1).map(|piece| pieces.scan(piece)).last(), Some(expected));
         }
-        // A body without a header is none, however long its lines are.
+        // A body without a header has no block, however long its lines are.
         assert_eq!(HeaderBlock::default().scan(&vec![b'x'; 100_000]), NAME_BYTES_MAX as u64 + 1);
         assert_eq!(HeaderBlock::default().scan(b" A: 1\r\n"), 1);
     }

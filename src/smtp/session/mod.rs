@@ -68,9 +68,9 @@ const EXPECTED_BYTES_MAX: usize = 400;
 /// A question that was asked, with what follows from its answer.
 #[derive(Debug)]
 enum Waiting {
-    /// A command is judged but for this; its line is for the log.
+    /// A command that was judged except for this answer; its line is for the log.
     Command { event: EventId, accepted: Accepted, line: String },
-    /// A step was made, and has this reply if the answer is yes.
+    /// A step that was made, and its reply if the answer is yes.
     Step { step: Step, reply: Reply },
 }
 
@@ -203,7 +203,7 @@ impl Session {
     fn finish(&mut self, mut step: Step, reply: Reply) {
         step.code = reply.code;
         self.queue.push_back(Output::Step(step));
-        // A row that declines its command (502) is no error of the client's, and no success.
+        // A row that declines its command (502) is neither an error of the client nor a success.
         if reply.code < 400 {
             self.errors = 0;
         }
@@ -215,7 +215,7 @@ impl Session {
     }
 
     /// Answers a line that changes nothing. Many errors in a row, with no command between that
-    /// succeeds, end the session; what is refused for now (4xx) is no error of the client's.
+    /// succeeds, end the session; a refusal for now (4xx) is not the client's error.
     fn refuse(&mut self, line: &str, reply: Reply) {
         let code = reply.code;
         self.note_refused(line, code);
@@ -251,7 +251,7 @@ impl Session {
         self.discard(message);
     }
 
-    /// Tells the log what was refused; the log escapes it.
+    /// Has the log show a refused line; the log escapes it.
     fn note_refused(&mut self, line: &str, code: u16) {
         let shown = line.get(..line.floor_char_boundary(SHOWN_BYTES_MAX)).unwrap_or_default();
         self.queue.push_back(Output::Refused(shown.to_owned(), code));
@@ -263,7 +263,7 @@ impl Session {
         let mut text = format!("{} not now; expected", position.machine().event_name(event));
         let mut between = " ";
         for expected in position.accepted() {
-            // A line of a reply has its bound, and half a name would help nobody.
+            // A reply line has its bound, and half a name would not help.
             if text.len() + expected.name.len() > EXPECTED_BYTES_MAX {
                 text += ", ...";
                 break;
