@@ -9,7 +9,7 @@
 //! O: a\n.\r\n\x00            the client sends these octets and no more; \r \n \t \0 \\ \xHH
 //! O: x * 3000                the same, this number of times
 //! = transaction              the session is in this state
-//! * verdict full             the next question gets: yes, unknown, full, busy, broken
+//! * verdict full             the next question gets: yes, full, busy, broken; unknown, for a user
 //! * stored a\n.\r\n          the store was given this content, and no other since
 //! * discarded                the store was told to forget the latest message
 //! * silence, * stop          the client says nothing for too long; the server stops

@@ -63,9 +63,10 @@ struct Trial {
 
 pub(super) fn try_it(options: &Try) -> Result<(), End> {
     let states = States::load(options.states.as_deref())?;
-    let keys =
-        KEYS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).chain(options.set.iter().cloned());
-    let keys: BTreeMap<String, String> = keys.collect();
+    // A dialogue's small limits are for tests; the prompt shows the size that the server offers.
+    let size = ("message_bytes_max".to_owned(), Config::default().message_bytes_max.to_string());
+    let keys = KEYS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    let keys: BTreeMap<String, String> = keys.chain([size]).chain(options.set.iter().cloned()).collect();
     let keys = keys.into_iter().fold(String::new(), |text, (key, value)| text + &format!("! {key}: {value}\n"));
     let config = Dialogue::parse(&format!("{keys}S: 220\n")).and_then(|dialogue| dialogue.config());
     let config = config.map_err(|failure| format!("cannot use these keys: {}", failure.got))?;
