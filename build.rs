@@ -1,7 +1,7 @@
 //! Compiles `smtp-states.def` into the table that the server includes.
 
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::{env, fs};
 
 use sha2::{Digest as _, Sha256};
@@ -24,6 +24,7 @@ fn main() -> ExitCode {
     for watched in [SOURCE, "src/autofsm", "src/smtp/vocabulary.rs", "build.rs"] {
         println!("cargo::rerun-if-changed={watched}");
     }
+    println!("cargo::rustc-env=POSTMAN_VERSION={}", version());
     let source = match fs::read_to_string(SOURCE) {
         Ok(source) => source,
         Err(error) => {
@@ -57,4 +58,36 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// The version, and the commit if this is a checkout of the project.
+fn version() -> String {
+    let version = env::var("CARGO_PKG_VERSION").unwrap_or_default();
+    commit().map_or_else(|| version.clone(), |commit| format!("{version} ({commit})"))
+}
+
+/// The commit and its day. `None` without git, and in a folder that only lies in some repository, as
+/// an unpacked archive may.
+fn commit() -> Option<String> {
+    let folder = env::var_os("CARGO_MANIFEST_DIR")?;
+    let git = |arguments: &[&str]| {
+        let mut git = Command::new("git");
+        // A hook of git's that builds would name another repository.
+        let git = git.arg("-C").arg(&folder).args(arguments).env_remove("GIT_DIR").env_remove("GIT_WORK_TREE");
+        let output = git.output().ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8(output.stdout).ok()?.trim_end().to_owned())
+    };
+    let top = git(&["rev-parse", "--show-toplevel"])?;
+    if fs::canonicalize(top).ok()? != fs::canonicalize(&folder).ok()? {
+        return None;
+    }
+    // HEAD changes with a switch of branches, its log with each commit. A file that is not there would
+    // have the build run each time.
+    for name in ["HEAD", "logs/HEAD"] {
+        let path = Path::new(&folder).join(git(&["rev-parse", "--git-path", name])?);
+        if path.exists() {
+            println!("cargo::rerun-if-changed={}", path.display());
+        }
+    }
+    git(&["show", "--no-patch", "--no-show-signature", "--format=%h %cs", "--abbrev=12", "HEAD"])
 }

@@ -7,7 +7,7 @@
 //! count is logged when there is room again.
 
 use std::fmt::Write as _;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -78,22 +78,72 @@ impl std::fmt::Debug for Order {
     }
 }
 
-fn open(path: &Path) -> io::Result<File> {
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
     // Who wrote to whom is not everybody's to read.
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+    options.append(true).mode(0o640);
+    options
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    options().create(true).open(path)
+}
+
+/// The log's files, open. Dropping them removes those that were made here and have no line yet.
+#[derive(Debug)]
+pub struct LogFiles {
+    files: Vec<(PathBuf, File)>,
+    made: Vec<PathBuf>,
+}
+
+impl LogFiles {
+    /// Opens the files of a log; those that are missing are made.
+    ///
+    /// # Errors
+    /// A file that cannot be opened, by name.
+    pub fn open(log: &Log) -> Result<Self, String> {
+        let mut opened = Self { files: Vec::new(), made: Vec::new() };
+        for (path, _) in &log.files {
+            let file = match options().create_new(true).open(path) {
+                Ok(file) => {
+                    opened.made.push(path.clone());
+                    Ok(file)
+                }
+                Err(_) => open(path),
+            };
+            let file = file.map_err(|error| {
+                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+                let missing =
+                    folder.map_or_else(String::new, |folder| format!("; there is no folder {}", folder.display()));
+                format!("cannot open the log {}: {error}{missing}", path.display())
+            })?;
+            opened.files.push((path.clone(), file));
+        }
+        Ok(opened)
+    }
+
+    /// Starts the log that these are the files of.
+    ///
+    /// # Errors
+    /// A log that runs already.
+    pub fn start(mut self, log: &Log) -> Result<Logging, String> {
+        self.made.clear();
+        Logging::start(log, std::mem::take(&mut self.files))
+    }
+}
+
+impl Drop for LogFiles {
+    fn drop(&mut self) {
+        for path in &self.made {
+            if fs::metadata(path).is_ok_and(|found| found.len() == 0) {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
 }
 
 impl Logging {
-    /// Starts the log.
-    ///
-    /// # Errors
-    /// A file that cannot be opened, by name; a log that runs already.
-    pub fn start(log: &Log) -> Result<Self, String> {
-        let mut files = Vec::new();
-        for (path, _) in &log.files {
-            let file = open(path).map_err(|error| format!("cannot open the log {}: {error}", path.display()))?;
-            files.push((path.clone(), file));
-        }
+    fn start(log: &Log, files: Vec<(PathBuf, File)>) -> Result<Self, String> {
         let (channel, orders) = sync_channel(LINES_MAX);
         let mut dispatch = fern::Dispatch::new().format(|out, message, record| {
             out.finish(format_args!("{} {:<5} {message}", chrono::Utc::now().format("%F %T"), record.level()));

@@ -10,6 +10,7 @@ use crate::config::Config;
 
 mod fsm;
 mod serve;
+mod start;
 mod states;
 
 use fsm::Fsm;
@@ -17,7 +18,7 @@ use serve::{Check, Serve};
 
 /// An SMTP receiver whose protocol is one file.
 #[derive(Parser)]
-#[command(name = "postman", version, args_conflicts_with_subcommands = true)]
+#[command(name = "postman", version = env!("POSTMAN_VERSION"), args_conflicts_with_subcommands = true)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -29,7 +30,7 @@ struct Arguments {
 enum Command {
     /// Receive mail; the default.
     Serve(Serve),
-    /// Say what `serve` would do, and start nothing.
+    /// Start as `serve` does, up to the first client, and take everything back.
     Check(Check),
     /// Print the default configuration, a comment for each key.
     Config,

@@ -1,113 +1,75 @@
-//! `postman serve` and `postman check`: from the options and the configuration to a server.
+//! `postman serve` and `postman check`: a start, and what follows it.
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use clap::Args;
 
-use super::states::States;
+use super::start::{Options, Start};
 use super::{End, print};
-use crate::config::{Config, Listen};
-use crate::logging::{Logging, escape};
-use crate::maildir::Store;
-use crate::server::{self, Server, sandbox, service, user};
-use crate::smtp::path::Domain;
+use crate::logging::escape;
+use crate::server::{Server, service};
 
 #[derive(Args)]
 pub(super) struct Serve {
-    /// The configuration file (RON); without one the defaults hold.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-    /// Listen here instead: an address, a port, or both (`127.0.0.1:2525`, `2525`, `[::]:25`).
-    #[arg(long, value_name = "ADDR:PORT")]
-    listen: Option<Listen>,
-    /// Keep mail in this folder instead.
-    #[arg(long, value_name = "DIR")]
-    maildir: Option<PathBuf>,
-    /// Be this domain instead.
-    #[arg(long, value_name = "NAME", value_parser = |text: &str| Domain::parse_own(text).map_err(|_| "no domain"))]
-    domain: Option<Domain>,
-    /// Run this definition instead of the built-in one; it is checked before anything else.
-    #[arg(long, value_name = "FILE")]
-    states: Option<PathBuf>,
-}
-
-fn configuration(options: &Serve) -> Result<Config, String> {
-    let mut config = options.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
-    if let Some(listen) = options.listen {
-        config.listen_on(listen);
-    }
-    if let Some(folder) = &options.maildir {
-        config.maildir_path.clone_from(folder);
-    }
-    if let Some(domain) = &options.domain {
-        config.domain.clone_from(domain);
-    }
-    Ok(config)
+    #[command(flatten)]
+    options: Options,
 }
 
 #[derive(Args)]
 pub(super) struct Check {
     #[command(flatten)]
-    serve: Serve,
+    options: Options,
+    /// Leave the port out, to check beside a server that uses it.
+    #[arg(long)]
+    skip_port: bool,
     /// Say what the sandbox will allow, too.
     #[arg(long)]
     explain_sandbox: bool,
 }
 
-pub(super) fn check(options: &Check) -> Result<(), End> {
-    let config = configuration(&options.serve)?;
-    user::configured(&config)?;
-    let states = States::load(options.serve.states.as_deref())?;
-    let mut text = about(&config, &states, SocketAddr::new(config.host, config.port));
-    if options.explain_sandbox {
-        text += &sandbox::explain(&config, &sandbox::rules(&config, options.serve.config.as_deref()));
+pub(super) fn check(check: &Check) -> Result<(), End> {
+    let mut start = Start::new(&check.options, !check.skip_port)?;
+    start.try_rest()?;
+    let mut text = start.about();
+    if check.explain_sandbox {
+        text += &start.explain_sandbox();
     }
+    for warning in &start.warnings {
+        text += &format!("  warning     {warning}\n");
+    }
+    // What the start has made is taken back before it is said that all is well.
+    drop(start);
     print(&text)
 }
 
-/// What a server is, in a few lines.
-fn about(config: &Config, states: &States, address: SocketAddr) -> String {
-    format!(
-        "  address     {address}\n  domain      {}\n  mail        {}\n  definition  {}\n",
-        config.domain,
-        config.maildir_path.display(),
-        states.about(),
-    )
-}
-
-pub(super) fn serve(options: &Serve) -> Result<(), End> {
-    let config = configuration(options)?;
-    // A definition with an error is refused before the port is opened.
-    let states = States::load(options.states.as_deref())?;
-    if config.nice != 0 {
-        rustix::process::setpriority_process(None, config.nice)
-            .map_err(|error| format!("cannot set the priority to {}: {error}", config.nice))?;
-    }
-    let listener = match service::listener()? {
-        Some(given) => given,
-        None => server::listen(&config)?,
-    };
-    let address = listener.local_addr().map_err(|error| format!("cannot tell the address: {error}"))?;
-    // From here on nothing needs root, and no thread is started yet: it is given up for all.
-    let as_root = user::become_configured(&config, address)?;
-    Store::make_folder(&config.maildir_path).map_err(|error| error.to_string())?;
-    let unlocked = sandbox::enter(&config, &sandbox::rules(&config, options.config.as_deref()))?;
-    let logging = Logging::start(&config.log)?;
+pub(super) fn serve(serve: &Serve) -> Result<(), End> {
+    let start = Start::new(&serve.options, true)?;
+    let unlocked = start.enter_sandbox()?;
+    let about = start.about();
+    let Start { config, states, listener, address, logs, made, warnings, .. } = start;
+    let listener = listener.ok_or_else(|| "no port was opened".to_owned())?;
+    let logging = logs.start(&config.log)?;
     let built_in = if states.built_in { " built_in=yes" } else { "" };
     log::info!("definition file=\"{}\" sha256={}{built_in}", escape(&states.name), states.digest);
-    for warning in [as_root, unlocked].into_iter().flatten() {
+    for warning in warnings.into_iter().chain(unlocked) {
         log::warn!("{warning}");
     }
-    let server = Server::open(config.clone(), states.machine, listener)?;
+    let domain = config.domain.clone();
+    // A client on this machine reaches every address by loopback's.
+    let near = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    let near = SocketAddr::new(near, address.port());
+    let server = Server::open(config, states.machine, listener)?;
+    made.keep();
     let ready = || {
         let text = format!(
-            "Postman receives mail.\n{}  to stop     Ctrl-C\n  to try it   swaks --to user@{} --server {address}\n",
-            about(&config, &states, address),
-            config.domain,
+            "Postman receives mail.\n{about}  to stop     Ctrl-C\n  to try it   swaks --to user@{domain} --server {near}\n",
         );
         let _ = print(&text);
-        log::info!("listening address={address} domain={}", config.domain);
+        log::info!("listening address={address} domain={domain}");
         service::ready();
     };
     server.run(&|| logging.reopen(), ready)?;

@@ -170,9 +170,6 @@ fn check_together(config: &Config, entries: &[Entry<'_>], findings: &mut Vec<Fin
     if config.syntax == Syntax::Strict && !config.domain.is_strict() {
         at("domain", "must be without underscores for syntax: Strict, or no client could name it".to_owned());
     }
-    if config.group.is_some() && config.user.is_none() {
-        at("group", "needs user: the server becomes a group only together with a user".to_owned());
-    }
 }
 
 /// The line and the column of an octet, both from 1.

@@ -54,7 +54,6 @@ fn each_finding_names_its_key_and_what_is_allowed() {
         ("(message_bytes_max: 18446744073709551616)", "not 18446744073709551616; it is too large for this machine"),
         ("(recipients_per_session_max: 999)", "1:30: recipients_per_session_max must be at least recipients_max"),
         ("(recipients_max: 20000)", "1:18: recipients_max must be at most recipients_per_session_max"),
-        ("(group: \"mail\")", "1:9: group needs user"),
         ("(user: \"\")", "1:8: user must be None, or a name in quotes"),
         ("(users: any)", r#"1:9: users must be Any, or Listed(["alice", "bob"]), not any"#),
         ("(\n users: [\"alice\"])", "2:9: users must be Any, or Listed(["),

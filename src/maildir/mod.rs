@@ -183,6 +183,33 @@ impl From<Fault> for Failure {
     }
 }
 
+/// The folders that a start has made: the mail folder first, then those above it. Dropping this removes
+/// those that are empty, unless they are kept.
+#[derive(Debug)]
+pub struct Made(Vec<PathBuf>);
+
+impl Made {
+    /// The folders, the innermost first.
+    #[must_use]
+    pub fn folders(&self) -> &[PathBuf] {
+        &self.0
+    }
+
+    /// Leaves them in place.
+    pub fn keep(mut self) {
+        self.0.clear();
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        for folder in &self.0 {
+            // A folder with something in it is not removed, nor what is above it.
+            let _ = std::fs::remove_dir(folder);
+        }
+    }
+}
+
 struct Inner {
     options: Options,
     disk: Patient<dyn Disk>,
@@ -205,13 +232,29 @@ struct Inner {
 pub struct Store(Arc<Inner>);
 
 impl Store {
-    /// Makes the mail folder if it is not there.
+    /// Makes the mail folder, and the folders above it, if they are not there.
     ///
     /// # Errors
-    /// It cannot be made or opened.
-    pub fn make_folder(root: &Path) -> Result<(), OpenError> {
-        let made = owner::open_root(root).map(drop);
-        made.map_err(|error| OpenError(format!("cannot open the mail folder {}", root.display()), error))
+    /// It cannot be made or opened. What was made of it is removed.
+    pub fn make_folder(root: &Path) -> Result<Made, OpenError> {
+        let missing = root.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        let made = Made(missing.map(Path::to_owned).collect());
+        let opened = owner::open_root(root).map(|_| made);
+        opened.map_err(|error| OpenError(format!("cannot open the mail folder {}", root.display()), error))
+    }
+
+    /// Takes a lock in the mail folder as [`Store::open`] does, and gives it back.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn try_folder(root: &Path) -> Result<(), OpenError> {
+        let shown = root.display();
+        let folder = owner::open_root(root);
+        let folder = folder.map_err(|error| OpenError(format!("cannot open the mail folder {shown}"), error))?;
+        let owner = owner::Owner::take(&RealDisk, &folder);
+        let owner = owner.map_err(|error| OpenError(format!("cannot lock {shown}"), error))?;
+        owner.give_back(&RealDisk, &folder);
+        Ok(())
     }
 
     /// Opens the store; the folder is made if it is not there. What dead servers have left in

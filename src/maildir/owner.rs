@@ -85,9 +85,14 @@ impl Owner {
         Ok(Self { id, _lock: lock })
     }
 
+    /// Removes the lock of a server that wrote nothing.
+    pub(super) fn give_back(&self, disk: &dyn Disk, root: &Handle) {
+        let _ = disk.remove(root, &lock_name(&self.id));
+    }
+
     /// An orderly end leaves nothing to sweep.
     pub(super) fn leave(&self, disk: &dyn Disk, root: &Handle) {
-        let _ = disk.remove(root, &lock_name(&self.id));
+        self.give_back(disk, root);
         // Older servers may have left it empty.
         let _ = disk.remove_folder(root, OLD_LOCKS);
     }

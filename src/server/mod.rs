@@ -79,8 +79,14 @@ impl Shared {
 pub fn listen(config: &Config) -> Result<TcpListener, String> {
     let address = SocketAddr::new(config.host, config.port);
     let listener = TcpListener::bind(address).map_err(|error| {
-        let taken = error.kind() == std::io::ErrorKind::AddrInUse;
-        let help = if taken { "; --listen or `port` chooses another port" } else { "" };
+        let help = match error.kind() {
+            io::ErrorKind::AddrInUse => "; --listen or `port` chooses another port",
+            io::ErrorKind::AddrNotAvailable => "; --listen or `host` names an address of this machine",
+            io::ErrorKind::PermissionDenied => {
+                "; this port needs root, which `user` then gives up, or a service manager"
+            }
+            _ => "",
+        };
         format!("cannot listen on {address}: {error}{help}")
     })?;
     // The standard library asks for 128, and a client beyond them starts with a second of silence.

@@ -15,7 +15,11 @@ use crate::config::Config;
 /// One line: there is none of this name, or it is root.
 pub fn configured(config: &Config) -> Result<Option<(Uid, Gid)>, String> {
     let Some(name) = &config.user else {
-        return if config.group.is_some() { Err("group needs user".to_owned()) } else { Ok(None) };
+        return if config.group.is_some() {
+            Err("`group` needs `user`: root becomes both or neither".to_owned())
+        } else {
+            Ok(None)
+        };
     };
     let user = User::from_name(name).map_err(|error| format!("cannot look up the user {name}: {error}"))?;
     let user = user.ok_or_else(|| format!("there is no user {name}"))?;

@@ -25,6 +25,7 @@
 //! - `server`: users, relaying, stopping, silence, over real sockets
 //! - `lettre`: a real client that is a crate
 //! - `cli`: the command line as a user runs it
+//! - `start`: what `serve` refuses `check` refuses, and takes everything back
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
@@ -57,4 +58,5 @@ mod server;
 mod session;
 mod slips;
 mod smuggling;
+mod start;
 mod tools;
