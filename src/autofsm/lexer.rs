@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use super::diagnostic::{keep, shown};
+use super::directives::Directives;
 use super::{Diagnostic, Span};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,17 +38,18 @@ pub(super) struct Comment {
 
 pub(super) struct Lexer<'a, 'f> {
     source: &'a str,
-    place: usize,
+    pub(super) place: usize,
+    pub(super) directives: Directives,
     pub comments: Vec<Comment>,
     pub found: &'f mut Vec<Diagnostic>,
-    /// The blank that is none has been said.
+    /// A stray CR, form feed or vertical tab has been reported. One report is enough.
     odd_blank: bool,
     /// So many octets may still be searched for ends that are not there.
     search_left: usize,
 }
 
 /// The signs of a name, as autogen has them.
-fn is_name(octet: u8) -> bool {
+pub(super) fn is_name(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-' | b'^' | b':')
 }
 
@@ -57,7 +59,7 @@ fn is_word(octet: u8) -> bool {
 }
 
 impl<'a, 'f> Lexer<'a, 'f> {
-    pub(super) fn new(source: &'a str, found: &'f mut Vec<Diagnostic>) -> Self {
+    pub(super) fn new(source: &'a str, directives: Directives, found: &'f mut Vec<Diagnostic>) -> Self {
         // To autogen a NUL is the end of the file, wherever it stands.
         let end = source.find('\0');
         if let Some(start) = end {
@@ -65,14 +67,15 @@ impl<'a, 'f> Lexer<'a, 'f> {
             keep(found, Diagnostic::error(span, "a NUL octet: GNU autogen reads no further"));
         }
         let source = source.get(..end.unwrap_or(source.len())).unwrap_or(source);
-        Self { source, place: 0, comments: Vec::new(), found, odd_blank: false, search_left: source.len() }
+        let comments = Vec::new();
+        Self { source, place: 0, directives, comments, found, odd_blank: false, search_left: source.len() }
     }
 
     pub(super) fn source(&self) -> &'a str {
         self.source
     }
 
-    fn rest(&self) -> &'a str {
+    pub(super) fn rest(&self) -> &'a str {
         self.source.get(self.place..).unwrap_or_default()
     }
 
@@ -80,7 +83,7 @@ impl<'a, 'f> Lexer<'a, 'f> {
         self.source.as_bytes().get(self.place + ahead).copied().unwrap_or_default()
     }
 
-    fn say(&mut self, start: usize, end: usize, message: impl Into<String>, help: &str) {
+    pub(super) fn say(&mut self, start: usize, end: usize, message: impl Into<String>, help: &str) {
         let help = (!help.is_empty()).then(|| help.to_owned());
         keep(self.found, Diagnostic::error(Span { start, end }, message).help(help));
     }
@@ -91,7 +94,7 @@ impl<'a, 'f> Lexer<'a, 'f> {
         rest.iter().position(|octet| !is(*octet)).unwrap_or(rest.len())
     }
 
-    fn line_end(&self) -> usize {
+    pub(super) fn line_end(&self) -> usize {
         self.rest().find('\n').map_or(self.source.len(), |length| self.place + length)
     }
 
@@ -101,7 +104,10 @@ impl<'a, 'f> Lexer<'a, 'f> {
             self.blanks();
             let start = self.place;
             let rest = self.rest();
-            let octet = *rest.as_bytes().first()?;
+            let Some(&octet) = rest.as_bytes().first() else {
+                self.end_directives();
+                return None;
+            };
             let mut end = None;
             let kind = match octet {
                 b'/' if rest.starts_with("/*") || rest.starts_with("//") => {
@@ -118,9 +124,7 @@ impl<'a, 'f> Lexer<'a, 'f> {
                     kind
                 }
                 b'#' => {
-                    let end = self.line_end();
-                    self.say(start, end, "AutoGen's directives (`#`) are not read here", "");
-                    self.place = end;
+                    self.directive();
                     continue;
                 }
                 b'`' | b'(' | b'\\' | b'<' | b'$' if self.is_foreign() => self.foreign(),
@@ -134,14 +138,19 @@ impl<'a, 'f> Lexer<'a, 'f> {
     fn blanks(&mut self) {
         self.place += self.run(|octet| matches!(octet, b' ' | b'\t' | b'\n'));
         while matches!(self.octet(0), b'\r' | 0x0b | 0x0c) {
-            if !std::mem::replace(&mut self.odd_blank, true) {
-                let sign = char::from(self.octet(0)).escape_debug();
-                let message = format!("a `{sign}` stands between words");
-                let help = "end lines with LF alone: GNU autogen stops at some that end in CR LF";
-                self.say(self.place, self.place + 1, message, help);
-            }
+            self.odd_blank_at(self.place);
             self.place += 1;
             self.place += self.run(|octet| matches!(octet, b' ' | b'\t' | b'\n'));
+        }
+    }
+
+    /// Reports the first CR, form feed or vertical tab between words.
+    pub(super) fn odd_blank_at(&mut self, place: usize) {
+        if !std::mem::replace(&mut self.odd_blank, true) {
+            let octet = self.source.as_bytes().get(place).copied().unwrap_or_default();
+            let message = format!("a `{}` stands between words", char::from(octet).escape_debug());
+            let help = "end lines with LF alone: GNU autogen stops at some that end in CR LF";
+            self.say(place, place + 1, message, help);
         }
     }
 

@@ -8,9 +8,12 @@
 //! code, and an import of anything else would not compile. The caller hands in what it can
 //! act upon, as a [`Vocabulary`].
 
+use std::collections::BTreeMap;
+
 mod causes;
 mod diagnostic;
 mod diff;
+mod directives;
 mod expression;
 mod fitting;
 mod lexer;
@@ -47,13 +50,20 @@ pub struct Compilation {
 /// Compiles a definition. With a vocabulary it is checked as one to be served.
 #[must_use]
 pub fn compile(source: &str, rules: Option<&Vocabulary>) -> Compilation {
+    compile_with(source, rules, &[])
+}
+
+/// Compiles a definition with these names defined to its `#ifdef` and `#ifndef`, each as `NAME` or
+/// `NAME=VALUE`: as `autogen -D NAME` does. The build and the server define none.
+#[must_use]
+pub fn compile_with(source: &str, rules: Option<&Vocabulary>, defines: &[&str]) -> Compilation {
     let mut diagnostics = Vec::new();
     let mut resolved = None;
     if source.len() > SOURCE_BYTES_MAX {
         let message = format!("larger than {} MiB", SOURCE_BYTES_MAX >> 20);
         diagnostics.push(Diagnostic::error(Span::default(), message));
     } else {
-        let mut parsed = parser::parse(source, &mut diagnostics);
+        let mut parsed = parser::parse(source, defines, &mut diagnostics);
         // A file without our header is not ours, and nothing more is reported.
         if diagnostics.is_empty() || !parsed.attributes.is_empty() {
             let is_well_formed = diagnostics.is_empty();
@@ -193,6 +203,9 @@ pub struct Definition {
     pub keywords: Vec<String>,
     /// One entry a state and event, at `state * events.len() + event`.
     pub cells: Vec<Option<Cell>>,
+    /// The cells that a row takes back, by state and event, with that row first and then the rows
+    /// that it overrides, the last one first. (`ttype = invalid` takes back what a `"*"` row set.)
+    pub taken_back: BTreeMap<(usize, usize), Vec<Span>>,
     /// What was written of `never` and `always`.
     pub properties: Vec<Property>,
 }

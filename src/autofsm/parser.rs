@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use std::collections::VecDeque;
 
 use super::diagnostic::{keep, shown};
+use super::directives::Directives;
 use super::lexer::{Comment, Kind, Lexer, Token};
 use super::{Diagnostic, Span};
 
@@ -60,8 +61,9 @@ struct Parser<'a, 'f> {
     lost: bool,
 }
 
-pub(super) fn parse<'a>(source: &'a str, found: &mut Vec<Diagnostic>) -> Parsed<'a> {
-    let lexer = Lexer::new(source, found);
+/// Parses a file, with these names defined to `#ifdef`.
+pub(super) fn parse<'a>(source: &'a str, defines: &[&str], found: &mut Vec<Diagnostic>) -> Parsed<'a> {
+    let lexer = Lexer::new(source, Directives::new(defines), found);
     let mut parser = Parser {
         lexer,
         ahead: VecDeque::new(),
@@ -71,7 +73,7 @@ pub(super) fn parse<'a>(source: &'a str, found: &mut Vec<Diagnostic>) -> Parsed<
         lost: false,
     };
     let attributes = if parser.header() { parser.attributes(0, Span::default()) } else { Vec::new() };
-    let broken = parser.broken || parser.lost;
+    let broken = parser.broken || parser.lost || parser.lexer.directives.in_doubt;
     Parsed { attributes, comments: parser.lexer.comments, broken }
 }
 
@@ -199,6 +201,10 @@ impl<'a> Parser<'a, '_> {
         const HEADER: &str = "an AutoFSM definition begins with `AutoGen Definitions fsm;`";
         for word in ["autogen", "definitions"] {
             let found = self.take();
+            if found.is_none() && self.lexer.directives.in_doubt {
+                // The header is in what was passed over for want of an `#endif`.
+                return false;
+            }
             if !matches!(&found, Some(Token { kind: Kind::Name(text), .. }) if text.eq_ignore_ascii_case(word)) {
                 self.say(found.map_or(self.last, |token| token.span), HEADER, "");
                 return false;

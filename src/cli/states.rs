@@ -29,14 +29,21 @@ pub(super) struct States {
 }
 
 impl States {
-    /// Reads a definition and proves that it can be served; without a path it is the built-in one.
-    /// What is wrong or doubtful is said on standard error.
+    /// The definition that is served, where no name is defined.
     pub(super) fn load(path: Option<&Path>) -> Result<Self, End> {
+        Self::load_with(path, &[])
+    }
+
+    /// Reads a definition and proves that it can be served; without a path it is the built-in one.
+    /// These names are defined to its `#ifdef`; to the built-in one none is.
+    /// What is wrong or doubtful is said on standard error.
+    pub(super) fn load_with(path: Option<&Path>, defines: &[&str]) -> Result<Self, End> {
+        let defines = path.map_or(&[][..], |_| defines);
         let (name, source) = match path {
             None => (BUILT.source.to_owned(), BUILT_SOURCE.to_owned()),
             Some(path) => (path.display().to_string(), read(path)?),
         };
-        let Compilation { definition, diagnostics, .. } = autofsm::compile(&source, Some(&VOCABULARY));
+        let Compilation { definition, diagnostics, .. } = autofsm::compile_with(&source, Some(&VOCABULARY), defines);
         if path.is_some() {
             let _ = io::stderr().write_all(autofsm::render(&diagnostics, &name, &source).as_bytes());
         }

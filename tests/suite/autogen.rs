@@ -5,12 +5,13 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-use postman::autofsm::{Definition, compile, render};
+use postman::autofsm::{Definition, compile, compile_with, render};
 
+use super::directives::{A, B, DIRECTIVES};
 use super::fixtures::fixtures;
 
 /// What autogen makes of a definition.
@@ -38,15 +39,21 @@ fn is_missing() -> bool {
     missing
 }
 
-fn autogen(source: &str) -> Outcome {
+fn autogen(source: &str, defines: &[&str]) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("x.def"), source).unwrap();
-    let output = Command::new("timeout")
-        .args(["--kill-after=5", "60", "autogen", "x.def"])
+    // A shell that autogen leaves behind would hold a pipe open.
+    let status = Command::new("timeout")
+        .args(["--kill-after=5", "60", "autogen"])
+        .args(defines.iter().flat_map(|name| ["-D", name]))
+        .arg("x.def")
         .current_dir(folder.path())
-        .output()
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
         .unwrap();
-    match output.status.code() {
+    match status.code() {
         Some(0) => {}
         Some(124 | 137) => return Outcome::Hangs,
         _ => return Outcome::Refused,
@@ -61,7 +68,10 @@ fn autogen(source: &str) -> Outcome {
         let action = rest.split(" }").next().unwrap_or_default();
         let (_, next) = next.split_once("_ST_").unwrap_or(("", next));
         let action = action.split_once("_TR_").or(action.split_once("_do_")).map_or("noop", |(_, action)| action);
-        cells.push((next.to_ascii_lowercase(), action.to_ascii_lowercase()));
+        let (next, action) = (next.to_ascii_lowercase(), action.to_ascii_lowercase());
+        // A cell that runs the action for invalid ones is invalid, wherever it would lead.
+        let next = if action == "invalid" { action.clone() } else { next };
+        cells.push((next, action));
     }
     Outcome::Table(cells)
 }
@@ -99,12 +109,12 @@ fn each(count: usize, work: impl Fn(usize) + Sync) {
     });
 }
 
-fn assert_same(name: &str, source: &str) {
-    let compiled = compile(source, None);
+fn assert_same(name: &str, source: &str, defines: &[&str]) {
+    let compiled = compile_with(source, None, defines);
     let said = render(&compiled.diagnostics, name, source);
-    let definition = compiled.definition.unwrap_or_else(|| panic!("{name} is refused\n{said}\n{source}"));
-    match autogen(source) {
-        Outcome::Table(theirs) => assert_eq!(ours(&definition), theirs, "{name}\n{source}"),
+    let definition = compiled.definition.unwrap_or_else(|| panic!("{name} is refused {defines:?}\n{said}\n{source}"));
+    match autogen(source, defines) {
+        Outcome::Table(theirs) => assert_eq!(ours(&definition), theirs, "{name} {defines:?}\n{source}"),
         other => panic!("autogen: {other:?}, and we accept {name}\n{source}"),
     }
 }
@@ -112,7 +122,7 @@ fn assert_same(name: &str, source: &str) {
 #[test]
 fn autogen_makes_the_same_machine_of_the_project_s_definition() {
     if !is_missing() {
-        assert_same("smtp-states.def", include_str!("../../smtp-states.def"));
+        assert_same("smtp-states.def", include_str!("../../smtp-states.def"), &[]);
     }
 }
 
@@ -124,7 +134,7 @@ fn autogen_makes_the_same_machine_of_each_valid_fixture() {
     let mut valid = fixtures();
     valid.retain(|(_, source)| compile(source, None).definition.is_some());
     assert!(valid.len() > 15);
-    each(valid.len(), |number| assert_same(&valid[number].0, &valid[number].1));
+    each(valid.len(), |number| assert_same(&valid[number].0, &valid[number].1, &[]));
 }
 
 #[test]
@@ -139,8 +149,59 @@ fn autogen_makes_the_same_machine_of_random_definitions() {
     eprintln!("POSTMAN_SEED={seed} repeats this run");
     each(count(), |number| {
         let mut random = Random(seed.wrapping_add(u64::try_from(number).unwrap()));
-        let source = definition(&mut random);
-        assert_same(&format!("seed {seed}, number {number}"), &source);
+        let (source, defines) = definition(&mut random);
+        assert_same(&format!("seed {seed}, number {number}"), &source, &defines);
+    });
+}
+
+/// Machines in the ways of AutoGen's own, which `tests/machines` holds, with each of their names
+/// defined and not.
+#[test]
+fn autogen_makes_the_same_of_machines_in_the_ways_of_its_own() {
+    if is_missing() {
+        return;
+    }
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines");
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(files.len() >= 5, "{files:?}");
+    let mut runs = Vec::new();
+    for path in &files {
+        let source = fs::read_to_string(path).unwrap();
+        let asked = |line: &str| line.strip_prefix("#ifdef ").or(line.strip_prefix("#ifndef ")).map(str::to_owned);
+        let names: Vec<_> = source.lines().filter_map(asked).collect();
+        runs.push((path.display().to_string(), source.clone(), None));
+        runs.extend(names.into_iter().map(|name| (path.display().to_string(), source.clone(), Some(name))));
+    }
+    assert!(runs.len() > files.len());
+    each(runs.len(), |number| {
+        let (name, source, define) = &runs[number];
+        assert_same(name, source, &define.as_deref().into_iter().collect::<Vec<_>>());
+    });
+}
+
+/// Directives of all kinds, each in a machine of three rows: whether the compiler takes them, and
+/// if so, that autogen reads them alike.
+#[test]
+fn a_directive_is_read_as_autogen_reads_it() {
+    let missing = is_missing();
+    each(DIRECTIVES.len(), |number| {
+        let (lines, defines, taken) = DIRECTIVES[number];
+        let source = format!(
+            "AutoGen Definitions fsm;\nstate = a, b, c;\nevent = e, f;\ntransition =\n\
+             {{ tst = init; tev = e; next = a; }}, {{ tst = a; tev = e; next = b; }}, {{ tst = b; tev = e; next = c; }};\n\
+             {}",
+            lines.replace("@A", A).replace("@B", B)
+        );
+        let compiled = compile_with(&source, None, defines);
+        let said = render(&compiled.diagnostics, "x.def", &source);
+        assert_eq!(compiled.definition.is_some(), taken, "{source}\n{said}");
+        if taken && !missing {
+            assert_same("a directive", &source, defines);
+        }
+        if !taken {
+            assert!(said.contains("help: ") && said.contains('^'), "{source}\n{said}");
+        }
     });
 }
 
@@ -154,7 +215,7 @@ fn what_autogen_does_with_each_mistake_is_written_down() {
     wrong.retain(|(name, source)| !name.starts_with("served-") && compile(source, None).definition.is_none());
     let outcomes: Vec<_> = wrong.iter().map(|_| std::sync::Mutex::new("")).collect();
     each(wrong.len(), |number| {
-        *outcomes[number].lock().unwrap() = match autogen(&wrong[number].1) {
+        *outcomes[number].lock().unwrap() = match autogen(&wrong[number].1, &[]) {
             Outcome::Table(_) => "writes a table without a word of it",
             Outcome::Refused => "stops with an error",
             Outcome::Hangs => "does not end",
@@ -252,8 +313,64 @@ fn list(random: &mut Random, text: &mut String, name: &str, values: &[String]) {
     }
 }
 
-/// A valid definition that uses what the language has.
-fn definition(random: &mut Random) -> String {
+/// Names that each random definition defines, by `#define` or on the command line.
+const DEFINED: &[&str] = &["ON", "A_B", "x1"];
+/// Names that it does not define: the environment does not count, nor does the case of letters.
+const UNDEFINED: &[&str] = &["OFF", "on", "A-B", "HOME", "GONE", "x"];
+
+/// The lines that define the names, and those that are left for the command line.
+fn defines(random: &mut Random) -> (String, Vec<&'static str>) {
+    let mut lines = "#define GONE 1\n#undef GONE\n".to_owned();
+    let mut left = Vec::new();
+    for name in DEFINED {
+        match random.below(5) {
+            0 => left.push(*name),
+            1 => left.push(["ON=1", "A_B=", "x1=ON"].into_iter().find(|define| define.starts_with(name)).unwrap()),
+            2 => lines += &format!("# define {name} {{ \"its value\n"),
+            3 => lines += &format!("#define \\\n {name} /* 1 */\n"),
+            _ => lines += &format!("#define {name}\n"),
+        }
+    }
+    (lines, left)
+}
+
+/// Text that GNU autogen must not read.
+fn decoy(random: &mut Random) -> String {
+    let row = "transition = { tst = init; tev = \"*\"; next = done; ttype = decoy; };";
+    let within = random.pick(&["#ifdef ON\n", "# ifndef OFF\n#else\n", "#if 1\n#elif 2\n", "#if 0\n#else\n"]);
+    match random.below(6) {
+        0 => row.to_owned(),
+        1 => format!("state = decoy;\n{within}{row}\n#endif of it\n"),
+        2 => "it's } an \" open /* `one` = (\n #endif\n#error\n#include nothing".to_owned(),
+        3 => format!("#\n#{within}#define ON\n#undef A_B\n#endif\n"),
+        4 => String::new(),
+        _ => format!("{within}#endif // {row}"),
+    }
+}
+
+/// The text, within directives by which it is read, and beside others by which they are not.
+fn read(random: &mut Random, text: &str) -> String {
+    let (on, off) = (random.pick(DEFINED), random.pick(UNDEFINED));
+    let (one, other) = (decoy(random), decoy(random));
+    let gap = gap(random);
+    match random.below(9) {
+        0 => format!("\n#ifdef {on}\n{text}\n#endif\n"),
+        1 => format!("\n#ifndef  {off}\n{text}\n#  else /* not */\n{one}\n#endif {off}\n{gap}"),
+        2 => format!("\n#ifdef {off}\n{one}\n#else\n{text}\n#endif\n"),
+        3 => format!("\n#\tifndef {on}\n{one}\n#else {on}\n{text}\n#\tendif// {on}\n{gap}"),
+        4 => format!("\n#if defined({on})\n{one}\n#else\n{other}\n#endif\n{text}"),
+        5 => format!("{text}\n#if 1\n{one}\n#elif 1\n{other}\n#endif\n{gap}"),
+        6 => format!("\n#pragma it's nothing\n{text}{gap}\n#assert \"\n"),
+        7 => {
+            let inner = read(random, text);
+            read(random, &inner)
+        }
+        _ => text.to_owned(),
+    }
+}
+
+/// A valid definition that uses what the language has, and the names to define for it.
+fn definition(random: &mut Random) -> (String, Vec<&'static str>) {
     const STATES: &[&str] = &["idle", "s1", "wait-ack", "half_open", "Closing", "x^9", "a", "z"];
     const EVENTS: &[&str] = &["GO", "stop", "time-out", "E2", "ack", "reset_All"];
     let names = |random: &mut Random, from: &[&str]| {
@@ -261,16 +378,31 @@ fn definition(random: &mut Random) -> String {
         from.iter().take(count).map(|name| (*name).to_owned()).collect::<Vec<_>>()
     };
     let (states, events) = (names(random, STATES), names(random, EVENTS));
+    let (lines, defines) = defines(random);
     let mut text = gap(random).to_owned();
+    let lines_first = random.one_in(2);
+    if lines_first {
+        text = format!("#! a script\n{lines}{}{text}", read(random, ""));
+    }
     let header =
         random.pick(&["AutoGen Definitions fsm ;", "autogen\ndefinitions 'fsm';", "AUTOGEN DEFINITIONS fsm.tpl;"]);
     text += header;
     text += gap(random);
-    let method = random.pick(&["", "call", "callout", "case", "CASE", "none", "no"]);
-    if !method.is_empty() {
-        list(random, &mut text, "method", &[method.to_owned()]);
-        let kind = random.pick(&["loop", "looping", "Step", "stepping", "reent", "reentrant"]);
-        list(random, &mut text, "type", &[kind.to_owned()]);
+    if !lines_first {
+        text += &format!("\n{lines}");
+    }
+    let method = random.pick(&["", "call", "callout", "Calls", "case", "CASE", "case-by-case", "none", "NOTHING"]);
+    let kind =
+        random.pick(&["loop", "looping", "Loops", "Step", "STEPS", "stepping", "reent", "reentrant", "Reenterant"]);
+    let is_table = method.is_empty() || method.to_ascii_lowercase().starts_with("no");
+    for (name, value) in [("method", method), ("type", kind)] {
+        let mut part = String::new();
+        if value.is_empty() && random.one_in(2) {
+            part += random.pick(&["method;", "method = '';", "method=\"\" ;"]);
+        } else if !value.is_empty() && (name == "method" || !is_table || random.one_in(2)) {
+            list(random, &mut part, name, &[value.to_owned()]);
+        }
+        text += &read(random, &part);
     }
     if random.one_in(2) {
         let prefix = random.pick(&["p", "my-machine", "tcp"]);
@@ -279,8 +411,11 @@ fn definition(random: &mut Random) -> String {
     if random.one_in(3) {
         list(random, &mut text, "cookie", &["int_x".to_owned()]);
     }
-    list(random, &mut text, "state", &states);
-    list(random, &mut text, "event", &events);
+    for (name, values) in [("state", &states), ("event", &events)] {
+        let mut part = String::new();
+        list(random, &mut part, name, values);
+        text += &read(random, &part);
+    }
     for event in &events {
         if random.one_in(4) {
             let _ = write!(text, "{} = \"what {event} %s is, 'shown'\";{}", spelt(random, event), gap(random));
@@ -294,7 +429,7 @@ fn definition(random: &mut Random) -> String {
     if random.one_in(3) {
         let _ = write!(text, "remark = {{ a = {{ b; c = d , 'e' ; }} ; }}, word ;{}", gap(random));
     }
-    text + "\n"
+    (text + "\n", defines)
 }
 
 fn rows(random: &mut Random, text: &mut String, states: &[String], events: &[String]) {
@@ -327,16 +462,25 @@ fn rows(random: &mut Random, text: &mut String, states: &[String], events: &[Str
             list(random, &mut row, "note", &["anything".to_owned()]);
         }
         list(random, &mut row, "tev", &tev);
-        if !random.one_in(3) {
+        // Some take back what a row with "*" has set; not all of them find such a cell.
+        let takes_back = random.one_in(5);
+        if takes_back {
+            let invalid = random.pick(&["invalid", "Invalid", "INVALID"]);
+            let part = if random.one_in(2) { format!("next = {invalid} ;") } else { String::new() };
+            row += &read(random, &part);
+            list(random, &mut row, "ttype", &[invalid.to_owned()]);
+        } else if !random.one_in(3) {
             let next = if random.one_in(4) { "done".to_owned() } else { from[random.below(from.len())].clone() };
             let next = spelt(random, &next);
             list(random, &mut row, "next", &[next]);
         }
-        if random.one_in(2) {
+        if !takes_back && random.one_in(2) {
             let action = random.pick(&["noop", "NoOp", "answer", "Do_It", "x2"]);
-            list(random, &mut row, "ttype", &[action.to_owned()]);
+            let mut part = String::new();
+            list(random, &mut part, "ttype", &[action.to_owned()]);
+            row += &read(random, &part);
         }
-        if random.one_in(3) {
+        if !takes_back && random.one_in(3) {
             row += "reply = '250 2.0.0 fine';";
         }
         rows.push(row + "}");
@@ -346,7 +490,8 @@ fn rows(random: &mut Random, text: &mut String, states: &[String], events: &[Str
         let (now, later) = rest.split_at(1 + random.below(rest.len()));
         let name = spelt(random, "transition");
         let comma = ",".to_owned() + gap(random);
-        let _ = write!(text, "{name}{}= {}{};{}", gap(random), now.join(&comma), gap(random), gap(random));
+        let part = format!("{name}{}= {}{};{}", gap(random), now.join(&comma), gap(random), gap(random));
+        *text += &read(random, &part);
         rest = later;
     }
 }

@@ -42,6 +42,7 @@ mod definition;
 mod dialogue;
 mod dialogues;
 mod diff;
+mod directives;
 mod explain;
 mod fixtures;
 mod grammar;

@@ -3,7 +3,7 @@
 use super::super::diagnostic::shown;
 use super::super::parser::{Content, Value};
 use super::super::slips::{is_taken, nearest};
-use super::super::{Property, Span, Vocabulary, normal, same_name};
+use super::super::{Diagnostic, Property, Span, Vocabulary, normal, same_name};
 use super::{Resolver, head, values};
 
 /// The most `never` and `always` of a file: each is proven.
@@ -48,39 +48,56 @@ impl Resolver<'_> {
         }
     }
 
-    /// AutoFSM writes a machine by `method` and `type`, or without `method` the table alone. It
-    /// reads them by their first letters.
+    /// AutoFSM writes a machine by `method` and `type`, of which it reads the first letters, in any
+    /// case. Without a `method`, or with one that begins with `no`, it writes the table alone, and
+    /// the `type` does not count.
     fn method_and_type(&mut self) {
-        let begins = |given: &str, shortest: &str, longest: &str| {
-            let given = given.to_ascii_lowercase();
-            given.starts_with(shortest) && longest.starts_with(&given)
-        };
+        const METHODS: &[(&str, &str)] = &[("call", "callout"), ("case", "case"), ("no", "none")];
+        const TYPES: &[(&str, &str)] = &[("loop", "looping"), ("step", "stepping"), ("reent", "reentrant")];
         let methods = self.top_values("method");
-        let method = self.one(&methods, "method");
-        let is_method = |name: &str| {
-            [("call", "callout"), ("case", "case"), ("no", "none")]
-                .iter()
-                .any(|(short, long)| begins(name, short, long))
-        };
-        if let Some((name, span)) = method.filter(|(name, _)| !is_method(name)) {
-            self.say_with(span, format!("no method is called `{}`", shown(name)), "callout, case or none");
-        }
+        let method = self.one(&methods, "method").filter(|(name, _)| !name.is_empty());
+        let wanted = method.map(|(name, span)| self.by_first_letters("method", name, span, METHODS));
+        // A machine is written, or would be if the method were not misspelt.
+        let is_machine = wanted.is_some_and(|wanted| wanted != Some("none"));
         let types = self.top_values("type");
-        let kind = self.one(&types, "type");
-        let is_type = |name: &str| {
-            [("loop", "looping"), ("step", "stepping"), ("reent", "reentrant")]
-                .iter()
-                .any(|(short, long)| begins(name, short, long))
-        };
-        if let Some((name, span)) = kind.filter(|(name, _)| !is_type(name)) {
-            self.say_with(span, format!("no type is called `{}`", shown(name)), "looping, stepping or reentrant");
+        let kind = self.one(&types, "type").filter(|(name, _)| !name.is_empty());
+        match (kind, method) {
+            (Some((name, span)), _) if is_machine => {
+                self.by_first_letters("type", name, span, TYPES);
+            }
+            (None, Some((name, span))) if is_machine && wanted != Some(None) => {
+                let message = format!("the method `{}` needs a `type`", shown(name));
+                self.say_with(span, message, "looping, stepping or reentrant");
+            }
+            _ => {}
         }
-        if let Some((name, span)) = method.filter(|(name, _)| is_method(name) && !begins(name, "no", "none"))
-            && types.is_empty()
-        {
-            let message = format!("the method `{}` needs a `type`", shown(name));
-            self.say_with(span, message, "looping, stepping or reentrant");
+    }
+
+    /// The word of a list that a value stands for: the first letters decide, in any case. What does
+    /// not look like that word is a warning; what stands for none of them is an error.
+    fn by_first_letters(
+        &mut self,
+        kind: &str,
+        given: &str,
+        span: Span,
+        known: &[(&str, &'static str)],
+    ) -> Option<&'static str> {
+        let small = given.to_ascii_lowercase();
+        let found = known.iter().find(|(first, _)| small.starts_with(first)).map(|(_, word)| *word);
+        match found {
+            Some(word) if word.starts_with(&small) => {}
+            Some(word) => {
+                let message = format!("GNU autogen reads the {kind} `{}` as `{word}`", shown(given));
+                let help = "the first letters decide: write the whole word".to_owned();
+                self.keep(Diagnostic::warning(span, message).help(Some(help)));
+            }
+            None => {
+                let words: Vec<_> = known.iter().map(|(_, word)| *word).collect();
+                let help = words.join(", ").replace(", none", " or none").replace(", reentrant", " or reentrant");
+                self.say_with(span, format!("no {kind} is called `{}`", shown(given)), help);
+            }
         }
+        found
     }
 
     fn keywords(&mut self) {

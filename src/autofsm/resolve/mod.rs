@@ -9,7 +9,7 @@ mod attributes;
 mod names;
 mod rows;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::causes::Used;
 use super::diagnostic::{Lines, keep, shown};
@@ -80,6 +80,7 @@ pub(super) fn resolve<'a>(
         events: Vec::new(),
         keywords: Vec::new(),
         cells: Vec::new(),
+        taken_back: BTreeMap::new(),
         properties: Vec::new(),
     };
     let answers = answers(&parsed.attributes);

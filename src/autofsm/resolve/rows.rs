@@ -33,6 +33,8 @@ struct Row {
     action: Option<(String, Span)>,
     reply: Option<(Reply, Span)>,
     span: Span,
+    /// `ttype = invalid`: its cells are as if no row had set them.
+    takes_back: bool,
 }
 
 /// The most events of a row without cells that are looked at.
@@ -75,20 +77,25 @@ impl Resolver<'_> {
     fn row(&mut self, block: &[Attribute<'_>], value: &Value<'_>, broken: bool) -> Option<(Side, Side, Row)> {
         let states = self.side(block, head(value), "tst", broken);
         let events = self.side(block, head(value), "tev", broken);
-        let next = self.next(block);
         let action = self.action(block);
+        let takes_back = matches!(&action, Ok(Some((name, _))) if name.eq_ignore_ascii_case("invalid"));
+        let next = self.next(block, takes_back);
         let reply = self.reply(block);
-        if !broken {
+        if !broken && !takes_back {
             self.check_served(block, head(value));
         }
         let (Ok(next), Ok(action), true, true, false) = (next, &action, states.right, events.right, broken) else {
-            if let (Ok(Some((name, span))), false) = (action, broken) {
+            if let (Ok(Some((name, span))), false) = (action, broken || takes_back) {
                 let cell = |event: &usize| (*event, loose(&name, reply.as_ref(), span, value.span));
                 self.loose.extend(events.indices.iter().take(LOOSE_MAX).map(cell));
             }
             return None;
         };
-        let row = Row { next, action: action.clone(), reply, span: value.span };
+        let row = Row { next, action: action.clone(), reply, span: value.span, takes_back };
+        if takes_back && row.reply.is_some() {
+            self.say_with(head(value), "a row that takes a cell back answers nothing", "leave `reply` out");
+            return None;
+        }
         if states.any && events.any {
             self.say(head(value), "`\"*\"` on both sides sets no cell in AutoFSM");
             return None;
@@ -106,18 +113,29 @@ impl Resolver<'_> {
         Some((states, events, row))
     }
 
-    /// Where a row leads, `None` if it stays; an error if what is written is wrong.
-    fn next(&mut self, block: &[Attribute<'_>]) -> Result<Option<usize>, ()> {
+    /// Where a row leads, `None` if it stays or takes back; an error if what is written is wrong.
+    fn next(&mut self, block: &[Attribute<'_>], takes_back: bool) -> Result<Option<usize>, ()> {
         let given: Vec<_> = values(block, "next").collect();
-        match self.one(&given, "next") {
-            None if given.is_empty() => return Ok(None),
-            None => {}
-            Some(("*", span)) => self.say(span, "`\"*\"` is no state to go to"),
-            Some((name, span)) if normal(name) == "invalid" => {
-                self.say_with(span, "`invalid` is where a missing row leads", "leave the row out");
+        let (message, help, span) = match self.one(&given, "next") {
+            None => return if given.is_empty() { Ok(None) } else { Err(()) },
+            Some((name, _)) if takes_back && normal(name) == "invalid" => return Ok(None),
+            Some((_, span)) if takes_back => {
+                ("a row that takes a cell back goes nowhere", "leave `next` out, or write `next = invalid`", span)
             }
+            Some(("*", span)) => (
+                "`\"*\"` is not a state to go to",
+                "leave `next` out to stay; to go back, give each origin a state of its own: the machine does not \
+                 remember where it came from",
+                span,
+            ),
+            Some((name, span)) if normal(name) == "invalid" => (
+                "GNU autogen would run the action, and then be in no state",
+                "add `ttype = invalid` to take the cell back, or leave the row out",
+                span,
+            ),
             Some((name, span)) => return self.state(name, span).map(Some).ok_or(()),
-        }
+        };
+        self.say_with(span, message, help);
         Err(())
     }
 
@@ -204,11 +222,8 @@ impl Resolver<'_> {
             self.say_with(span, message, "a letter, then letters, digits and `_`: it becomes a name in C");
             return Err(());
         }
-        if name.eq_ignore_ascii_case("invalid") {
-            self.say(span, "`invalid` is the transition type of the cells that no row sets");
-            return Err(());
-        }
         if let Some(rules) = self.rules
+            && !name.eq_ignore_ascii_case("invalid")
             && !rules.actions.iter().any(|action| action.name == name)
         {
             self.actions_in_doubt = true;
@@ -261,6 +276,11 @@ impl Resolver<'_> {
             return;
         }
         *sets_left -= number;
+        if row.takes_back && !self.rows_in_doubt && self.takes_nothing(states, events) {
+            let begin = Span { start: row.span.start, end: row.span.start + 1 };
+            let help = "a cell that no row sets is invalid: leave this row out";
+            self.keep(Diagnostic::warning(begin, "this row takes back nothing").help(Some(help.to_owned())));
+        }
         for &state in &states.indices {
             for &event in &events.indices {
                 let index = state * self.definition.events.len() + event;
@@ -272,6 +292,14 @@ impl Resolver<'_> {
                 self.set_one(state, event, row);
             }
         }
+    }
+
+    /// Whether no row before has set any of these cells.
+    fn takes_nothing(&self, states: &Side, events: &Side) -> bool {
+        let is_set = |state: usize, event: usize| {
+            self.definition.cell(state, event).is_some() || self.definition.taken_back.contains_key(&(state, event))
+        };
+        !states.indices.iter().any(|state| events.indices.iter().any(|event| is_set(*state, *event)))
     }
 
     fn twice(&mut self, state: usize, event: usize, row: Span, before: Span, star: bool) {
@@ -290,6 +318,18 @@ impl Resolver<'_> {
 
     fn set_one(&mut self, state: usize, event: usize, row: &Row) {
         let index = state * self.definition.events.len() + event;
+        let mut overridden = Vec::new();
+        if let Some(before) = self.definition.cells[index].take() {
+            overridden.push(before.block);
+            overridden.extend(before.overridden);
+        } else if let Some(before) = self.definition.taken_back.remove(&(state, event)) {
+            overridden = before;
+        }
+        if row.takes_back {
+            overridden.insert(0, row.span);
+            self.definition.taken_back.insert((state, event), overridden);
+            return;
+        }
         let action = match &row.action {
             Some((name, _)) if name.eq_ignore_ascii_case("noop") => None,
             Some((name, _)) => Some(name.clone()),
@@ -298,11 +338,6 @@ impl Resolver<'_> {
                 Some(normal(&format!("{state}_{event}")))
             }
         };
-        let mut overridden = Vec::new();
-        if let Some(before) = self.definition.cells[index].take() {
-            overridden.push(before.block);
-            overridden.extend(before.overridden);
-        }
         self.definition.cells[index] = Some(Cell {
             next: row.next.unwrap_or(state),
             action,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Checked, End, File, checked, print};
+use super::{Checked, Defines, End, File, checked, print};
 use crate::autofsm::{self, Cell, Change, Definition, Difference, place, same_name};
 use crate::dialogue::rehearse;
 use crate::smtp::machine::Machine;
@@ -24,6 +24,8 @@ pub(in crate::cli) struct Diff {
     /// The name to show for both, if they are temporary copies, as git's are.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
+    #[command(flatten)]
+    defines: Defines,
 }
 
 /// One of the two, with all that is needed to show it.
@@ -34,7 +36,12 @@ struct Side {
 
 impl Side {
     fn read(path: &std::path::Path, options: &Diff) -> Result<Self, End> {
-        let file = File { path: Some(path.to_owned()), served: false, foreign: options.foreign };
+        let file = File {
+            path: Some(path.to_owned()),
+            served: false,
+            foreign: options.foreign,
+            defines: options.defines.clone(),
+        };
         let mut checked = checked(&file).map_err(|end| match end {
             // 1 would mean that they differ.
             End::Findings => End::Error(format!("cannot compare {}: it has errors", path.display())),

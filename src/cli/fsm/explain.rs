@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Checked, End, File, Source, checked, print};
+use super::{Checked, Defines, End, File, Source, checked, print};
 use crate::autofsm::{Cell, Definition, Span, place, same_name, suggest};
 use crate::dialogue::rehearse;
 use crate::smtp::machine::Machine;
@@ -27,6 +27,8 @@ pub(in crate::cli) struct Explain {
     /// Check it as one of another program's, even if a row has a reply.
     #[arg(long)]
     foreign: bool,
+    #[command(flatten)]
+    defines: Defines,
 }
 
 /// What the answer is made of.
@@ -54,7 +56,7 @@ pub(super) fn explain(options: &Explain) -> Result<(), End> {
         return Err(End::Error(format!("explain takes a state, an event, or both: {USAGE}")));
     }
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-    let file = File { path, served: options.served, foreign: options.foreign };
+    let file = File { path, served: options.served, foreign: options.foreign, defines: options.defines.clone() };
     let checked = checked(&file)?;
     let machine = checked.machine();
     let Checked { source, definition, .. } = &checked;

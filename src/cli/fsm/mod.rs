@@ -53,6 +53,33 @@ pub(super) struct File {
     /// Check it as one of another program's, even if a row has a reply.
     #[arg(long)]
     foreign: bool,
+    #[command(flatten)]
+    defines: Defines,
+}
+
+/// The names that a definition's `#ifdef` and `#ifndef` find defined.
+#[derive(Args, Clone, Default)]
+pub(super) struct Defines {
+    /// Define a name for `#ifdef` and `#ifndef`, as `autogen -D` does. The build and `serve` define
+    /// none. May be given more than once.
+    #[arg(short = 'D', long = "define", value_name = "NAME[=VALUE]", value_parser = define)]
+    names: Vec<String>,
+}
+
+impl Defines {
+    pub(super) fn names(&self) -> Vec<&str> {
+        self.names.iter().map(String::as_str).collect()
+    }
+}
+
+/// Checks the NAME of `-D NAME` or `-D NAME=VALUE`: an `#ifdef` could ask for it.
+fn define(text: &str) -> Result<String, &'static str> {
+    let name = text.split('=').next().unwrap_or_default();
+    let is_name = |octet: u8| octet.is_ascii_alphanumeric() || b"_-^:".contains(&octet);
+    if name.is_empty() || !name.bytes().all(is_name) {
+        return Err("expected NAME or NAME=VALUE, the name of letters, digits, `_`, `-`, `^` and `:`");
+    }
+    Ok(text.to_owned())
 }
 
 pub(super) fn run(command: &Fsm) -> Result<(), End> {
@@ -96,10 +123,10 @@ impl Checked {
 /// Reads and compiles a definition. It is read once: it may be a pipe.
 fn look(file: &File) -> Result<Found, End> {
     let source = source(file.path.as_deref())?;
-    let mut found = autofsm::compile(&source.text, None);
+    let mut found = autofsm::compile_with(&source.text, None, &file.defines.names());
     let served = file.served || (found.answers && !file.foreign);
     if served {
-        found = autofsm::compile(&source.text, Some(&VOCABULARY));
+        found = autofsm::compile_with(&source.text, Some(&VOCABULARY), &file.defines.names());
     }
     let Compilation { definition, diagnostics, .. } = found;
     Ok(Found { source, definition, diagnostics, served })

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::file::read;
-use super::{End, print};
+use super::{Defines, End, print};
 use crate::cli::states::States;
 use crate::dialogue::{Dialogue, Failure, Peer};
 
@@ -18,14 +18,16 @@ pub(in crate::cli) struct Play {
     /// The definition; without one the dialogue's own, or the built-in.
     #[arg(long, value_name = "FILE")]
     states: Option<PathBuf>,
+    #[command(flatten)]
+    defines: Defines,
 }
 
 pub(super) fn play(options: &Play) -> Result<(), End> {
-    let states = States::load(options.states.as_deref())?;
+    let states = States::load_with(options.states.as_deref(), &options.defines.names())?;
     let mut failed = false;
     for path in &options.dialogues {
         let (name, text) = (path.display(), read(path)?);
-        match play_one(path, &text, &states, options.states.is_some())? {
+        match play_one(path, &text, &states, options)? {
             Ok(()) => print(&format!("{name}: ok\n"))?,
             Err(failure) => {
                 failed = true;
@@ -37,14 +39,15 @@ pub(super) fn play(options: &Play) -> Result<(), End> {
 }
 
 /// Plays one, by the definition that the command line or the dialogue names.
-fn play_one(path: &Path, text: &str, states: &States, given: bool) -> Result<Result<(), Failure>, End> {
+fn play_one(path: &Path, text: &str, states: &States, options: &Play) -> Result<Result<(), Failure>, End> {
     let read = Dialogue::parse(text).and_then(|dialogue| Ok((dialogue.config()?, dialogue)));
     let (config, dialogue) = match read {
         Ok(read) => read,
         Err(failure) => return Ok(Err(failure)),
     };
+    let load = |name: &String| States::load_with(Some(&path.with_file_name(name)), &options.defines.names());
     let machine = match &dialogue.definition {
-        Some(name) if !given => match States::load(Some(&path.with_file_name(name))) {
+        Some(name) if options.states.is_none() => match load(name) {
             Ok(states) => states.machine,
             Err(End::Findings) => {
                 let expected = format!("a definition without findings in `{}`", name.escape_debug());

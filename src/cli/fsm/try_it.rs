@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::prompt::Prompt;
-use super::{End, print};
+use super::{Defines, End, print};
 use crate::autofsm::{self, Cell, same_name};
 use crate::cli::states::States;
 use crate::config::Config;
@@ -28,6 +28,8 @@ pub(in crate::cli) struct Try {
     /// A key of the configuration, as in `users: Listed(["joe"])`; may be given more than once.
     #[arg(long, value_name = "KEY: VALUE", value_parser = key)]
     set: Vec<(String, String)>,
+    #[command(flatten)]
+    defines: Defines,
 }
 
 /// The words that are not for the server, with what they do.
