@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::disk::{Disk as _, Handle};
 use super::file::{File, Message};
 use super::folders::Home;
-use super::{Fault, Inner, at};
+use super::{Fault, Inner, context};
 
 /// So often another name is tried where a file has ours.
 const NAMES_MAX: usize = 16;
@@ -87,7 +87,7 @@ impl Commit {
                 file.start_over(store);
             } else {
                 let moved = io::Error::other("it was renamed or removed each time that the message was written");
-                return at("deliver to", file.folder(), Err(moved));
+                return context("deliver to", file.folder(), Err(moved));
             }
         }
         Ok(())
@@ -123,13 +123,13 @@ fn sync_contents(store: &Arc<Inner>, commits: &mut [Commit]) {
     let (mut shared, mut own) = (Vec::new(), Vec::new());
     for (number, commit) in commits.iter().enumerate().filter(|(_, commit)| commit.kept.is_ok()) {
         for (place, file) in commit.files.iter().enumerate().filter(|(_, file)| !file.is_safe) {
-            let Ok(begun) = file.begun() else { continue };
-            let octets = Octets { place: (number, place), file: begun.handle.clone(), synced: not_yet() };
-            if begun.home.is_beside_root { &mut shared } else { &mut own }.push(octets);
+            let Ok(open) = file.open_file() else { continue };
+            let octets = Octets { place: (number, place), file: open.handle.clone(), synced: not_yet() };
+            if open.home.on_root_fs { &mut shared } else { &mut own }.push(octets);
         }
     }
-    if store.whole.serves(shared.len()) {
-        let synced = store.whole.wait(shared.len(), || store.disk.sync_all(&store.root));
+    if store.syncfs.pays_off_for(shared.len()) {
+        let synced = store.syncfs.wait(shared.len(), || store.disk.sync_fs(&store.root));
         for octets in &mut shared {
             octets.synced = same(&synced);
         }
@@ -137,10 +137,10 @@ fn sync_contents(store: &Arc<Inner>, commits: &mut [Commit]) {
         own.append(&mut shared);
     }
     let syncing = Arc::clone(store);
-    own = store.pool.together(own, move |octets| octets.synced = syncing.disk.sync_file(&octets.file));
+    own = store.pool.for_each_parallel(own, move |octets| octets.synced = syncing.disk.sync_file(&octets.file));
     for Octets { place: (number, place), synced, .. } in shared.into_iter().chain(own) {
         let Some(commit) = commits.get_mut(number).filter(|commit| commit.kept.is_ok()) else { continue };
-        commit.kept = at("sync a file in", commit.files.get(place).map_or("", File::folder), synced);
+        commit.kept = context("sync a file in", commit.files.get(place).map_or("", File::folder), synced);
     }
 }
 
@@ -155,9 +155,9 @@ fn moves(commits: &[Commit]) -> Vec<Moves> {
     let files = commits.iter().filter(|commit| commit.kept.is_ok()).flat_map(|commit| &commit.files);
     let files = files.filter(|file| !file.is_safe);
     let mut seen = HashSet::new();
-    let homes = files.filter_map(|file| file.begun().ok()).map(|begun| &begun.home);
+    let homes = files.filter_map(|file| file.open_file().ok()).map(|open| &open.home);
     let homes = homes.filter(|home| seen.insert(Arc::as_ptr(home))).map(Arc::clone);
-    homes.map(|home| Moves { failures: home.last_sync.failures(), home, synced: not_yet() }).collect()
+    homes.map(|home| Moves { failures: home.dest_sync.failures(), home, synced: not_yet() }).collect()
 }
 
 /// Of many folders beside the mail folder the first one's sync carries the others' along, where one of
@@ -165,22 +165,22 @@ fn moves(commits: &[Commit]) -> Vec<Moves> {
 fn sync_names(store: &Arc<Inner>, commits: &mut [Commit], moves: Vec<Moves>) {
     let syncing = Arc::clone(store);
     let sync = move |moves: &mut Moves| {
-        let last = &moves.home.last;
-        moves.synced = moves.home.last_sync.wait(moves.failures, || syncing.disk.sync_folder(last));
+        let dest = &moves.home.dest;
+        moves.synced = moves.home.dest_sync.wait(moves.failures, || syncing.disk.sync_folder(dest));
     };
-    let (mut shared, mut own): (Vec<_>, Vec<_>) = moves.into_iter().partition(|moves| moves.home.is_beside_root);
-    if store.whole.serves(shared.len()) {
+    let (mut shared, mut own): (Vec<_>, Vec<_>) = moves.into_iter().partition(|moves| moves.home.on_root_fs);
+    if store.syncfs.pays_off_for(shared.len()) {
         shared.iter_mut().for_each(&sync);
     } else {
         own.append(&mut shared);
     }
-    own = store.pool.together(own, sync);
+    own = store.pool.for_each_parallel(own, sync);
     let moves = shared.iter().chain(&own);
     let synced: HashMap<_, _> = moves.map(|moves| (Arc::as_ptr(&moves.home), &moves.synced)).collect();
     each(commits, |commit| {
         commit.new_files().try_for_each(|file| {
-            let synced = synced.get(&Arc::as_ptr(&file.begun()?.home));
-            at("sync the folder", file.folder(), synced.map_or_else(not_yet, |it| same(it)))
+            let synced = synced.get(&Arc::as_ptr(&file.open_file()?.home));
+            context("sync the folder", file.folder(), synced.map_or_else(not_yet, |it| same(it)))
         })
     });
 }
@@ -201,54 +201,55 @@ fn same(result: &io::Result<()>) -> io::Result<()> {
 impl File {
     fn rename(&mut self, store: &Inner, time: u64) -> Result<(), Fault> {
         let folder = self.folder().to_owned();
-        let file = self.begun_mut()?;
+        let file = self.open_file_mut()?;
         for _ in 0..NAMES_MAX {
             let name = format!("{time}_{}", store.names.next());
-            match store.disk.rename(&file.home.tmp, &file.tmp_name, &file.home.last, &name) {
+            match store.disk.rename(&file.home.tmp, &file.tmp_name, &file.home.dest, &name) {
                 // Never over another file: ours gets another name.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 // Its name in `tmp` was removed, or one of the folders.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    (file.last_name, file.is_lost) = (Some(name), true);
+                    (file.final_name, file.is_lost) = (Some(name), true);
                     return Ok(());
                 }
                 moved => {
                     // An error does not always mean that it did not happen.
-                    file.last_name = Some(name);
-                    return at("move a message in", &folder, moved);
+                    file.final_name = Some(name);
+                    return context("move a message in", &folder, moved);
                 }
             }
         }
-        at("find a name in", &folder, Err(io::ErrorKind::AlreadyExists.into()))
+        context("find a name in", &folder, Err(io::ErrorKind::AlreadyExists.into()))
     }
 
     fn is_in_place(&self, store: &Inner) -> Result<bool, Fault> {
-        let begun = self.begun()?;
-        let is_in_place = at("look at the folder", self.folder(), begun.home.is_in_place(&store.disk, &store.root))?;
-        Ok(is_in_place && !begun.is_lost)
+        let open = self.open_file()?;
+        let is_in_place =
+            context("look at the folder", self.folder(), open.home.is_in_place(&store.disk, &store.root))?;
+        Ok(is_in_place && !open.is_lost)
     }
 
     /// What a sync of everything does not tell: that another one failed, or that the file system found no
     /// place for octets that it had taken.
     fn is_kept(&self, store: &Inner) -> Result<(), Fault> {
-        let begun = self.begun()?;
-        if !begun.home.is_beside_root || !store.whole.is_usable() {
+        let open = self.open_file()?;
+        if !open.home.on_root_fs || !store.syncfs.is_usable() {
             return Ok(());
         }
-        at("sync the file system of", self.folder(), store.whole.none_failed_since(begun.failures))?;
-        at("find all octets of a file in", self.folder(), store.disk.has_all(&begun.handle, begun.octets))
+        context("sync the file system of", self.folder(), store.syncfs.none_failed_since(open.failures))?;
+        context("find all octets of a file in", self.folder(), store.disk.has_no_holes(&open.handle, open.octets))
     }
 
     /// Nothing of a refused message is left. What cannot be removed from `tmp` now is swept later; a
     /// file that a reader has moved meanwhile was seen, and will come again.
     pub(super) fn take_back(&self, store: &Inner) {
         store.folders.forget(self.target.place, self.folder());
-        let Ok(file) = self.begun() else { return };
-        if let Some(name) = &file.last_name {
-            let _ = store.disk.remove(&file.home.last, name);
+        let Ok(file) = self.open_file() else { return };
+        if let Some(name) = &file.final_name {
+            let _ = store.disk.remove(&file.home.dest, name);
             // What fails here is told to those who wait for the same folder.
-            let sync = &file.home.last_sync;
-            let _ = sync.wait(sync.failures(), || store.disk.sync_folder(&file.home.last));
+            let sync = &file.home.dest_sync;
+            let _ = sync.wait(sync.failures(), || store.disk.sync_folder(&file.home.dest));
         }
         let _ = store.disk.remove(&file.home.tmp, &file.tmp_name);
     }

@@ -39,7 +39,7 @@ impl Handle {
 
 /// What is left on a disk for users who are not root.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Left {
+pub(super) struct FreeSpace {
     pub octets: u64,
     /// Files that can still be made. None where the file system has no such bound.
     pub files: Option<u64>,
@@ -67,12 +67,12 @@ pub(super) trait Disk: Send + Sync {
     /// The names in a folder reach stable storage.
     fn sync_folder(&self, folder: &Handle) -> io::Result<()>;
     /// Everything on the file system of this folder reaches stable storage.
-    fn sync_all(&self, folder: &Handle) -> io::Result<()>;
-    /// Whether [`Disk::sync_all`] is known to keep what [`Disk::sync_file`] keeps, and to tell where it failed.
-    fn syncs_all(&self, folder: &Handle) -> bool;
+    fn sync_fs(&self, folder: &Handle) -> io::Result<()>;
+    /// Whether [`Disk::sync_fs`] is known to keep what [`Disk::sync_file`] keeps, and to tell where it failed.
+    fn sync_fs_is_reliable(&self, folder: &Handle) -> bool;
     /// An error if not each of so many octets has its place on the disk. ext4 drops what it finds no place for
     /// when it writes it behind the writer's back, and no sync tells.
-    fn has_all(&self, file: &Handle, octets: u64) -> io::Result<()>;
+    fn has_no_holes(&self, file: &Handle, octets: u64) -> io::Result<()>;
     /// Moves a file; never over another.
     fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()>;
     fn remove(&self, at: &Handle, name: &str) -> io::Result<()>;
@@ -83,7 +83,7 @@ pub(super) trait Disk: Send + Sync {
     fn age(&self, at: &Handle, name: &str) -> io::Result<Option<Duration>>;
     /// Locks a file for as long as the handle is held. False: somebody else has it.
     fn lock(&self, file: &Handle) -> io::Result<bool>;
-    fn left(&self, at: &Handle) -> io::Result<Left>;
+    fn left(&self, at: &Handle) -> io::Result<FreeSpace>;
     /// None where the file system does not tell when it was made: numbers are used again.
     fn identity(&self, folder: &Handle) -> Option<Identity>;
     /// Which folder is at a path, `.` for the handle's own; a symbolic link at its end is not a folder.
@@ -140,11 +140,11 @@ impl Disk for RealDisk {
         Ok(rustix::fs::fsync(folder.fd()?)?)
     }
 
-    fn sync_all(&self, folder: &Handle) -> io::Result<()> {
+    fn sync_fs(&self, folder: &Handle) -> io::Result<()> {
         Ok(rustix::fs::syncfs(folder.fd()?)?)
     }
 
-    fn syncs_all(&self, folder: &Handle) -> bool {
+    fn sync_fs_is_reliable(&self, folder: &Handle) -> bool {
         let is_known = folder.fd().is_ok_and(|folder| {
             let found = rustix::fs::fstatfs(folder).ok().and_then(|found| u64::try_from(found.f_type).ok());
             found.is_some_and(|found| SYNCS_ALL.contains(&found))
@@ -152,7 +152,7 @@ impl Disk for RealDisk {
         is_known && rustix::system::uname().release().to_str().is_ok_and(tells_of_failures)
     }
 
-    fn has_all(&self, file: &Handle, octets: u64) -> io::Result<()> {
+    fn has_no_holes(&self, file: &Handle, octets: u64) -> io::Result<()> {
         // An empty file has neither octets nor holes.
         if octets == 0 || rustix::fs::seek(file.fd()?, SeekFrom::Hole(0))? >= octets {
             return Ok(());
@@ -205,10 +205,10 @@ impl Disk for RealDisk {
         }
     }
 
-    fn left(&self, at: &Handle) -> io::Result<Left> {
+    fn left(&self, at: &Handle) -> io::Result<FreeSpace> {
         let found = rustix::fs::fstatvfs(at.fd()?)?;
         let files = (found.f_files > 0).then_some(found.f_favail);
-        Ok(Left { octets: found.f_bavail.saturating_mul(found.f_frsize), files })
+        Ok(FreeSpace { octets: found.f_bavail.saturating_mul(found.f_frsize), files })
     }
 
     fn identity(&self, folder: &Handle) -> Option<Identity> {
@@ -232,9 +232,9 @@ impl Disk for RealDisk {
 ///
 /// A sync is not repeated, not even when interrupted: after one that failed a second may lie. Nor is a
 /// move: it may have happened.
-pub(super) struct Patient<D: ?Sized>(pub Box<D>);
+pub(super) struct RetryInterrupted<D: ?Sized>(pub Box<D>);
 
-fn patient<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+fn retry_interrupted<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match operation() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -243,24 +243,24 @@ fn patient<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     }
 }
 
-impl<D: Disk + ?Sized> Disk for Patient<D> {
+impl<D: Disk + ?Sized> Disk for RetryInterrupted<D> {
     fn open_folder(&self, at: &Handle, name: &str) -> io::Result<Handle> {
-        patient(|| self.0.open_folder(at, name))
+        retry_interrupted(|| self.0.open_folder(at, name))
     }
     fn make_folder(&self, at: &Handle, name: &str) -> io::Result<()> {
-        patient(|| self.0.make_folder(at, name))
+        retry_interrupted(|| self.0.make_folder(at, name))
     }
     fn create(&self, at: &Handle, name: &str) -> io::Result<Handle> {
-        patient(|| self.0.create(at, name))
+        retry_interrupted(|| self.0.create(at, name))
     }
     fn open_file(&self, at: &Handle, name: &str) -> io::Result<Handle> {
-        patient(|| self.0.open_file(at, name))
+        retry_interrupted(|| self.0.open_file(at, name))
     }
     fn write(&self, file: &Handle, octets: &[u8]) -> io::Result<usize> {
-        patient(|| self.0.write(file, octets))
+        retry_interrupted(|| self.0.write(file, octets))
     }
     fn read(&self, file: &Handle, octets: &mut [u8], offset: u64) -> io::Result<usize> {
-        patient(|| self.0.read(file, octets, offset))
+        retry_interrupted(|| self.0.read(file, octets, offset))
     }
     fn sync_file(&self, file: &Handle) -> io::Result<()> {
         self.0.sync_file(file)
@@ -268,41 +268,41 @@ impl<D: Disk + ?Sized> Disk for Patient<D> {
     fn sync_folder(&self, folder: &Handle) -> io::Result<()> {
         self.0.sync_folder(folder)
     }
-    fn sync_all(&self, folder: &Handle) -> io::Result<()> {
-        self.0.sync_all(folder)
+    fn sync_fs(&self, folder: &Handle) -> io::Result<()> {
+        self.0.sync_fs(folder)
     }
-    fn syncs_all(&self, folder: &Handle) -> bool {
-        self.0.syncs_all(folder)
+    fn sync_fs_is_reliable(&self, folder: &Handle) -> bool {
+        self.0.sync_fs_is_reliable(folder)
     }
-    fn has_all(&self, file: &Handle, octets: u64) -> io::Result<()> {
-        patient(|| self.0.has_all(file, octets))
+    fn has_no_holes(&self, file: &Handle, octets: u64) -> io::Result<()> {
+        retry_interrupted(|| self.0.has_no_holes(file, octets))
     }
     fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()> {
         self.0.rename(from, name, to, new)
     }
     fn remove(&self, at: &Handle, name: &str) -> io::Result<()> {
-        patient(|| self.0.remove(at, name))
+        retry_interrupted(|| self.0.remove(at, name))
     }
     fn remove_folder(&self, at: &Handle, name: &str) -> io::Result<()> {
-        patient(|| self.0.remove_folder(at, name))
+        retry_interrupted(|| self.0.remove_folder(at, name))
     }
     fn names(&self, folder: &Handle) -> io::Result<Vec<String>> {
-        patient(|| self.0.names(folder))
+        retry_interrupted(|| self.0.names(folder))
     }
     fn age(&self, at: &Handle, name: &str) -> io::Result<Option<Duration>> {
-        patient(|| self.0.age(at, name))
+        retry_interrupted(|| self.0.age(at, name))
     }
     fn lock(&self, file: &Handle) -> io::Result<bool> {
-        patient(|| self.0.lock(file))
+        retry_interrupted(|| self.0.lock(file))
     }
-    fn left(&self, at: &Handle) -> io::Result<Left> {
-        patient(|| self.0.left(at))
+    fn left(&self, at: &Handle) -> io::Result<FreeSpace> {
+        retry_interrupted(|| self.0.left(at))
     }
     fn identity(&self, folder: &Handle) -> Option<Identity> {
         self.0.identity(folder)
     }
     fn number(&self, at: &Handle, path: &str) -> io::Result<Number> {
-        patient(|| self.0.number(at, path))
+        retry_interrupted(|| self.0.number(at, path))
     }
 }
 

@@ -78,7 +78,7 @@ impl Draft {
 
     fn forget(&mut self) {
         for file in std::mem::take(&mut self.files) {
-            if file.begun().is_ok() {
+            if file.open_file().is_ok() {
                 file.take_back(&self.store);
             }
         }
@@ -88,7 +88,7 @@ impl Draft {
 impl Drop for Draft {
     fn drop(&mut self) {
         let (store, files) = (Arc::clone(&self.store), std::mem::take(&mut self.files));
-        if files.iter().any(|file| file.begun().is_ok()) {
+        if files.iter().any(|file| file.open_file().is_ok()) {
             // Not here: whoever drops it must not wait for the disk.
             let pool = Arc::clone(&store.pool);
             pool.run(move || files.iter().for_each(|file| file.take_back(&store)));

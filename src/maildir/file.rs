@@ -9,7 +9,7 @@ use crate::smtp::envelope::{Envelope, Place};
 use super::disk::{Disk as _, Handle, write_all};
 use super::folders::Home;
 use super::form::{LineEnds, Target};
-use super::{Delivered, Fault, Inner, QUEUE, at};
+use super::{Delivered, Fault, Inner, QUEUE, context};
 
 /// How much is copied and written at once, in octets.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -38,15 +38,15 @@ pub(super) struct Spool {
 /// A file: in `tmp`, then under its final name.
 pub(super) struct File {
     pub target: Target,
-    begun: Option<Begun>,
+    open: Option<OpenFile>,
     /// Whether it is on stable storage under its final name.
     pub is_safe: bool,
 }
 
-pub(super) struct Begun {
+pub(super) struct OpenFile {
     pub home: Arc<Home>,
     pub tmp_name: String,
-    pub last_name: Option<String>,
+    pub final_name: Option<String>,
     /// Its folder, or its name in `tmp`, was removed before it could be moved.
     pub is_lost: bool,
     pub handle: Handle,
@@ -61,7 +61,7 @@ pub(super) struct Begun {
 
 impl File {
     pub(super) fn new(target: Target) -> Self {
-        Self { target, begun: None, is_safe: false }
+        Self { target, open: None, is_safe: false }
     }
 
     pub(super) fn folder(&self) -> &str {
@@ -69,18 +69,26 @@ impl File {
     }
 
     /// An error only where the order of the commit is broken.
-    pub(super) fn begun(&self) -> Result<&Begun, Fault> {
-        at("find the file of", &self.target.folder, self.begun.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into()))
+    pub(super) fn open_file(&self) -> Result<&OpenFile, Fault> {
+        context(
+            "find the file of",
+            &self.target.folder,
+            self.open.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into()),
+        )
     }
 
-    pub(super) fn begun_mut(&mut self) -> Result<&mut Begun, Fault> {
-        at("find the file of", &self.target.folder, self.begun.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into()))
+    pub(super) fn open_file_mut(&mut self) -> Result<&mut OpenFile, Fault> {
+        context(
+            "find the file of",
+            &self.target.folder,
+            self.open.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into()),
+        )
     }
 
     /// Where it is, and for whom; `None` before its final name is known.
     pub(super) fn delivered(&self) -> Option<Delivered> {
         let Target { place, folder, numbers, .. } = &self.target;
-        let name = self.begun.as_ref()?.last_name.as_ref()?;
+        let name = self.open.as_ref()?.final_name.as_ref()?;
         let path = match place {
             Place::Local => format!("{folder}/new/{name}"),
             Place::Remote => format!("{QUEUE}/{folder}/{name}"),
@@ -91,38 +99,42 @@ impl File {
     /// Nothing of it is left, and it is written again from the start, where its name leads now.
     pub(super) fn start_over(&mut self, store: &Inner) {
         self.take_back(store);
-        (self.begun, self.is_safe) = (None, false);
+        (self.open, self.is_safe) = (None, false);
     }
 
     /// Writes all of the message that is not written yet.
     pub(super) fn write(&mut self, store: &Inner, message: &Message) -> Result<(), Fault> {
-        if self.begun.is_none() {
-            self.begin(store, message)?;
+        if self.open.is_none() {
+            self.open(store, message)?;
             if let Some(spool) = &message.spool {
-                at("copy to", &self.target.folder, self.begun.as_mut().map_or(Ok(()), |file| file.copy(store, spool)))?;
+                context(
+                    "copy to",
+                    &self.target.folder,
+                    self.open.as_mut().map_or(Ok(()), |file| file.copy(store, spool)),
+                )?;
             }
         }
-        let Self { target, begun: Some(file), .. } = self else { return Ok(()) };
+        let Self { target, open: Some(file), .. } = self else { return Ok(()) };
         file.put(&message.memory);
         if let Some(ends) = &mut file.ends {
             ends.finish(&mut file.out);
         }
-        at("write to", &target.folder, file.flush(store))
+        context("write to", &target.folder, file.flush(store))
     }
 
     /// Writes content while it comes.
     pub(super) fn spill(&mut self, store: &Inner, message: &Message) -> Result<(), Fault> {
-        if self.begun.is_none() {
-            self.begin(store, message)?;
+        if self.open.is_none() {
+            self.open(store, message)?;
         }
-        let Self { target, begun: Some(file), .. } = self else { return Ok(()) };
+        let Self { target, open: Some(file), .. } = self else { return Ok(()) };
         file.put(&message.memory);
-        at("write to", &target.folder, file.flush(store))
+        context("write to", &target.folder, file.flush(store))
     }
 
     /// What stands in this file already, for others to copy.
     pub(super) fn spooled(&self) -> Option<Spool> {
-        let file = self.begun.as_ref()?;
+        let file = self.open.as_ref()?;
         Some(Spool {
             handle: file.handle.clone(),
             from: file.content_at,
@@ -132,12 +144,12 @@ impl File {
         })
     }
 
-    fn begin(&mut self, store: &Inner, message: &Message) -> Result<(), Fault> {
+    fn open(&mut self, store: &Inner, message: &Message) -> Result<(), Fault> {
         let Target { place, folder, .. } = &self.target;
         let (disk, format) = (&store.disk, store.options.format);
         let tmp_name = store.tmp_name();
         // A copy is as good as what it is copied from.
-        let failures = message.spool.as_ref().map_or_else(|| store.whole.failures(), |spool| spool.failures);
+        let failures = message.spool.as_ref().map_or_else(|| store.syncfs.failures(), |spool| spool.failures);
         let mut home = store.folders.home(disk, &store.root, *place, folder)?;
         let mut created = disk.create(&home.tmp, &tmp_name);
         if matches!(&created, Err(error) if error.kind() == io::ErrorKind::NotFound) {
@@ -150,13 +162,13 @@ impl File {
             // An error does not always mean that it did not happen.
             let _ = disk.remove(&home.tmp, &tmp_name);
         }
-        let handle = at("create a file in", folder, created)?;
+        let handle = context("create a file in", folder, created)?;
         let headers = self.target.headers(&message.envelope, message.time, &store.options.host, format, &message.begin);
         let out = headers.into_bytes();
-        self.begun = Some(Begun {
+        self.open = Some(OpenFile {
             home,
             tmp_name,
-            last_name: None,
+            final_name: None,
             is_lost: false,
             handle,
             failures,
@@ -169,7 +181,7 @@ impl File {
     }
 }
 
-impl Begun {
+impl OpenFile {
     fn put(&mut self, content: &[u8]) {
         self.out.reserve(content.len());
         match &mut self.ends {

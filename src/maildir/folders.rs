@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use crate::smtp::envelope::Place;
 
 use super::disk::{Disk, Handle, Identity, Number};
-use super::{Fault, QUEUE, at, locked};
+use super::{Fault, QUEUE, context, locked};
 
 /// How long a folder is held open for the next message.
 const TRUST: Duration = Duration::from_secs(1);
@@ -22,12 +22,12 @@ const KNOWN_MAX: usize = 65_536;
 pub(super) struct Home {
     pub tmp: Handle,
     /// `new`, or the domain's own folder.
-    pub last: Handle,
-    pub last_sync: SharedSync,
-    /// The folders from the mail folder down to `last`: their paths, and which they are.
+    pub dest: Handle,
+    pub dest_sync: SharedSync,
+    /// The folders from the mail folder down to `dest`: their paths, and which they are.
     path: Vec<(String, Number)>,
     /// On the same file system as the mail folder.
-    pub is_beside_root: bool,
+    pub on_root_fs: bool,
     opened: Instant,
 }
 
@@ -78,7 +78,7 @@ pub(super) struct Folders {
     /// somebody took away and made anew is another, of which nothing is known.
     durable: Mutex<HashMap<String, Identity>>,
     /// Those that were met on another file system than the mail folder's.
-    elsewhere: Mutex<HashSet<(Place, String)>>,
+    other_file_systems: Mutex<HashSet<(Place, String)>>,
     /// The syncs of folders in which folders are made, by path.
     making: Mutex<HashMap<String, Weak<SharedSync>>>,
 }
@@ -89,7 +89,7 @@ impl Folders {
             held: Mutex::default(),
             held_max: held_max.max(1),
             durable: Mutex::default(),
-            elsewhere: Mutex::default(),
+            other_file_systems: Mutex::default(),
             making: Mutex::default(),
         }
     }
@@ -126,9 +126,9 @@ impl Folders {
         let in_root = |name| match self.folder(disk, root, name) {
             // What cannot be made for want of its parent has none: the mail folder itself was removed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Fault::root_is_gone()),
-            other => at("open the folder", name, other),
+            other => context("open the folder", name, other),
         };
-        let number = |handle: &Handle| at("look at the folder", folder, disk.number(handle, "."));
+        let number = |handle: &Handle| context("look at the folder", folder, disk.number(handle, "."));
         let (home, path, above) = match place {
             Place::Local => {
                 let home = in_root(folder)?;
@@ -138,30 +138,30 @@ impl Folders {
             Place::Remote => {
                 let queue = in_root(QUEUE)?;
                 let path = format!("{QUEUE}/{folder}");
-                let home = at("open the folder", folder, self.folder(disk, &queue, &path))?;
+                let home = context("open the folder", folder, self.folder(disk, &queue, &path))?;
                 (home, path, (QUEUE.to_owned(), number(&queue)?))
             }
         };
         let device = |folder| disk.identity(folder).map(|(device, ..)| device);
-        let is_beside_root = device(&home).is_some_and(|home| device(root) == Some(home));
-        if !is_beside_root {
-            let mut elsewhere = locked(&self.elsewhere);
-            if elsewhere.len() >= KNOWN_MAX {
-                elsewhere.clear();
+        let on_root_fs = device(&home).is_some_and(|home| device(root) == Some(home));
+        if !on_root_fs {
+            let mut others = locked(&self.other_file_systems);
+            if others.len() >= KNOWN_MAX {
+                others.clear();
             }
-            elsewhere.insert((place, folder.to_owned()));
+            others.insert((place, folder.to_owned()));
         }
-        let tmp = at("open tmp of", folder, self.folder(disk, &home, &format!("{path}/tmp")))?;
-        let (last, path) = match place {
+        let tmp = context("open tmp of", folder, self.folder(disk, &home, &format!("{path}/tmp")))?;
+        let (dest, path) = match place {
             Place::Remote => (home, path),
             Place::Local => {
-                at("open cur of", folder, self.folder(disk, &home, &format!("{path}/cur")))?;
+                context("open cur of", folder, self.folder(disk, &home, &format!("{path}/cur")))?;
                 let path = format!("{path}/new");
-                (at("open new of", folder, self.folder(disk, &home, &path))?, path)
+                (context("open new of", folder, self.folder(disk, &home, &path))?, path)
             }
         };
-        let path = vec![above, (path, number(&last)?)];
-        Ok(Home { is_beside_root, tmp, last, last_sync: SharedSync::default(), path, opened: Instant::now() })
+        let path = vec![above, (path, number(&dest)?)];
+        Ok(Home { on_root_fs, tmp, dest, dest_sync: SharedSync::default(), path, opened: Instant::now() })
     }
 
     /// Opens a folder, making it where it is not there. The first time that this process meets it,
@@ -205,8 +205,8 @@ impl Folders {
     }
 
     /// Whether it is known to be on another file system, which can hang while this one does not.
-    pub(super) fn is_elsewhere(&self, place: Place, folder: &str) -> bool {
-        locked(&self.elsewhere).contains(&(place, folder.to_owned()))
+    pub(super) fn is_on_other_fs(&self, place: Place, folder: &str) -> bool {
+        locked(&self.other_file_systems).contains(&(place, folder.to_owned()))
     }
 
     /// Something failed there: the next message opens it anew.

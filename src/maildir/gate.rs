@@ -4,7 +4,7 @@ use std::io;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use super::disk::{Disk, Handle, Identity, Left, Number, RealDisk};
+use super::disk::{Disk, FreeSpace, Handle, Identity, Number, RealDisk};
 use super::{OpenError, Options, Store, owner};
 
 /// The gate: closed at first.
@@ -71,15 +71,15 @@ impl Disk for GatedDisk {
     fn sync_folder(&self, folder: &Handle) -> io::Result<()> {
         RealDisk.sync_folder(folder)
     }
-    fn sync_all(&self, folder: &Handle) -> io::Result<()> {
+    fn sync_fs(&self, folder: &Handle) -> io::Result<()> {
         self.0.pass();
-        RealDisk.sync_all(folder)
+        RealDisk.sync_fs(folder)
     }
-    fn syncs_all(&self, _: &Handle) -> bool {
+    fn sync_fs_is_reliable(&self, _: &Handle) -> bool {
         true
     }
-    fn has_all(&self, file: &Handle, octets: u64) -> io::Result<()> {
-        RealDisk.has_all(file, octets)
+    fn has_no_holes(&self, file: &Handle, octets: u64) -> io::Result<()> {
+        RealDisk.has_no_holes(file, octets)
     }
     fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()> {
         RealDisk.rename(from, name, to, new)
@@ -99,7 +99,7 @@ impl Disk for GatedDisk {
     fn lock(&self, file: &Handle) -> io::Result<bool> {
         RealDisk.lock(file)
     }
-    fn left(&self, at: &Handle) -> io::Result<Left> {
+    fn left(&self, at: &Handle) -> io::Result<FreeSpace> {
         RealDisk.left(at)
     }
     fn identity(&self, folder: &Handle) -> Option<Identity> {

@@ -17,7 +17,6 @@ use rustix::io::Errno;
 
 use crate::smtp::envelope::Envelope;
 
-mod batch;
 mod commit;
 mod disk;
 mod draft;
@@ -26,26 +25,27 @@ mod folders;
 mod form;
 #[cfg(test)]
 pub(crate) mod gate;
+mod group_commit;
 mod name;
 mod owner;
 mod pool;
 mod space;
+mod syncfs;
 #[cfg(test)]
 mod tests;
 mod unique;
-mod whole;
 
-use batch::{Counted, Line};
 use commit::Commit;
-use disk::{Disk, Handle, Patient, RealDisk};
+use disk::{Disk, Handle, RealDisk, RetryInterrupted};
 pub use draft::{Draft, Fill};
 use file::{File, Message};
 use folders::Folders;
+use group_commit::{Counted, GroupCommit};
 pub use name::takes_name;
 use pool::Pool;
 use space::Space;
+use syncfs::SyncFs;
 use unique::Names;
-use whole::WholeSync;
 
 /// What errors call the mail folder. No mailbox's name has a blank.
 const ROOT: &str = "the mail folder";
@@ -56,7 +56,7 @@ const QUEUE: &str = ".OTHER_SERVERS";
 const HELD_MAX: u64 = 128;
 const DESCRIPTORS_PER_HELD: u64 = 16;
 
-/// A panic elsewhere leaves these states whole: each is changed in one go.
+/// A panic elsewhere leaves these states syncfs: each is changed in one go.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -169,7 +169,7 @@ impl Fault {
     }
 }
 
-fn at<T>(what: &'static str, folder: &str, result: io::Result<T>) -> Result<T, Fault> {
+fn context<T>(what: &'static str, folder: &str, result: io::Result<T>) -> Result<T, Fault> {
     result.map_err(|error| Fault { what, folder: folder.to_owned(), error })
 }
 
@@ -212,15 +212,15 @@ impl Drop for Made {
 
 struct Inner {
     options: Options,
-    disk: Patient<dyn Disk>,
+    disk: RetryInterrupted<dyn Disk>,
     root: Handle,
     owner: owner::Owner,
     /// Whether older servers' locks were there when it was last asked.
     has_old_locks: AtomicBool,
     folders: Folders,
     pool: Arc<Pool>,
-    line: Line,
-    whole: WholeSync,
+    group_commit: GroupCommit,
+    syncfs: SyncFs,
     names: Names,
     tmp_names: AtomicU64,
     space: Space,
@@ -272,7 +272,7 @@ impl Store {
     fn with_disk(options: Options, disk: Box<dyn Disk>, root: Handle) -> Result<Self, OpenError> {
         let shown = options.root.display().to_string();
         let failed = |what: &str, error: io::Error| OpenError(format!("cannot {what} {shown}"), error);
-        let disk = Patient(disk);
+        let disk = RetryInterrupted(disk);
         let owner = owner::Owner::take(&disk, &root).map_err(|error| failed("lock", error))?;
         let left = disk.left(&root).map_err(|error| failed("ask for the free space of", error))?;
         let names = Names::new().map_err(|error| failed("get random names for", error))?;
@@ -280,19 +280,19 @@ impl Store {
         let held_max = limit.map_or(HELD_MAX, |limit| (limit / DESCRIPTORS_PER_HELD).min(HELD_MAX));
         let folders = Folders::new(usize::try_from(held_max).unwrap_or_default());
         let has_reserve = options.free_bytes_min > 0;
-        let shares = disk.syncs_all(&root);
-        let line = Line::new(shares, options.threads_max.max(1));
-        let threads_max = options.threads_max + usize::from(line.is_watched());
-        let store = Self(Arc::new_cyclic(|resting: &Weak<Inner>| {
-            let resting = Weak::clone(resting);
+        let shares = disk.sync_fs_is_reliable(&root);
+        let group_commit = GroupCommit::new(shares, options.threads_max.max(1));
+        let threads_max = options.threads_max + usize::from(group_commit.has_watchdog());
+        let store = Self(Arc::new_cyclic(|weak: &Weak<Inner>| {
+            let weak = Weak::clone(weak);
             Inner {
                 pool: Pool::new(threads_max, move || {
-                    if let Some(store) = resting.upgrade() {
-                        store.rest();
+                    if let Some(store) = weak.upgrade() {
+                        store.on_idle();
                     }
                 }),
-                line,
-                whole: WholeSync::new(shares),
+                group_commit,
+                syncfs: SyncFs::new(shares),
                 options,
                 disk,
                 root,
@@ -357,7 +357,7 @@ impl Store {
     /// Makes a message safe for every recipient. When it is, `done` receives its files; else the
     /// failure, and nothing of the message is left. It is called exactly once, on another thread.
     pub fn commit(&self, draft: Draft, done: impl FnOnce(Result<Vec<Delivered>, Failure>) + Send + 'static) {
-        self.0.wait_in_line(draft, done);
+        self.0.enqueue(draft, done);
     }
 
     /// Makes a message safe for each recipient on its own, as LMTP wants it (RFC 2033 4.2): `done` hears
@@ -450,7 +450,7 @@ impl Inner {
     }
 
     /// For a thread that has found nothing to do for a while.
-    fn rest(&self) {
+    fn on_idle(&self) {
         self.folders.close(false);
         if self.has_old_locks.load(Ordering::Relaxed) && owner::old_servers_are_gone(&self.disk, &self.root) {
             self.sweep();
@@ -459,7 +459,7 @@ impl Inner {
 
     fn look_at_space(&self) {
         if let Ok(left) = self.disk.left(&self.root) {
-            self.space.is(left);
+            self.space.update(left);
         }
     }
 

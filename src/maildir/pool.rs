@@ -31,17 +31,17 @@ pub(super) struct Pool {
     ended: Condvar,
     threads_max: usize,
     /// Called when a thread has found nothing to do for a while.
-    rest: Box<dyn Fn() + Send + Sync>,
+    on_idle: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Pool {
-    pub(super) fn new(threads_max: usize, rest: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
+    pub(super) fn new(threads_max: usize, on_idle: impl Fn() + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
             work: Condvar::new(),
             ended: Condvar::new(),
             threads_max: threads_max.max(1),
-            rest: Box::new(rest),
+            on_idle: Box::new(on_idle),
         })
     }
 
@@ -83,7 +83,7 @@ impl Pool {
             if waited.timed_out() && state.jobs.is_empty() {
                 drop(state);
                 // It may touch the disk, and so nothing waits for it.
-                let _ = catch_unwind(AssertUnwindSafe(|| (self.rest)()));
+                let _ = catch_unwind(AssertUnwindSafe(|| (self.on_idle)()));
                 state = locked(&self.state);
                 if state.jobs.is_empty() {
                     break;
@@ -107,13 +107,13 @@ impl Pool {
     }
 
     /// Does the same work on many things at once, with the help of whoever is free.
-    pub(super) fn together<T: Send + 'static>(
+    pub(super) fn for_each_parallel<T: Send + 'static>(
         self: &Arc<Self>,
         things: Vec<T>,
         work: impl Fn(&mut T) + Send + Sync + 'static,
     ) -> Vec<T> {
         let count = things.len();
-        let crew = Arc::new(Crew {
+        let crew = Arc::new(ParallelFor {
             things: things.into_iter().map(|thing| Mutex::new(Some(thing))).collect(),
             next: AtomicUsize::new(0),
             done: Mutex::new(0),
@@ -135,7 +135,7 @@ impl Pool {
     }
 }
 
-struct Crew<T, W> {
+struct ParallelFor<T, W> {
     things: Vec<Mutex<Option<T>>>,
     next: AtomicUsize,
     done: Mutex<usize>,
@@ -143,7 +143,7 @@ struct Crew<T, W> {
     work: W,
 }
 
-impl<T, W: Fn(&mut T)> Crew<T, W> {
+impl<T, W: Fn(&mut T)> ParallelFor<T, W> {
     /// Takes the next thing. False: there is none.
     fn step(&self) -> bool {
         let Some(thing) = self.things.get(self.next.fetch_add(1, Ordering::Relaxed)) else {
@@ -171,7 +171,7 @@ mod tests {
             for _ in 0..8 {
                 let (inner, sender) = (Arc::clone(&pool), sender.clone());
                 pool.run(move || {
-                    sender.send(inner.together((0..5).collect(), |thing: &mut i32| *thing += 1)).unwrap();
+                    sender.send(inner.for_each_parallel((0..5).collect(), |thing: &mut i32| *thing += 1)).unwrap();
                 });
             }
             for _ in 0..8 {
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_panic_gives_everything_back() {
         let pool = Pool::new(3, || {});
-        let things = pool.together(vec![1, 2, 3], |thing| {
+        let things = pool.for_each_parallel(vec![1, 2, 3], |thing| {
             assert_ne!(*thing, 2, "planted");
             *thing += 10;
         });

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::disk::Left;
+use super::disk::FreeSpace;
 use super::locked;
 
 /// Between two looks at the disk passes at least this time, unless mail is refused.
@@ -19,9 +19,9 @@ pub(super) struct Space {
 
 impl Space {
     /// Without a reserve the disk is filled to the last file.
-    pub(super) fn new(left: Left, has_reserve: bool) -> Self {
+    pub(super) fn new(left: FreeSpace, has_reserve: bool) -> Self {
         let space = Self { known: Mutex::new((0, Instant::now())), files_min: if has_reserve { FILES_MIN } else { 0 } };
-        space.is(left);
+        space.update(left);
         space
     }
 
@@ -30,9 +30,9 @@ impl Space {
         locked(&self.known).0
     }
 
-    pub(super) fn is(&self, left: Left) {
-        let is_full = left.files.is_some_and(|files| files < self.files_min);
-        *locked(&self.known) = (if is_full { 0 } else { left.octets }, Instant::now());
+    pub(super) fn update(&self, free: FreeSpace) {
+        let is_full = free.files.is_some_and(|files| files < self.files_min);
+        *locked(&self.known) = (if is_full { 0 } else { free.octets }, Instant::now());
     }
 
     /// So many octets were written. Tells whether it is time for a look.
@@ -54,14 +54,14 @@ mod tests {
     #[test]
     fn a_disk_without_files_to_be_made_is_full_and_one_that_counts_none_is_not() {
         for (files, octets) in [(None, 1 << 30), (Some(16), 1 << 30), (Some(15), 0), (Some(0), 0)] {
-            assert_eq!(Space::new(Left { octets: 1 << 30, files }, true).octets(), octets);
-            assert_eq!(Space::new(Left { octets: 1 << 30, files }, false).octets(), 1 << 30);
+            assert_eq!(Space::new(FreeSpace { octets: 1 << 30, files }, true).octets(), octets);
+            assert_eq!(Space::new(FreeSpace { octets: 1 << 30, files }, false).octets(), 1 << 30);
         }
     }
 
     #[test]
     fn what_is_written_is_reckoned_between_two_looks() {
-        let space = Space::new(Left { octets: 100, files: None }, true);
+        let space = Space::new(FreeSpace { octets: 100, files: None }, true);
         assert!(!space.spend(30));
         assert_eq!(space.octets(), 70);
         space.spend(90);

@@ -256,10 +256,10 @@ fn older_servers_locks_count_while_they_live_and_their_folder_goes_with_the_last
     while !store.0.has_old_locks.load(Ordering::Relaxed) {
         thread::yield_now();
     }
-    store.0.rest();
+    store.0.on_idle();
     assert!(old.exists());
     drop(lock);
-    store.0.rest();
+    store.0.on_idle();
     assert!(!old.exists());
     assert_eq!(names(&tmp), Vec::<String>::new());
     assert!(store.close(Duration::from_mins(1)));
@@ -361,7 +361,7 @@ fn while_everything_hangs_no_more_turns_wait_than_there_are_threads() {
         thread::sleep(Duration::from_millis(120));
         send();
     }
-    assert!(store.0.turns() <= 3, "{} turns", store.0.turns());
+    assert!(store.0.batches() <= 3, "{} turns", store.0.batches());
     gate.open();
     for _ in 0..11 {
         assert_eq!(results.recv().unwrap(), Ok(()));
@@ -404,16 +404,16 @@ fn the_verdict_names_each_file_with_its_recipients() {
 fn a_hole_in_a_file_is_found_where_a_sync_of_all_is_relied_upon() {
     let folder = tempfile::tempdir().unwrap();
     let root = owner::open_root(folder.path()).unwrap();
-    if !RealDisk.syncs_all(&root) {
+    if !RealDisk.sync_fs_is_reliable(&root) {
         return;
     }
     let whole = RealDisk.create(&root, "whole").unwrap();
     disk::write_all(&RealDisk, &whole, &[0; 10_000]).unwrap();
-    RealDisk.sync_all(&root).unwrap();
-    assert!(RealDisk.has_all(&whole, 10_000).is_ok());
+    RealDisk.sync_fs(&root).unwrap();
+    assert!(RealDisk.has_no_holes(&whole, 10_000).is_ok());
     let hole = RealDisk.create(&root, "hole").unwrap();
     disk::write_all(&RealDisk, &hole, b"x").unwrap();
     fs::File::options().write(true).open(folder.path().join("hole")).unwrap().set_len(10_000).unwrap();
-    RealDisk.sync_all(&root).unwrap();
-    assert!(RealDisk.has_all(&hole, 10_000).is_err());
+    RealDisk.sync_fs(&root).unwrap();
+    assert!(RealDisk.has_no_holes(&hole, 10_000).is_err());
 }

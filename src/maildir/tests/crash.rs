@@ -168,7 +168,7 @@ fn every_crash_of_one_message_to_one_two_or_three_recipients() {
         (&[USER, JOE, CAROL], 100),
     ] {
         let sent = [Sent::new(0, recipients, octets)];
-        for disk in [Simulated::new(), Simulated::new().without_sync_of_all()] {
+        for disk in [Simulated::new(), Simulated::new().without_sync_fs()] {
             let history = live(&disk, &sent, 1);
             let count = every_crash(&history, &sent).unwrap_or_else(|error| panic!("{recipients:?}: {error}"));
             assert!(history.len() > 20 && count > 10, "{} states, {count} remainders", history.len());
@@ -181,7 +181,7 @@ fn every_crash_of_two_messages_at_once() {
     for (one, other) in [(&[USER][..], &[USER][..]), (&[USER], &[OTHER]), (&[USER], &[JOE]), (&[USER], &[CAROL])] {
         let sent = [Sent::new(0, one, 100), Sent::new(1, other, 100)];
         // In one turn that shares its sync, and in two.
-        for (disk, threads) in [(Simulated::new(), 1), (Simulated::new().without_sync_of_all(), 2)] {
+        for (disk, threads) in [(Simulated::new(), 1), (Simulated::new().without_sync_fs(), 2)] {
             let history = live(&disk, &sent, threads);
             every_crash(&history, &sent).unwrap_or_else(|error| panic!("{one:?} and {other:?}: {error}"));
         }
@@ -202,7 +202,7 @@ fn random_crashes_of_many_messages_at_once_and_of_the_sweep() {
                 Sent::new(number, if to.is_empty() { &[USER] } else { &to }, 30 + random.below(3000))
             })
             .collect();
-        let disk = if random.below(3) == 0 { Simulated::new().without_sync_of_all() } else { Simulated::new() };
+        let disk = if random.below(3) == 0 { Simulated::new().without_sync_fs() } else { Simulated::new() };
         let history = live(&disk, &sent, 1 + random.below(4));
         for state in &history {
             for _ in 0..3 {
@@ -228,11 +228,11 @@ fn random_crashes_of_many_messages_at_once_and_of_the_sweep() {
 #[test]
 fn a_sync_that_is_left_out_or_comes_late_is_noticed() {
     let (one, two) = (vec![Sent::new(0, &[USER], 600)], vec![Sent::new(0, &[USER, OTHER], 600)]);
-    let (all, each) = (Simulated::new, || Simulated::new().without_sync_of_all());
+    let (all, each) = (Simulated::new, || Simulated::new().without_sync_fs());
     for (lie, disk, sent) in [
         (Lie::NoSyncOfFiles, all(), &one),
         (Lie::NoSyncOfFiles, each(), &two),
-        (Lie::NoSyncOfAll, all(), &two),
+        (Lie::NoSyncFs, all(), &two),
         (Lie::NoSyncOf("new"), all(), &two),
         (Lie::NoSyncOf("other.server"), all(), &two),
         (Lie::NoSyncOf("/"), all(), &one),

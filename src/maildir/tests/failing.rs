@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::simulated::{Lie, Simulated};
 use super::*;
-use crate::maildir::disk::{Identity, Left, Number};
+use crate::maildir::disk::{FreeSpace, Identity, Number};
 
 /// How an operation fails.
 #[derive(Clone, Copy, Debug)]
@@ -101,23 +101,23 @@ impl Disk for FailingDisk {
     fn sync_folder(&self, folder: &Handle) -> io::Result<()> {
         self.sync(folder, || self.disk.sync_folder(folder))
     }
-    fn sync_all(&self, _: &Handle) -> io::Result<()> {
+    fn sync_fs(&self, _: &Handle) -> io::Result<()> {
         match self.how {
             How::Error(error) | How::After(error) => {
                 if self.fails() {
-                    self.disk.fail_sync_of_all();
+                    self.disk.fail_sync_fs();
                     return Err(error.into());
                 }
-                self.disk.sync_all(&Simulated::root())
+                self.disk.sync_fs(&Simulated::root())
             }
-            _ => self.pass(|| self.disk.sync_all(&Simulated::root())),
+            _ => self.pass(|| self.disk.sync_fs(&Simulated::root())),
         }
     }
-    fn syncs_all(&self, folder: &Handle) -> bool {
-        self.disk.syncs_all(folder)
+    fn sync_fs_is_reliable(&self, folder: &Handle) -> bool {
+        self.disk.sync_fs_is_reliable(folder)
     }
-    fn has_all(&self, file: &Handle, octets: u64) -> io::Result<()> {
-        self.pass(|| self.disk.has_all(file, octets))
+    fn has_no_holes(&self, file: &Handle, octets: u64) -> io::Result<()> {
+        self.pass(|| self.disk.has_no_holes(file, octets))
     }
     fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()> {
         self.pass(|| self.disk.rename(from, name, to, new))
@@ -137,7 +137,7 @@ impl Disk for FailingDisk {
     fn lock(&self, file: &Handle) -> io::Result<bool> {
         self.disk.lock(file)
     }
-    fn left(&self, at: &Handle) -> io::Result<Left> {
+    fn left(&self, at: &Handle) -> io::Result<FreeSpace> {
         self.disk.left(at)
     }
     fn identity(&self, folder: &Handle) -> Option<Identity> {
@@ -158,7 +158,7 @@ fn start_on(disk: Simulated, how: How, all: bool, threads: usize) -> (Store, Fai
     options.threads_max = threads;
     let store = Store::with_disk(options, Box::new(disk.clone()), Simulated::root()).unwrap();
     // All threads meet, who stands by too: whatever they had to do is done.
-    let threads = threads + usize::from(store.0.line.is_watched());
+    let threads = threads + usize::from(store.0.group_commit.has_watchdog());
     let barrier = Arc::new(Barrier::new(threads));
     let (sender, met) = std::sync::mpsc::channel();
     for _ in 0..threads {
@@ -188,13 +188,16 @@ fn when_any_operation_fails_nothing_of_the_message_is_left_and_the_next_is_taken
     let mut hows: Vec<How> = errors.into_iter().map(How::Error).collect();
     hows.extend([How::After(Errno::IO), How::Short]);
     let ways = [(1, true), (3, true), (3, false)];
-    for (how, (threads, syncs_all), content) in
+    for (how, (threads, sync_fs_is_reliable), content) in
         hows.iter().flat_map(|how| ways.into_iter().flat_map(move |way| contents().map(|c| (*how, way, c))))
     {
         for number in 1.. {
-            let case = format!("operation {number}, {how:?}, {threads} threads, {syncs_all}, {} octets", content.len());
+            let case = format!(
+                "operation {number}, {how:?}, {threads} threads, {sync_fs_is_reliable}, {} octets",
+                content.len()
+            );
             let disk = Simulated::new();
-            let disk = if syncs_all { disk } else { disk.without_sync_of_all() };
+            let disk = if sync_fs_is_reliable { disk } else { disk.without_sync_fs() };
             let (store, disk) = start_on(disk, how, false, threads);
             disk.left.store(number, Ordering::SeqCst);
             let result = deliver(&store, ALL, content.as_bytes());
@@ -304,9 +307,9 @@ fn octets_that_found_no_place_are_missed_though_every_sync_says_that_all_is_well
 fn a_failed_sync_of_all_fails_whoever_had_begun_to_write() {
     let (store, disk) = start(How::Short, false, 1);
     let begun = draft(&store, ALL, contents()[1].as_bytes());
-    let whole = &store.0.whole;
+    let whole = &store.0.syncfs;
     let failed = whole.wait(2, || {
-        disk.disk.fail_sync_of_all();
+        disk.disk.fail_sync_fs();
         Err(Errno::IO.into())
     });
     assert!(failed.is_err());
@@ -410,11 +413,11 @@ fn below_the_reserve_nothing_begins_and_a_look_tells_when_space_is_back() {
         answer.recv().unwrap()
     };
     assert_eq!(ask(&store), Ok(()));
-    for left in [Left { octets: 1499, files: None }, Left { octets: u64::MAX, files: Some(3) }] {
+    for left in [FreeSpace { octets: 1499, files: None }, FreeSpace { octets: u64::MAX, files: Some(3) }] {
         disk.has_left(left);
         assert!(matches!(ask(&store), Err(Failure::Full(_))));
         assert!(matches!(store.room(1000), Err(Failure::Full(_))));
-        disk.has_left(Left { octets: 1500, files: Some(1000) });
+        disk.has_left(FreeSpace { octets: 1500, files: Some(1000) });
         assert_eq!(ask(&store), Ok(()));
         assert_eq!(store.room(1000), Ok(()));
     }

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use crate::maildir::disk::{Disk, Handle, Identity, Left, Number};
+use crate::maildir::disk::{Disk, FreeSpace, Handle, Identity, Number};
 use crate::maildir::locked;
 
 mod state;
@@ -29,7 +29,7 @@ pub(super) enum Lie {
     NoSyncOf(&'static str),
     /// Files are synced after their move, and after the folder.
     SyncsFilesLast,
-    NoSyncOfAll,
+    NoSyncFs,
     /// A sync of everything finds no place for octets, and says that all is well; the file has a hole.
     NoPlace,
 }
@@ -40,8 +40,8 @@ struct World {
     locks: HashSet<usize>,
     lie: Lie,
     late: Vec<usize>,
-    left: Left,
-    syncs_all: bool,
+    left: FreeSpace,
+    sync_fs_is_reliable: bool,
 }
 
 /// The disk. Clones are the same one.
@@ -114,7 +114,7 @@ impl Simulated {
 
     /// One on which this was left by a crash; nobody who ran before lives.
     pub(super) fn restarted(state: State) -> Self {
-        let left = Left { octets: u64::MAX, files: None };
+        let left = FreeSpace { octets: u64::MAX, files: None };
         Self(Arc::new(Mutex::new(World {
             state,
             history: None,
@@ -122,7 +122,7 @@ impl Simulated {
             lie: Lie::None,
             late: Vec::new(),
             left,
-            syncs_all: true,
+            sync_fs_is_reliable: true,
         })))
     }
 
@@ -135,12 +135,12 @@ impl Simulated {
     }
 
     /// It knows no sync of everything that can be relied on.
-    pub(super) fn without_sync_of_all(self) -> Self {
-        locked(&self.0).syncs_all = false;
+    pub(super) fn without_sync_fs(self) -> Self {
+        locked(&self.0).sync_fs_is_reliable = false;
         self
     }
 
-    pub(super) fn has_left(&self, left: Left) {
+    pub(super) fn has_left(&self, left: FreeSpace) {
         locked(&self.0).left = left;
     }
 
@@ -175,7 +175,7 @@ impl Simulated {
     }
 
     /// The same for everything.
-    pub(super) fn fail_sync_of_all(&self) {
+    pub(super) fn fail_sync_fs(&self) {
         let count = locked(&self.0).state.nodes.len();
         (0..count).for_each(|number| self.fail_sync(&Handle::Simulated(number)));
     }
@@ -310,7 +310,7 @@ impl Disk for Simulated {
         })
     }
 
-    fn sync_all(&self, _: &Handle) -> io::Result<()> {
+    fn sync_fs(&self, _: &Handle) -> io::Result<()> {
         // It takes time too; of what is written meanwhile it keeps nothing.
         let begun = self.change(|world| Ok(world.state.nodes.clone()))?;
         let dirty = |then: &Node| !then.changes.is_empty() || !then.pages.is_empty() || !then.sizes.is_empty();
@@ -321,7 +321,7 @@ impl Disk for Simulated {
             }
             self.change(|world| {
                 match world.lie {
-                    Lie::NoSyncOfAll => return Ok(()),
+                    Lie::NoSyncFs => return Ok(()),
                     Lie::SyncsFilesLast => world.late.push(number),
                     Lie::NoPlace => {
                         let node = world.node(&Handle::Simulated(number))?;
@@ -338,15 +338,15 @@ impl Disk for Simulated {
         Ok(())
     }
 
-    fn has_all(&self, file: &Handle, octets: u64) -> io::Result<()> {
+    fn has_no_holes(&self, file: &Handle, octets: u64) -> io::Result<()> {
         let mut world = locked(&self.0);
         let node = world.node(file)?;
         let has = !node.hole && node.octets.len() as u64 == octets;
         if has { Ok(()) } else { Err(io::Error::other("a hole")) }
     }
 
-    fn syncs_all(&self, _: &Handle) -> bool {
-        locked(&self.0).syncs_all
+    fn sync_fs_is_reliable(&self, _: &Handle) -> bool {
+        locked(&self.0).sync_fs_is_reliable
     }
 
     fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()> {
@@ -393,7 +393,7 @@ impl Disk for Simulated {
         Ok(locked(&self.0).locks.insert(number))
     }
 
-    fn left(&self, _: &Handle) -> io::Result<Left> {
+    fn left(&self, _: &Handle) -> io::Result<FreeSpace> {
         Ok(locked(&self.0).left)
     }
 

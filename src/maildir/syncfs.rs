@@ -22,14 +22,14 @@ const SLOW_PER_FILE: Duration = Duration::from_millis(20);
 /// After one that was slow or failed, none for so long.
 const PAUSE: Duration = Duration::from_mins(1);
 
-pub(super) struct WholeSync {
+pub(super) struct SyncFs {
     /// Whether the file system promises enough.
     is_usable: bool,
     shared: SharedSync,
     paused: Mutex<Option<Instant>>,
 }
 
-impl WholeSync {
+impl SyncFs {
     pub(super) fn new(is_usable: bool) -> Self {
         Self { is_usable, shared: SharedSync::default(), paused: Mutex::default() }
     }
@@ -39,7 +39,7 @@ impl WholeSync {
     }
 
     /// Whether it is the best for so many files.
-    pub(super) fn serves(&self, files: usize) -> bool {
+    pub(super) fn pays_off_for(&self, files: usize) -> bool {
         let is_paused = || locked(&self.paused).is_some_and(|begin| begin.elapsed() < PAUSE);
         self.is_usable && files >= FILES_MIN && !is_paused()
     }
@@ -76,27 +76,27 @@ mod tests {
 
     #[test]
     fn one_that_failed_fails_those_who_wrote_before_it_and_is_not_used_for_a_while() {
-        let whole = WholeSync::new(true);
-        assert!(whole.serves(2) && !whole.serves(1), "one file is synced by itself");
+        let whole = SyncFs::new(true);
+        assert!(whole.pays_off_for(2) && !whole.pays_off_for(1), "one file is synced by itself");
         let before = whole.failures();
         whole.wait(2, || Ok(())).unwrap();
-        assert!(whole.none_failed_since(before).is_ok() && whole.serves(2));
+        assert!(whole.none_failed_since(before).is_ok() && whole.pays_off_for(2));
         whole.wait(2, || Err(io::ErrorKind::StorageFull.into())).unwrap_err();
         assert!(whole.none_failed_since(before).is_err());
         whole.wait(2, || Ok(())).unwrap();
         assert!(whole.none_failed_since(before).is_err(), "a second sync would lie");
-        assert!(whole.none_failed_since(whole.failures()).is_ok() && !whole.serves(50));
+        assert!(whole.none_failed_since(whole.failures()).is_ok() && !whole.pays_off_for(50));
     }
 
     #[test]
     fn one_that_was_slow_is_not_used_for_a_while_and_one_that_is_not_known_never() {
-        let whole = WholeSync::new(true);
+        let whole = SyncFs::new(true);
         let slow = || {
             std::thread::sleep(SLOW);
             Ok(())
         };
         whole.wait(2, slow).unwrap();
-        assert!(!whole.serves(50));
-        assert!(!WholeSync::new(false).serves(50));
+        assert!(!whole.pays_off_for(50));
+        assert!(!SyncFs::new(false).pays_off_for(50));
     }
 }

@@ -11,30 +11,30 @@ use super::commit::{Commit, commit};
 use super::file::File;
 use super::{Delivered, Draft, Failure, Fault, Inner, locked};
 
-/// Where messages share their syncs, so many turns are taken at once: one writes while the other
+/// Where messages share their syncs, so many batches are taken at once: one writes while the other
 /// waits for the disk.
-const TURNS: usize = 2;
+const BATCHES_AT_ONCE: usize = 2;
 /// A turn that takes longer holds no other back.
-const PATIENCE: Duration = Duration::from_millis(100);
+const BATCH_STALL: Duration = Duration::from_millis(100);
 /// So many files, and so many octets in them, go in one turn; and those of one message.
-const FILES: usize = 64;
-const BYTES: u64 = 4 << 20;
+const BATCH_FILES_MAX: usize = 64;
+const BATCH_BYTES_MAX: u64 = 4 << 20;
 
-pub(super) struct Line {
+pub(super) struct GroupCommit {
     state: Mutex<State>,
     is_empty: Condvar,
     /// So many are taken at once while none takes too long, and so many at most.
-    turns_usual: usize,
-    turns_max: usize,
+    batches_usual: usize,
+    batches_max: usize,
     files_max: usize,
 }
 
 struct State {
     waiting: VecDeque<Waiting>,
-    turns: usize,
+    batches: usize,
     begun: Instant,
     /// Whether somebody stands by.
-    watched: bool,
+    watchdog_running: bool,
 }
 
 type Done = Box<dyn FnOnce(Result<Vec<Delivered>, Failure>) + Send>;
@@ -60,27 +60,32 @@ impl Drop for Counted {
     }
 }
 
-impl Line {
-    /// Where syncs are not shared, each message has a turn of its own, and all threads take turns.
+impl GroupCommit {
+    /// Where syncs are not shared, each message has a turn of its own, and all threads take batches.
     pub(super) fn new(share: bool, threads_max: usize) -> Self {
         Self {
-            state: Mutex::new(State { waiting: VecDeque::new(), turns: 0, begun: Instant::now(), watched: false }),
+            state: Mutex::new(State {
+                waiting: VecDeque::new(),
+                batches: 0,
+                begun: Instant::now(),
+                watchdog_running: false,
+            }),
             is_empty: Condvar::new(),
-            turns_usual: if share { TURNS.min(threads_max) } else { threads_max },
-            turns_max: threads_max,
-            files_max: if share { FILES } else { 1 },
+            batches_usual: if share { BATCHES_AT_ONCE.min(threads_max) } else { threads_max },
+            batches_max: threads_max,
+            files_max: if share { BATCH_FILES_MAX } else { 1 },
         }
     }
 
-    /// Whether somebody stands by, on a thread of his own, while all the usual turns are taken.
-    pub(super) fn is_watched(&self) -> bool {
-        self.turns_usual < self.turns_max
+    /// Whether somebody stands by, on a thread of his own, while all the usual batches are taken.
+    pub(super) fn has_watchdog(&self) -> bool {
+        self.batches_usual < self.batches_max
     }
 }
 
 impl Inner {
     /// Lets a message wait for its turn.
-    pub(super) fn wait_in_line(
+    pub(super) fn enqueue(
         self: &Arc<Self>,
         draft: Draft,
         done: impl FnOnce(Result<Vec<Delivered>, Failure>) + Send + 'static,
@@ -90,51 +95,51 @@ impl Inner {
             drop(counted);
             done(result);
         });
-        let line = &self.line;
-        let mut state = locked(&line.state);
+        let group = &self.group_commit;
+        let mut state = locked(&group.state);
         state.waiting.push_back(Waiting { draft, done });
-        if state.turns < line.turns_usual {
-            state.turns += 1;
+        if state.batches < group.batches_usual {
+            state.batches += 1;
             drop(state);
-            Turn::new(self).queue();
-        } else if line.is_watched() && !state.watched {
-            state.watched = true;
+            Batch::new(self).queue();
+        } else if group.has_watchdog() && !state.watchdog_running {
+            state.watchdog_running = true;
             drop(state);
             let store = Arc::clone(self);
-            self.pool.run(move || store.stand_by());
+            self.pool.run(move || store.watchdog());
         }
     }
 
     /// Begins another turn when those that are taken are over their time, while anybody waits.
-    fn stand_by(self: &Arc<Self>) {
-        let line = &self.line;
-        let mut state = locked(&line.state);
+    fn watchdog(self: &Arc<Self>) {
+        let group = &self.group_commit;
+        let mut state = locked(&group.state);
         while !state.waiting.is_empty() {
-            let left = PATIENCE.saturating_sub(state.begun.elapsed());
-            if left.is_zero() && state.turns < line.turns_max {
-                state.turns += 1;
+            let left = BATCH_STALL.saturating_sub(state.begun.elapsed());
+            if left.is_zero() && state.batches < group.batches_max {
+                state.batches += 1;
                 state.begun = Instant::now();
                 drop(state);
-                Turn::new(self).queue();
-                state = locked(&line.state);
+                Batch::new(self).queue();
+                state = locked(&group.state);
             } else {
                 // Where each thread has a turn there is nothing to begin.
-                let left = if left.is_zero() { PATIENCE } else { left };
-                state = line.is_empty.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+                let left = if left.is_zero() { BATCH_STALL } else { left };
+                state = group.is_empty.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
             }
         }
-        state.watched = false;
+        state.watchdog_running = false;
     }
 
     /// Whoever stands first, and with it as many as go in one turn.
-    fn next_turn(&self) -> Vec<Waiting> {
-        let mut state = locked(&self.line.state);
+    fn next_batch(&self) -> Vec<Waiting> {
+        let mut state = locked(&self.group_commit.state);
         let (mut files, mut octets) = (0_usize, 0_u64);
         let fits = |waiting: &Waiting| {
             let (first, recipients) = (files == 0, waiting.draft.message.envelope.recipients.len().max(1));
             files += recipients;
             octets = octets.saturating_add(waiting.draft.octets.saturating_mul(recipients as u64));
-            first || (files <= self.line.files_max && octets <= BYTES)
+            first || (files <= self.group_commit.files_max && octets <= BATCH_BYTES_MAX)
         };
         let count = state.waiting.iter().map(fits).take_while(|fits| *fits).count();
         state.begun = Instant::now();
@@ -142,12 +147,12 @@ impl Inner {
     }
 
     #[cfg(test)]
-    pub(super) fn turns(&self) -> usize {
-        locked(&self.line.state).turns
+    pub(super) fn batches(&self) -> usize {
+        locked(&self.group_commit.state).batches
     }
 
     /// Makes them safe together and tells each, those first of whom nothing has to be taken back.
-    fn finish(self: &Arc<Self>, mut commits: Vec<Commit>, mut dones: Vec<Done>) {
+    fn commit_batch(self: &Arc<Self>, mut commits: Vec<Commit>, mut dones: Vec<Done>) {
         while !commits.is_empty() {
             commit(self, &mut commits);
             let all = commits.into_iter().zip(dones);
@@ -165,12 +170,12 @@ impl Inner {
 }
 
 /// A turn that is taken, and the next one after it.
-struct Turn {
+struct Batch {
     store: Arc<Inner>,
     ended: bool,
 }
 
-impl Turn {
+impl Batch {
     fn new(store: &Arc<Inner>) -> Self {
         Self { store: Arc::clone(store), ended: false }
     }
@@ -184,15 +189,15 @@ impl Turn {
     fn take(mut self) {
         let store = &self.store;
         let (mut commits, mut dones) = (Vec::new(), Vec::new());
-        for Waiting { draft, done } in store.next_turn() {
+        for Waiting { draft, done } in store.next_batch() {
             let parts = catch_unwind(AssertUnwindSafe(|| store.files(draft)));
             match parts.unwrap_or_else(|_| Err(Fault::panic().into())) {
                 Ok((message, files)) => {
-                    let alone = files.iter().any(|file| store.folders.is_elsewhere(file.target.place, file.folder()));
+                    let alone = files.iter().any(|file| store.folders.is_on_other_fs(file.target.place, file.folder()));
                     let commit = Commit::new(message, files);
                     if alone {
                         let finishing = Arc::clone(store);
-                        store.pool.run(move || finishing.finish(vec![commit], vec![done]));
+                        store.pool.run(move || finishing.commit_batch(vec![commit], vec![done]));
                     } else {
                         commits.push(commit);
                         dones.push(done);
@@ -201,13 +206,13 @@ impl Turn {
                 Err(failure) => done(Err(failure)),
             }
         }
-        store.finish(commits, dones);
-        let mut state = locked(&store.line.state);
+        store.commit_batch(commits, dones);
+        let mut state = locked(&store.group_commit.state);
         // One too many ends, where somebody sees to it that the others go on.
-        let is_surplus = state.turns > store.line.turns_usual && state.watched;
+        let is_surplus = state.batches > store.group_commit.batches_usual && state.watchdog_running;
         if state.waiting.is_empty() || is_surplus {
-            state.turns -= 1;
-            store.line.is_empty.notify_all();
+            state.batches -= 1;
+            store.group_commit.is_empty.notify_all();
             drop(state);
             self.ended = true;
         } else {
@@ -217,16 +222,16 @@ impl Turn {
     }
 }
 
-impl Drop for Turn {
+impl Drop for Batch {
     fn drop(&mut self) {
         if self.ended {
             return;
         }
         // No thread could be had for it. Where none is left nobody is to wait for one.
-        let mut state = locked(&self.store.line.state);
-        state.turns -= 1;
-        let left = if state.turns == 0 { std::mem::take(&mut state.waiting) } else { VecDeque::new() };
-        state.watched = false;
+        let mut state = locked(&self.store.group_commit.state);
+        state.batches -= 1;
+        let left = if state.batches == 0 { std::mem::take(&mut state.waiting) } else { VecDeque::new() };
+        state.watchdog_running = false;
         drop(state);
         drop(left);
     }
