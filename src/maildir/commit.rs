@@ -2,13 +2,16 @@
 //! its final name.** This file is that sentence, line by line, for all messages that wait for the
 //! disk at the same time: they share their syncs, and nothing else.
 
+use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::disk::{Disk as _, Handle};
 use super::file::{File, Message};
+use super::folder_sync::Ticket;
 use super::folders::Home;
 use super::{Fault, Inner, context};
 
@@ -38,7 +41,7 @@ pub(super) fn commit(store: &Arc<Inner>, commits: &mut [Commit]) {
         // 2. Their octets are safe.
         sync_contents(store, commits);
         // 3. Each under its final name. A reader that meets it now meets all of it.
-        let moves = moves(commits);
+        let moves = moves(store, commits);
         each(commits, |commit| commit.rename(store));
         // 4. Their names are safe too.
         sync_names(store, commits, moves);
@@ -129,7 +132,7 @@ fn sync_contents(store: &Arc<Inner>, commits: &mut [Commit]) {
         }
     }
     if store.syncfs.pays_off_for(shared.len()) {
-        let synced = store.syncfs.wait(shared.len(), || store.disk.sync_fs(&store.root));
+        let synced = store.syncfs.wait(|| store.disk.sync_fs(&store.root));
         for octets in &mut shared {
             octets.synced = same(&synced);
         }
@@ -137,39 +140,48 @@ fn sync_contents(store: &Arc<Inner>, commits: &mut [Commit]) {
         own.append(&mut shared);
     }
     let syncing = Arc::clone(store);
-    own = store.pool.for_each_parallel(own, move |octets| octets.synced = syncing.disk.sync_file(&octets.file));
+    own = store.pool.for_each_parallel(own, move |octets| {
+        let begin = Instant::now();
+        octets.synced = syncing.disk.sync_file(&octets.file);
+        syncing.syncfs.file_took(begin.elapsed());
+    });
     for Octets { place: (number, place), synced, .. } in shared.into_iter().chain(own) {
         let Some(commit) = commits.get_mut(number).filter(|commit| commit.kept.is_ok()) else { continue };
         commit.kept = context("sync a file in", commit.files.get(place).map_or("", File::folder), synced);
     }
 }
 
-/// A folder that files moved to, to be synced, and how many of its syncs had failed before that.
+/// A folder that files move to, to be synced afterwards.
 struct Moves {
     home: Arc<Home>,
-    failures: u64,
+    ticket: io::Result<Ticket>,
     synced: io::Result<()>,
 }
 
-fn moves(commits: &[Commit]) -> Vec<Moves> {
+fn moves(store: &Inner, commits: &[Commit]) -> Vec<Moves> {
     let files = commits.iter().filter(|commit| commit.kept.is_ok()).flat_map(|commit| &commit.files);
     let files = files.filter(|file| !file.is_safe);
     let mut seen = HashSet::new();
     let homes = files.filter_map(|file| file.open_file().ok()).map(|open| &open.home);
     let homes = homes.filter(|home| seen.insert(Arc::as_ptr(home))).map(Arc::clone);
-    homes.map(|home| Moves { failures: home.dest_sync.failures(), home, synced: not_yet() }).collect()
+    let ticket = |home: &Home| home.dest_sync.ticket(&store.disk, &home.dest);
+    homes.map(|home| Moves { ticket: ticket(&home), home, synced: not_yet() }).collect()
 }
 
-/// Of many folders beside the mail folder the first one's sync carries the others' along, where one of
-/// everything would. Else they are synced as files are.
+/// The folders are synced at the same time if a sync takes long, and else one after the other: on a file system with
+/// a journal the first sync carries the others along, and no thread has to be woken.
 fn sync_names(store: &Arc<Inner>, commits: &mut [Commit], moves: Vec<Moves>) {
     let syncing = Arc::clone(store);
     let sync = move |moves: &mut Moves| {
-        let dest = &moves.home.dest;
-        moves.synced = moves.home.dest_sync.wait(moves.failures, || syncing.disk.sync_folder(dest));
+        let begin = Instant::now();
+        moves.synced = match &moves.ticket {
+            Ok(ticket) => moves.home.dest_sync.sync(&syncing.disk, ticket),
+            Err(error) => same(&Err(error)),
+        };
+        syncing.syncfs.folder_took(begin.elapsed());
     };
     let (mut shared, mut own): (Vec<_>, Vec<_>) = moves.into_iter().partition(|moves| moves.home.on_root_fs);
-    if store.syncfs.pays_off_for(shared.len()) {
+    if store.syncfs.folders_are_quick() {
         shared.iter_mut().for_each(&sync);
     } else {
         own.append(&mut shared);
@@ -191,8 +203,8 @@ fn not_yet() -> io::Result<()> {
 }
 
 /// An error for each whom it is about.
-fn same(result: &io::Result<()>) -> io::Result<()> {
-    match result {
+fn same(result: &Result<(), impl Borrow<io::Error>>) -> io::Result<()> {
+    match result.as_ref().map_err(Borrow::borrow) {
         Ok(()) => Ok(()),
         Err(error) => Err(error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)),
     }
@@ -247,9 +259,9 @@ impl File {
         let Ok(file) = self.open_file() else { return };
         if let Some(name) = &file.final_name {
             let _ = store.disk.remove(&file.home.dest, name);
-            // What fails here is told to those who wait for the same folder.
+            // A failure here fails those too whose names are synced in the same folder.
             let sync = &file.home.dest_sync;
-            let _ = sync.wait(sync.failures(), || store.disk.sync_folder(&file.home.dest));
+            let _ = sync.ticket(&store.disk, &file.home.dest).and_then(|ticket| sync.sync(&store.disk, &ticket));
         }
         let _ = store.disk.remove(&file.home.tmp, &file.tmp_name);
     }

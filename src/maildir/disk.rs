@@ -16,9 +16,9 @@ use rustix::io::Errno;
 #[derive(Clone, Debug)]
 pub(super) enum Handle {
     Real(Arc<OwnedFd>),
-    /// The number of a file or folder on the disk in memory.
+    /// The number of a file or folder on the disk in memory, and the errors that this handle was told.
     #[cfg(test)]
-    Simulated(usize),
+    Simulated(usize, Arc<std::sync::atomic::AtomicU64>),
 }
 
 impl Handle {
@@ -32,7 +32,7 @@ impl Handle {
         match self {
             Self::Real(file) => Ok(file.as_fd()),
             #[cfg(test)]
-            Self::Simulated(_) => Err(Errno::BADF.into()),
+            Self::Simulated(..) => Err(Errno::BADF.into()),
         }
     }
 }

@@ -21,6 +21,7 @@ mod commit;
 mod disk;
 mod draft;
 mod file;
+mod folder_sync;
 mod folders;
 mod form;
 #[cfg(test)]
@@ -29,6 +30,8 @@ mod group_commit;
 mod name;
 mod owner;
 mod pool;
+mod scheduler;
+mod shared_sync;
 mod space;
 mod syncfs;
 #[cfg(test)]
@@ -278,9 +281,9 @@ impl Store {
         let names = Names::new().map_err(|error| failed("get random names for", error))?;
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
         let held_max = limit.map_or(HELD_MAX, |limit| (limit / DESCRIPTORS_PER_HELD).min(HELD_MAX));
-        let folders = Folders::new(usize::try_from(held_max).unwrap_or_default());
         let has_reserve = options.free_bytes_min > 0;
         let shares = disk.sync_fs_is_reliable(&root);
+        let folders = Folders::new(usize::try_from(held_max).unwrap_or_default(), shares);
         let group_commit = GroupCommit::new(shares, options.threads_max.max(1));
         let threads_max = options.threads_max + usize::from(group_commit.has_watchdog());
         let store = Self(Arc::new_cyclic(|weak: &Weak<Inner>| {

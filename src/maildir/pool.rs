@@ -62,6 +62,11 @@ impl Pool {
         drop(dropped);
     }
 
+    /// Whether work waits for a thread.
+    pub(super) fn has_jobs(&self) -> bool {
+        !locked(&self.state).jobs.is_empty()
+    }
+
     /// A thread's life.
     fn work(&self) {
         let mut state = locked(&self.state);

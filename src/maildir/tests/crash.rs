@@ -98,7 +98,7 @@ fn holds(after: &State, sent: &[Sent]) -> Result<(), String> {
         }
     }
     // The next server sweeps, and touches nothing else.
-    let disk = Simulated::restarted(after.clone());
+    let disk = Simulated::restarted(after.clone()).alone();
     let owner = owner::Owner::take(&disk, &Simulated::root()).map_err(|error| error.to_string())?;
     owner::sweep(&disk, &Simulated::root(), &owner);
     let swept = disk.state();
@@ -213,7 +213,7 @@ fn random_crashes_of_many_messages_at_once_and_of_the_sweep() {
         // A crash, and another one while the next server sweeps.
         for _ in 0..10 {
             let first = history[random.below(history.len())].crash(|count| random.below(count));
-            let disk = Simulated::restarted(first);
+            let disk = Simulated::restarted(first).alone();
             disk.remember();
             let owner = owner::Owner::take(&disk, &Simulated::root()).unwrap();
             owner::sweep(&disk, &Simulated::root(), &owner);
@@ -273,7 +273,7 @@ fn a_living_servers_files_are_not_swept_by_another() {
 fn a_mailbox_that_somebody_made_anew_is_made_safe_anew() {
     let disk = Simulated::new();
     let root = Simulated::root();
-    let folders = folders::Folders::new(4);
+    let folders = folders::Folders::new(4, true);
     folders.home(&disk, &root, Place::Local, "user").unwrap();
     folders.close(true);
     let user = disk.open_folder(&root, "user").unwrap();

@@ -153,6 +153,7 @@ fn start(how: How, all: bool, threads: usize) -> (Store, FailingDisk) {
 }
 
 fn start_on(disk: Simulated, how: How, all: bool, threads: usize) -> (Store, FailingDisk) {
+    let disk = if threads == 1 { disk.alone() } else { disk };
     let disk = FailingDisk { disk, left: Arc::new(AtomicI64::new(i64::MIN / 2)), how, all, opened: Arc::default() };
     let mut options = options(std::path::Path::new("/nowhere"));
     options.threads_max = threads;
@@ -307,8 +308,8 @@ fn octets_that_found_no_place_are_missed_though_every_sync_says_that_all_is_well
 fn a_failed_sync_of_all_fails_whoever_had_begun_to_write() {
     let (store, disk) = start(How::Short, false, 1);
     let begun = draft(&store, ALL, contents()[1].as_bytes());
-    let whole = &store.0.syncfs;
-    let failed = whole.wait(2, || {
+    let syncfs = &store.0.syncfs;
+    let failed = syncfs.wait(|| {
         disk.disk.fail_sync_fs();
         Err(Errno::IO.into())
     });

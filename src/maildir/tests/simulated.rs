@@ -6,9 +6,12 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
+
+use rustix::io::Errno;
 
 use crate::maildir::disk::{Disk, FreeSpace, Handle, Identity, Number};
 use crate::maildir::locked;
@@ -20,6 +23,9 @@ use state::{Node, PAGE_BYTES, copy_page};
 
 /// A mailbox on another file system, which a sync of everything does not reach.
 pub(super) const ELSEWHERE: &str = "carol";
+/// After this many operations another thread may go on. A busy machine takes long for each time.
+const YIELD_STEPS: u64 = 5;
+
 /// A sync that does nothing: a planted bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lie {
@@ -42,15 +48,22 @@ struct World {
     late: Vec<usize>,
     left: FreeSpace,
     sync_fs_is_reliable: bool,
+    is_alone: bool,
+    steps: u64,
 }
 
 /// The disk. Clones are the same one.
 #[derive(Clone)]
 pub(super) struct Simulated(Arc<Mutex<World>>);
 
+/// A handle for the tests themselves.
+fn simulated(number: usize) -> Handle {
+    Handle::Simulated(number, Arc::default())
+}
+
 impl World {
     fn node(&mut self, handle: &Handle) -> io::Result<&mut Node> {
-        let Handle::Simulated(number) = handle else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let Handle::Simulated(number, _) = handle else { return Err(io::ErrorKind::InvalidInput.into()) };
         Ok(Arc::make_mut(&mut self.state.nodes[*number]))
     }
 
@@ -78,7 +91,12 @@ impl World {
         let number = self.state.nodes.len();
         self.state.nodes.push(Arc::new(Node { title: name.to_owned(), folder, ..Node::default() }));
         self.name(at, name, Some(number))?;
-        Ok(Handle::Simulated(number))
+        Ok(self.open(number))
+    }
+
+    /// Errors before the opening are no longer told.
+    fn open(&self, number: usize) -> Handle {
+        Handle::Simulated(number, Arc::new(AtomicU64::new(self.state.nodes[number].errors)))
     }
 
     fn keep_file(&mut self, number: usize) {
@@ -123,11 +141,13 @@ impl Simulated {
             late: Vec::new(),
             left,
             sync_fs_is_reliable: true,
+            is_alone: false,
+            steps: 0,
         })))
     }
 
     pub(super) fn root() -> Handle {
-        Handle::Simulated(0)
+        simulated(0)
     }
 
     pub(super) fn lie(&self, lie: Lie) {
@@ -137,6 +157,12 @@ impl Simulated {
     /// It knows no sync of everything that can be relied on.
     pub(super) fn without_sync_fs(self) -> Self {
         locked(&self.0).sync_fs_is_reliable = false;
+        self
+    }
+
+    /// One thread uses it: there is nothing to yield to, and on a busy machine each yield takes long.
+    pub(super) fn alone(self) -> Self {
+        locked(&self.0).is_alone = true;
         self
     }
 
@@ -165,8 +191,16 @@ impl Simulated {
         world.record();
     }
 
-    /// What a sync that fails does: it is lost, and no longer known to be unsynced.
+    /// What a sync that fails does: it is lost, and no longer known to be unsynced. Each other handle is told once.
     pub(super) fn fail_sync(&self, handle: &Handle) {
+        self.lose(handle);
+        if let (Ok(node), Handle::Simulated(_, told)) = (locked(&self.0).node(handle), handle) {
+            node.errors += 1;
+            told.store(node.errors, Ordering::SeqCst);
+        }
+    }
+
+    fn lose(&self, handle: &Handle) {
         if let Ok(node) = locked(&self.0).node(handle) {
             node.pages.clear();
             node.sizes.clear();
@@ -177,7 +211,7 @@ impl Simulated {
     /// The same for everything.
     pub(super) fn fail_sync_fs(&self) {
         let count = locked(&self.0).state.nodes.len();
-        (0..count).for_each(|number| self.fail_sync(&Handle::Simulated(number)));
+        (0..count).for_each(|number| self.lose(&simulated(number)));
     }
 
     /// The folder at a path below the root.
@@ -191,13 +225,13 @@ impl Simulated {
 
     /// Somebody else removes a folder with all that is in it; no name can be made in it any more.
     pub(super) fn remove_tree(&self, path: &str) {
-        let Some(Handle::Simulated(number)) = self.folder(path) else { return };
+        let Some(Handle::Simulated(number, _)) = self.folder(path) else { return };
         let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
         let above = self.folder(above).unwrap();
         let mut world = locked(&self.0);
         let mut open = vec![number];
         while let Some(number) = open.pop() {
-            let handle = Handle::Simulated(number);
+            let handle = simulated(number);
             for (name, child) in world.node(&handle).unwrap().names.clone() {
                 world.name(&handle, &name, None).unwrap();
                 open.push(child);
@@ -230,9 +264,13 @@ impl Simulated {
         if result.is_ok() {
             world.record();
         }
+        world.steps += 1;
+        let yields = !world.is_alone && world.steps.is_multiple_of(YIELD_STEPS);
         drop(world);
-        // Others may come between.
-        thread::yield_now();
+        if yields {
+            // Other threads may come between.
+            thread::yield_now();
+        }
         result
     }
 }
@@ -240,12 +278,11 @@ impl Simulated {
 impl Disk for Simulated {
     fn open_folder(&self, at: &Handle, name: &str) -> io::Result<Handle> {
         let mut world = locked(&self.0);
-        let number = world.find(at, name)?;
-        if world.state.nodes[number].folder {
-            Ok(Handle::Simulated(number))
-        } else {
-            Err(io::ErrorKind::NotADirectory.into())
-        }
+        let number = match (name, at) {
+            (".", Handle::Simulated(number, _)) => *number,
+            _ => world.find(at, name)?,
+        };
+        if world.state.nodes[number].folder { Ok(world.open(number)) } else { Err(io::ErrorKind::NotADirectory.into()) }
     }
 
     fn make_folder(&self, at: &Handle, name: &str) -> io::Result<()> {
@@ -257,7 +294,9 @@ impl Disk for Simulated {
     }
 
     fn open_file(&self, at: &Handle, name: &str) -> io::Result<Handle> {
-        locked(&self.0).find(at, name).map(Handle::Simulated)
+        let mut world = locked(&self.0);
+        let number = world.find(at, name)?;
+        Ok(world.open(number))
     }
 
     fn write(&self, file: &Handle, octets: &[u8]) -> io::Result<usize> {
@@ -281,7 +320,7 @@ impl Disk for Simulated {
     }
 
     fn sync_file(&self, file: &Handle) -> io::Result<()> {
-        let Handle::Simulated(number) = *file else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let Handle::Simulated(number, _) = *file else { return Err(io::ErrorKind::InvalidInput.into()) };
         self.change(|world| {
             match world.lie {
                 Lie::NoSyncOfFiles => {}
@@ -295,6 +334,12 @@ impl Disk for Simulated {
     fn sync_folder(&self, folder: &Handle) -> io::Result<()> {
         // It takes time, and keeps what stood when it began.
         let begun = self.change(|world| Ok(world.node(folder)?.changes.clone()))?;
+        if let Handle::Simulated(_, told) = folder {
+            let errors = locked(&self.0).node(folder)?.errors;
+            if told.swap(errors, Ordering::SeqCst) != errors {
+                return Err(Errno::IO.into());
+            }
+        }
         self.change(|world| {
             let (lie, node) = (world.lie, world.node(folder)?);
             if lie != Lie::NoSyncOf(node.title.clone().leak()) {
@@ -324,14 +369,14 @@ impl Disk for Simulated {
                     Lie::NoSyncFs => return Ok(()),
                     Lie::SyncsFilesLast => world.late.push(number),
                     Lie::NoPlace => {
-                        let node = world.node(&Handle::Simulated(number))?;
+                        let node = world.node(&simulated(number))?;
                         node.hole |= !node.folder;
                         node.pages.clear();
                         node.sizes.clear();
                     }
                     _ => world.keep_octets(number, &then),
                 }
-                world.node(&Handle::Simulated(number))?.keep_names(then.changes.clone());
+                world.node(&simulated(number))?.keep_names(then.changes.clone());
                 Ok(())
             })?;
         }
@@ -389,7 +434,7 @@ impl Disk for Simulated {
     }
 
     fn lock(&self, file: &Handle) -> io::Result<bool> {
-        let Handle::Simulated(number) = *file else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let Handle::Simulated(number, _) = *file else { return Err(io::ErrorKind::InvalidInput.into()) };
         Ok(locked(&self.0).locks.insert(number))
     }
 
@@ -399,7 +444,7 @@ impl Disk for Simulated {
 
     fn identity(&self, folder: &Handle) -> Option<Identity> {
         // No number is used twice here, and one mailbox is on another file system.
-        let Handle::Simulated(number) = *folder else { return None };
+        let Handle::Simulated(number, _) = *folder else { return None };
         let device = u64::from(locked(&self.0).state.nodes[number].title == ELSEWHERE);
         Some((device, number as u64, 0, 0))
     }
@@ -408,13 +453,13 @@ impl Disk for Simulated {
         let mut world = locked(&self.0);
         let mut folder = at.clone();
         for name in path.split('/').filter(|name| *name != ".") {
-            folder = Handle::Simulated(world.find(&folder, name)?);
+            folder = simulated(world.find(&folder, name)?);
         }
         let node = world.node(&folder)?;
         if !node.folder {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        let Handle::Simulated(number) = folder else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let Handle::Simulated(number, _) = folder else { return Err(io::ErrorKind::InvalidInput.into()) };
         Ok((0, number as u64))
     }
 }

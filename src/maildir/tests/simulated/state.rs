@@ -14,6 +14,8 @@ pub(super) struct Node {
     pub(super) folder: bool,
     pub(super) octets: Vec<u8>,
     pub(super) safe: Vec<u8>,
+    /// Of a folder: its syncs that failed.
+    pub(super) errors: u64,
     /// Of a folder: whether it was removed.
     pub(super) removed: bool,
     /// Of a file: whether octets that it had found no place.
