@@ -110,10 +110,22 @@ def pss_kib(pid):
     raise Trouble("no Pss in smaps_rollup")
 
 
+def slow_syncs(milliseconds):
+    """The words before a command whose syncs take so much longer. strace stops only at these calls, and the command
+    keeps its process number."""
+    if not milliseconds:
+        return []
+    calls = "fsync,fdatasync,syncfs"
+    return ["strace", "-D", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", f"trace={calls}",
+            "-e", f"inject={calls}:delay_enter={milliseconds * 1000}"]
+
+
 class Server:
     """One run of a server: started fresh, stopped and wiped."""
 
     name = "?"
+    # What comes before the command, in all servers at a time.
+    wrap = []
 
     def __init__(self, home):
         self.home, self.port, self.process = home, free_port(), None
@@ -179,6 +191,7 @@ class Postman(Server):
         command = [self.binary, "serve", "--config", self.home / "postman.ron"]
         if descriptors:
             command = ["prlimit", f"--nofile={descriptors}:{descriptors}", *command]
+        command = [*self.wrap, *command]
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
@@ -191,6 +204,25 @@ class Postman(Server):
             except subprocess.TimeoutExpired:
                 super().stop()
                 raise Trouble("postman did not stop on SIGTERM") from None
+
+class Naive(Server):
+    """A thread for each connection, two syncs for each message, nothing shared: bench/naive.rs."""
+
+    name = "naive"
+    binary = None
+
+    def __init__(self, home):
+        super().__init__(home / "naive")
+        self.mail, self.log = self.home / "mail", self.home / "log"
+
+    def prepare(self):
+        self.mail.mkdir(parents=True)
+
+    def start(self):
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen([*self.wrap, self.binary, self.address, self.mail],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
 
 class Rooted(Server):
     """A server in a private root."""
