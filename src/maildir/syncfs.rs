@@ -82,7 +82,7 @@ impl SyncFs {
         let pays_off = file_system + waits <= file + THREAD.saturating_mul(others);
         if !pays_off {
             // What is not used is not measured: it is tried again some time.
-            times.file_system = Mean(Some(file_system - file_system / 64));
+            times.file_system = Mean(Some(file_system.saturating_sub(file_system / 64)));
         }
         pays_off
     }

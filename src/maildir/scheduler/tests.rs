@@ -100,6 +100,7 @@ impl World {
     }
 
     /// Messages a second, after a time to learn.
+    #[allow(clippy::cast_precision_loss)]
     fn run(&mut self, learns: u64, measured: u64) -> f64 {
         let (start, mut before) = (learns, None);
         while let Some(Reverse((at, _, number))) = self.events.peek().copied() {
