@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::super::{Session, reply};
-use super::{Accepted, Judged, Question};
+use super::{Accepted, Judged, Question, row_reply};
 use crate::smtp::command::{ArgumentError, address, parameters};
 use crate::smtp::envelope::{Place, Recipient};
-use crate::smtp::machine::EventId;
+use crate::smtp::machine::{EventId, Transition};
 use crate::smtp::path::{DOMAIN_BYTES_MAX, Domain, ForwardPath, LocalPart, Mailbox, Syntax, pattern};
 use crate::smtp::reply::Reply;
 
@@ -67,9 +67,10 @@ impl Session {
         })
     }
 
-    pub(super) fn add_recipient(&mut self, recipient: Option<Recipient>) {
+    pub(super) fn add_recipient(&mut self, cell: &Transition, recipient: Option<Recipient>) -> Reply {
         self.recipients_in_all += usize::from(recipient.is_some());
         self.things.recipients.extend(recipient);
+        row_reply(cell, || Reply::new(250, "2.1.5", "Recipient OK"))
     }
 }
 

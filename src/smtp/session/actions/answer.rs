@@ -1,8 +1,8 @@
 //! `answer`: the row's reply, and nothing else. RFC 5321 4.1.1.7, 4.1.1.9, 4.1.1.10.
 
 use super::super::Session;
-use super::Accepted;
-use crate::smtp::machine::EventId;
+use super::{Accepted, plain_reply};
+use crate::smtp::machine::{EventId, Transition};
 use crate::smtp::reply::Reply;
 
 // noop = "NOOP" [ SP String ] CRLF                                       RFC 5321 4.1.1.9
@@ -13,5 +13,9 @@ impl Session {
     pub(super) fn judge_answer(&self, event: EventId, argument: &str) -> Result<Accepted, Reply> {
         let takes_argument = self.settings.machine.syntax(event).split_ascii_whitespace().nth(1).is_some();
         if argument.is_empty() || takes_argument { Ok(Accepted::Answer) } else { Err(self.syntax(event)) }
+    }
+
+    pub(super) fn answer(cell: &Transition) -> Reply {
+        plain_reply(cell)
     }
 }

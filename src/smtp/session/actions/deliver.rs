@@ -4,8 +4,9 @@
 
 use super::super::things::Message;
 use super::super::{Output, Session};
-use super::{Acted, Contradiction, Question};
+use super::{Acted, Contradiction, Question, row_reply};
 use crate::smtp::machine::Transition;
+use crate::smtp::reply::Reply;
 
 impl Session {
     pub(super) fn deliver(&mut self, cell: &Transition, message: Option<Message>) -> Result<Acted, Contradiction> {
@@ -14,7 +15,10 @@ impl Session {
                 self.note_refused("(the message)", refused.code);
                 Ok(Acted::Reply(refused))
             }
-            None => Ok(Acted::Ask(Question::Store, self.row_reply(cell))),
+            None => {
+                let safe = || Reply::new(250, "2.0.0", format!("Safe as {}", self.message_id()));
+                Ok(Acted::Ask(Question::Store, row_reply(cell, safe)))
+            }
         }
     }
 

@@ -3,18 +3,19 @@
 use std::borrow::Cow;
 
 use super::super::Session;
+use super::plain_reply;
 use crate::smtp::machine::Transition;
 use crate::smtp::reply::Reply;
 
 // help = "HELP" [ SP String ] CRLF                                       RFC 5321 4.1.1.8
 
 impl Session {
-    /// What it explains is in the argument, so its reply is made here; there is nothing else to do.
+    /// The explanation depends on the argument, and may refuse it, so it is made here.
     pub(super) fn judge_explain(&self, cell: &Transition, argument: &str) -> Result<Reply, Reply> {
         let code = cell.reply.map_or(214, |reply| reply.code);
         if argument.is_empty() {
             if cell.reply.is_some_and(|reply| reply.text.is_some()) {
-                return Ok(self.row_reply(cell));
+                return Ok(plain_reply(cell));
             }
             let names: Vec<_> = self.settings.machine.commands().map(|event| event.name).collect();
             let mut lines: Vec<Cow<'static, str>> = vec!["Commands:".into()];
@@ -25,5 +26,9 @@ impl Session {
         let machine = self.settings.machine;
         let event = machine.command(argument).ok_or_else(|| Reply::new(504, "5.5.4", "No such command, try HELP"))?;
         Ok(Reply::new(code, "2.0.0", machine.syntax(event)))
+    }
+
+    pub(super) fn explain(explanation: Reply) -> Reply {
+        explanation
     }
 }

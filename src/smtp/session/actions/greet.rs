@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::super::things::Greeting;
 use super::super::{Session, reply};
+use super::row_reply;
 use crate::smtp::command::ArgumentError;
 use crate::smtp::machine::Transition;
 use crate::smtp::path::{DOMAIN_BYTES_MAX, Domain, Syntax};
@@ -32,20 +33,19 @@ impl Session {
         helo(argument, self.settings.syntax).map_err(|_| reply::bad_domain())
     }
 
-    pub(super) fn greet(&mut self, name: String) {
+    pub(super) fn greet(&mut self, cell: &Transition, name: String) -> Reply {
         self.things.greeting = Some(Greeting { name, with: "SMTP" });
+        row_reply(cell, || Reply::new(250, "", self.settings.domain.to_string()))
     }
 
-    pub(super) fn greet_extended(&mut self, name: String) {
+    pub(super) fn greet_extended(&mut self, cell: &Transition, name: String) -> Reply {
         self.things.greeting = Some(Greeting { name, with: "ESMTP" });
+        row_reply(cell, || self.extensions())
     }
 
-    /// EHLO's answer: the row's words, or what the definition offers, as far as this server can keep
-    /// it. A keyword that is a command's name is kept by the table, if some state accepts the command.
-    pub(super) fn extensions(&self, cell: &Transition) -> Reply {
-        if cell.reply.is_some_and(|reply| reply.text.is_some()) {
-            return self.row_reply(cell);
-        }
+    /// EHLO's answer: what the definition offers, as far as this server can keep it. A keyword that is
+    /// a command's name is kept by the table, if some state accepts the command.
+    fn extensions(&self) -> Reply {
         let machine = self.settings.machine;
         let mut lines: Vec<Cow<'static, str>> = vec![self.settings.domain.to_string().into()];
         for keyword in machine.keywords {
@@ -56,6 +56,6 @@ impl Session {
                 lines.push((*keyword).into());
             }
         }
-        Reply { code: cell.reply.map_or(250, |reply| reply.code), enhanced: "", lines }
+        Reply { code: 250, enhanced: "", lines }
     }
 }

@@ -69,6 +69,20 @@ pub(super) enum Acted {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Contradiction;
 
+/// The reply of a row: its words; without any, `usual` for 250, and the usual ones of another code.
+fn row_reply(cell: &Transition, usual: impl FnOnce() -> Reply) -> Reply {
+    match cell.reply.map(|reply| (reply.code, reply.text)) {
+        None | Some((250, None)) => usual(),
+        Some((code, None)) => reply::by_code(code),
+        Some((code, Some(text))) => Reply::new(code, "", text),
+    }
+}
+
+/// The same for an action without words of its own.
+fn plain_reply(cell: &Transition) -> Reply {
+    row_reply(cell, || reply::by_code(250))
+}
+
 impl Session {
     /// Judges an argument for the action of a cell. Nothing changes.
     ///
@@ -91,7 +105,7 @@ impl Session {
         Ok(Judged::Accepted(accepted))
     }
 
-    /// Does what the action of a cell does. `dropped` is a message that was open and whose time is over.
+    /// Does what the action of a cell does. `dropped` is a message that was open and that the action drops.
     pub(super) fn act(
         &mut self,
         cell: &Transition,
@@ -102,38 +116,18 @@ impl Session {
             return self.deliver(cell, dropped);
         }
         self.discard(dropped);
-        match accepted {
-            Accepted::Greet(name) => self.greet(name),
-            Accepted::GreetExtended(name) => {
-                self.greet_extended(name);
-                return Ok(Acted::Reply(self.extensions(cell)));
-            }
-            Accepted::SetSender(sender) => self.set_sender(sender),
-            Accepted::AddRecipient(recipient) => self.add_recipient(recipient),
-            Accepted::OpenMessage => self.open_message()?,
-            Accepted::Verify(Some(user)) => return Ok(Acted::Reply(self.verify(&user))),
-            Accepted::Explain(reply) => return Ok(Acted::Reply(reply)),
-            Accepted::Reset | Accepted::Verify(None) | Accepted::Answer | Accepted::Deliver => {}
-        }
-        Ok(Acted::Reply(self.row_reply(cell)))
-    }
-
-    /// The reply of a row: its words, or the usual ones for its action and code.
-    pub(super) fn row_reply(&self, cell: &Transition) -> Reply {
-        let Some(spec) = cell.reply else {
-            return reply::by_code(250);
-        };
-        if let Some(text) = spec.text {
-            return Reply::new(spec.code, "", text);
-        }
-        let ok = spec.code == 250;
-        match cell.action {
-            Action::Greet if ok => Reply::new(250, "", self.settings.domain.to_string()),
-            Action::SetSender if ok => Reply::new(250, "2.1.0", "Sender OK"),
-            Action::AddRecipient if ok => Reply::new(250, "2.1.5", "Recipient OK"),
-            Action::Deliver if ok => Reply::new(250, "2.0.0", format!("Safe as {}", self.message_id())),
-            _ => reply::by_code(spec.code),
-        }
+        Ok(Acted::Reply(match accepted {
+            Accepted::Greet(name) => self.greet(cell, name),
+            Accepted::GreetExtended(name) => self.greet_extended(cell, name),
+            Accepted::SetSender(sender) => self.set_sender(cell, sender),
+            Accepted::AddRecipient(recipient) => self.add_recipient(cell, recipient),
+            Accepted::OpenMessage => self.open_message(cell)?,
+            Accepted::Deliver => return Err(Contradiction),
+            Accepted::Reset => Self::reset(cell),
+            Accepted::Verify(user) => self.verify(cell, user),
+            Accepted::Explain(reply) => Self::explain(reply),
+            Accepted::Answer => Self::answer(cell),
+        }))
     }
 
     /// The id of the session's latest message.

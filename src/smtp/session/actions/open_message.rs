@@ -2,13 +2,15 @@
 
 use super::super::things::Message;
 use super::super::{Output, Session};
-use super::Contradiction;
+use super::{Contradiction, plain_reply};
 use crate::smtp::envelope::Envelope;
+use crate::smtp::machine::Transition;
+use crate::smtp::reply::Reply;
 
 // data = "DATA" CRLF                                                     RFC 5321 4.1.1.4
 
 impl Session {
-    pub(super) fn open_message(&mut self) -> Result<(), Contradiction> {
+    pub(super) fn open_message(&mut self, cell: &Transition) -> Result<Reply, Contradiction> {
         let (Some(greeting), Some(sender)) = (&self.things.greeting, &self.things.sender) else {
             return Err(Contradiction);
         };
@@ -23,6 +25,6 @@ impl Session {
         };
         self.things.message = Some(Message::default());
         self.queue.push_back(Output::Open(Box::new(envelope)));
-        Ok(())
+        Ok(plain_reply(cell))
     }
 }

@@ -5,9 +5,9 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::super::{Session, reply};
-use super::{Accepted, Judged, Question};
+use super::{Accepted, Judged, Question, row_reply};
 use crate::smtp::command::{ArgumentError, address, parameters};
-use crate::smtp::machine::EventId;
+use crate::smtp::machine::{EventId, Transition};
 use crate::smtp::path::{ReversePath, Syntax, pattern};
 use crate::smtp::reply::Reply;
 
@@ -72,7 +72,8 @@ impl Session {
         Ok(Judged::Ask(Question::Room(octets), Accepted::SetSender(mail.sender)))
     }
 
-    pub(super) fn set_sender(&mut self, sender: ReversePath) {
+    pub(super) fn set_sender(&mut self, cell: &Transition, sender: ReversePath) -> Reply {
         self.things.sender = Some(sender);
+        row_reply(cell, || Reply::new(250, "2.1.0", "Sender OK"))
     }
 }

@@ -1,9 +1,9 @@
 //! `verify`: VRFY asks for a user. RFC 5321 4.1.1.6.
 
 use super::super::Session;
-use super::{Accepted, Judged, Question};
+use super::{Accepted, Judged, Question, plain_reply};
 use crate::smtp::command::ArgumentError;
-use crate::smtp::machine::EventId;
+use crate::smtp::machine::{EventId, Transition};
 use crate::smtp::path::{Domain, ForwardPath, LocalPart, Syntax};
 use crate::smtp::reply::Reply;
 
@@ -35,8 +35,11 @@ impl Session {
         })
     }
 
-    /// The reply for a user whose mailbox exists.
-    pub(super) fn verify(&self, user: &LocalPart) -> Reply {
-        Reply::new(250, "2.1.5", format!("<{user}@{}>", self.settings.domain))
+    /// `user` is one whose mailbox exists, if that may be said.
+    pub(super) fn verify(&self, cell: &Transition, user: Option<LocalPart>) -> Reply {
+        match user {
+            Some(user) => Reply::new(250, "2.1.5", format!("<{user}@{}>", self.settings.domain)),
+            None => plain_reply(cell),
+        }
     }
 }
