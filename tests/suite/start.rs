@@ -213,3 +213,26 @@ fn a_container_needs_no_configuration_file_to_become_a_user() {
     assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
     assert!(said.contains("\n  runs as     nobody\n") && !said.contains("warning"), "{said}");
 }
+
+/// `tests/follow-the-guide` runs the rest of docs/running.md as it is, and needs root and Dovecot.
+#[test]
+fn each_configuration_that_the_guide_shows_is_whole() {
+    let guide = include_str!("../../docs/running.md");
+    let (mut configurations, mut scripts) = (0, 0);
+    for block in guide.split("\n```").skip(1).step_by(2) {
+        let (kind, text) = block.split_once('\n').unwrap();
+        match kind.split_once(' ').unwrap_or((kind, "")) {
+            ("ron", path) => {
+                assert!(path.starts_with('/'), "a configuration without its path:\n{text}");
+                postman::config::Config::parse(text).unwrap_or_else(|findings| panic!("{path}:\n{findings}"));
+                configurations += 1;
+            }
+            ("conf", path) => assert!(path.starts_with('/'), "a file without its path:\n{text}"),
+            ("sh", "") => scripts += 1,
+            ("" | "text", "") => {}
+            _ => panic!("no block is called {kind}"),
+        }
+    }
+    assert!(configurations > 0 && scripts > 8);
+    assert!(include_str!("../../.ci/run").contains("\ntests/follow-the-guide "));
+}
