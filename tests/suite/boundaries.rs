@@ -318,3 +318,61 @@ fn each_command_that_the_documents_name_is_there_and_runs_a_test() {
         "`cargo test no_such_test`, `tests/none --seconds 1`, `cargo bench --bench none`\n```sh\nfuzz/none 10\n```\n";
     assert_eq!(wrong_commands(planted, &known).0.len(), 4);
 }
+
+/// The longest function, in lines from its `fn` to its closing brace.
+const FUNCTION_LINES_MAX: usize = 70;
+
+/// The functions of a text that are too long: line and length.
+fn long_functions(text: &str) -> Vec<(usize, usize)> {
+    let lines = code(text);
+    let mut found = Vec::new();
+    for (place, (number, line)) in lines.iter().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        let mut words = line.split_whitespace().skip_while(|word| {
+            word.starts_with("pub") || word.starts_with("in ") || matches!(*word, "const" | "async" | "extern")
+        });
+        if words.next() != Some("fn") {
+            continue;
+        }
+        let end = format!("{}}}", &line[..indent]);
+        let length = lines[place..].iter().position(|(_, line)| *line == end).map_or(1, |length| length + 1);
+        // What has its brace on its own line, or none, ends there.
+        let is_short = line.trim_end().ends_with(['}', ';']);
+        if !is_short && length > FUNCTION_LINES_MAX {
+            found.push((*number, length));
+        }
+    }
+    found
+}
+
+#[test]
+fn no_function_is_longer_than_a_screen() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths = vec![root.join("build.rs")];
+    files(&root.join("src"), &mut paths);
+    let mut long = Vec::new();
+    for path in paths {
+        for (line, length) in long_functions(&fs::read_to_string(&path).unwrap()) {
+            long.push(format!("{}:{line}: a function of {length} lines", path.display()));
+        }
+    }
+    assert!(long.is_empty(), "{}", long.join("\n"));
+    let of = |count: usize| format!("    pub(crate) async fn f(\n{}    }}\n", "        x();\n".repeat(count));
+    assert_eq!(long_functions(&of(FUNCTION_LINES_MAX - 2)), []);
+    assert_eq!(long_functions(&of(FUNCTION_LINES_MAX - 1)), [(1, FUNCTION_LINES_MAX + 1)]);
+}
+
+#[test]
+fn the_page_about_the_architecture_names_what_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(root.join("docs/architecture.md")).unwrap();
+    let names = page.split('`').skip(1).step_by(2).filter(|name| name.contains('/') || name.ends_with(".rs"));
+    let names: Vec<&str> = names.filter(|name| !name.contains(' ')).collect();
+    assert!(names.len() > 30);
+    for name in names {
+        assert!(root.join(name).exists(), "docs/architecture.md names `{name}`, which is not there");
+    }
+    for rule in RULES.iter().take(5) {
+        assert!(page.contains(rule.why), "docs/architecture.md does not have: {}", rule.why);
+    }
+}
