@@ -55,23 +55,22 @@ pub(super) fn check(source: &str, definition: &Definition, prove: bool, found: &
         let says = property.says.escape_debug().to_string();
         match walk(definition, property, &steps) {
             Verdict::Proven => {}
-            Verdict::Untouched => found.push(
-                Diagnostic::warning(property.path_span, format!("no run comes near it: {says}"))
-                    .help(Some("it holds whatever the last event is: is the expression what you mean?".to_owned())),
-            ),
+            Verdict::Untouched => found.push(untouched(property, &says)),
             Verdict::Broken(run, refused) => {
                 let message = match refused {
                     None => format!("this can happen: {says}"),
                     Some(_) => format!("this is not always so: {says}"),
                 };
-                let mut notes = dialogue(source, definition, &run);
+                let mut notes = dialogue(source, definition, &run, refused.is_none());
                 let state =
                     run.last().map_or(0, |&(state, event)| definition.cell(state, event).map_or(0, |cell| cell.next));
                 match refused {
                     Some(event) => {
-                        let why = definition.cell(state, event).and_then(|cell| cell.reply.as_ref());
-                        let why = why
-                            .map_or("has no row for it".to_owned(), |reply| format!("refuses it with {}", reply.code));
+                        let why = definition.cell(state, event).and_then(|cell| Some((cell, cell.reply.as_ref()?)));
+                        let why = why.map_or("has no row for it".to_owned(), |(cell, reply)| {
+                            let (row, column) = place(source, cell.row.start);
+                            format!("refuses it with {}      the row at {row}:{column}", reply.code)
+                        });
                         let (event, state) = (&definition.events[event].name, &definition.states[state].name);
                         notes.push(format!("C: {event:<7} {state} {why}"));
                     }
@@ -80,14 +79,26 @@ pub(super) fn check(source: &str, definition: &Definition, prove: bool, found: &
                 }
                 // The block's begin: a caret under all of it would hide the words.
                 let begin = Span { start: property.span.start, end: property.span.start + 1 };
-                found.push(Diagnostic::error(begin, message).notes(notes));
+                let (line, column) = place(source, begin.start);
+                let help = format!("if this is what you want, change the rule: it is at {line}:{column}");
+                found.push(Diagnostic::error(begin, message).notes(notes).help(Some(help)));
             }
         }
     }
 }
 
-/// A run as a dialogue, a line an event; the last says which row allows it.
-pub(super) fn dialogue(source: &str, definition: &Definition, run: &Run) -> Vec<String> {
+/// A rule that no edit of a last row could break.
+fn untouched(property: &Property, says: &str) -> Diagnostic {
+    let message = match property.accepts {
+        None => format!("no conversation gets as far as the last event of `path`, so this forbids nothing: {says}"),
+        Some(_) => format!("no conversation is as `after` says, so this promises nothing: {says}"),
+    };
+    let help = "is the expression what you mean? `.*` at its start stands for all that came before";
+    Diagnostic::warning(property.path_span, message).help(Some(help.to_owned()))
+}
+
+/// A run as a dialogue, a line an event; the last says which row allows it, if that is the mistake.
+pub(super) fn dialogue(source: &str, definition: &Definition, run: &Run, allows: bool) -> Vec<String> {
     let name = |state: usize| definition.states.get(state).map_or("", |state| state.name.as_str());
     let mut lines = Vec::new();
     for (number, &(state, event)) in run.iter().enumerate() {
@@ -96,7 +107,7 @@ pub(super) fn dialogue(source: &str, definition: &Definition, run: &Run) -> Vec<
         if let Some(reply) = cell.reply.as_ref().filter(|_| cell.is_refusal()) {
             line += &format!("      refused with {}", reply.code);
         }
-        if number + 1 == run.len() {
+        if allows && number + 1 == run.len() {
             let (row, column) = place(source, cell.row.start);
             line += &format!("      the row at {row}:{column} allows it");
         }
