@@ -6,9 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use super::diagnostic::{Lines, Unknown};
+use super::diagnostic::{Lines, Unknown, shown};
+use super::lexer::Comment;
+use super::resolve::Resolved;
 use super::slips::nearest;
-use super::{Definition, Diagnostic, Span, normal};
+use super::{Definition, Diagnostic, Span, normal, same_name};
 
 /// Which of the declared states and events the rows name, by their numbers.
 #[derive(Debug, Default)]
@@ -22,20 +24,27 @@ const PLACES_MAX: usize = 8;
 
 /// Joins the findings that have one cause, and sorts them: errors before warnings, causes before
 /// what may follow from them, each by place.
-pub(super) fn order(source: &str, definition: Option<(&Definition, &Used)>, found: &mut Vec<Diagnostic>) {
+pub(super) fn order(source: &str, resolved: Option<&Resolved>, comments: &[Comment], found: &mut Vec<Diagnostic>) {
     let mut groups: BTreeMap<(&'static str, String), Vec<usize>> = BTreeMap::new();
     for (index, diagnostic) in found.iter().enumerate() {
         if let Some(unknown) = &diagnostic.unknown {
             groups.entry((unknown.kind, normal(&unknown.name))).or_default().push(index);
         }
     }
-    if let Some((definition, used)) = definition {
+    if let Some(Resolved { definition, used, .. }) = resolved {
         let lines = Lines::new(source);
         let mut dropped = vec![false; found.len()];
         for mut group in groups.into_values() {
             group.sort_by_key(|index| found[*index].span);
             let Some(unknown) = group.first().and_then(|first| found[*first].unknown.clone()) else { continue };
-            join(&lines, &unknown, &group, unused(definition, used, &unknown), found, &mut dropped);
+            if let Some(comment) = swallowed(source, comments, &unknown.name) {
+                for index in group {
+                    dropped[index] = true;
+                }
+                found.push(comment);
+            } else {
+                join(&lines, &unknown, &group, unused(definition, used, &unknown), found, &mut dropped);
+            }
         }
         let mut index = 0;
         found.retain(|_| {
@@ -44,6 +53,20 @@ pub(super) fn order(source: &str, definition: Option<(&Definition, &Used)>, foun
         });
     }
     found.sort_by_key(|diagnostic| (diagnostic.severity, !diagnostic.is_cause, diagnostic.span));
+}
+
+/// A comment without an end goes on to that of the next one, and takes what is declared in between.
+fn swallowed(source: &str, comments: &[Comment], name: &str) -> Option<Diagnostic> {
+    let comment = comments.iter().find(|comment| {
+        let text = source.get(comment.span.start + 2..comment.span.end).unwrap_or_default();
+        let Some((before, _)) = text.rsplit_once("/*") else { return false };
+        // What was declared is on the lines after the first.
+        let lines = before.split_once('\n').map_or("", |(_, lines)| lines);
+        lines.split(|character| !is_of_name(character)).any(|word| same_name(word, name))
+    })?;
+    let span = Span { start: comment.span.start, end: comment.span.start + 2 };
+    let message = format!("this comment goes on over another `/*`, and so `{name}` is not declared");
+    Some(Diagnostic::error(span, message).help(Some("close it with `*/`".to_owned())).cause())
 }
 
 /// A declared name that nothing uses and that is a slip away from an unknown one, with its place.
@@ -70,6 +93,18 @@ fn unused<'d>(definition: &'d Definition, used: &Used, unknown: &Unknown) -> Opt
     free.into_iter().find(|(free, _)| *free == name).filter(|(name, _)| !in_paths(name))
 }
 
+fn is_of_name(character: char) -> bool {
+    character.is_ascii_alphanumeric() || matches!(character, '-' | '_' | '^')
+}
+
+/// Whether a name can be shown as one to declare.
+fn is_plain_name(name: &str) -> bool {
+    const BYTES_MAX: usize = 40;
+    name.len() <= BYTES_MAX
+        && name.starts_with(|first: char| first.is_ascii_alphabetic())
+        && name.chars().all(is_of_name)
+}
+
 fn join(
     lines: &Lines<'_>,
     unknown: &Unknown,
@@ -79,6 +114,9 @@ fn join(
     dropped: &mut [bool],
 ) {
     let Some((&first, others)) = group.split_first() else { return };
+    if found[first].help.is_none() && declared.is_none() && is_plain_name(&unknown.name) {
+        found[first].help = Some(format!("if it is new, declare it: `{} = {};`", unknown.kind, unknown.name));
+    }
     if others.is_empty() {
         if let (Some((_, span)), None) = (declared, found[first].also) {
             found[first].also = Some(("its declaration", span));
@@ -86,7 +124,7 @@ fn join(
         return;
     }
     if let Some((name, span)) = declared {
-        let (kind, wanted) = (unknown.kind, &unknown.name);
+        let (kind, wanted) = (unknown.kind, shown(&unknown.name));
         let message = format!(
             "nothing uses the {kind} `{name}`, and `{wanted}`, which is used {} times, is not declared",
             group.len()
@@ -98,11 +136,11 @@ fn join(
         found.push(Diagnostic::error(span, message).help(help).cause());
         return;
     }
-    let shown = others.iter().take(PLACES_MAX).map(|index| {
+    let listed = others.iter().take(PLACES_MAX).map(|index| {
         let (line, column) = lines.place(found[*index].span.start);
         format!("{line}:{column}")
     });
-    let mut places = shown.collect::<Vec<_>>().join(", ");
+    let mut places = listed.collect::<Vec<_>>().join(", ");
     if others.len() > PLACES_MAX {
         places += &format!(" and {} more", others.len() - PLACES_MAX);
     }

@@ -58,7 +58,7 @@ pub fn compile(source: &str, rules: Option<&Vocabulary>) -> Compilation {
 #[must_use]
 pub fn compile_with(source: &str, rules: Option<&Vocabulary>, defines: &[&str]) -> Compilation {
     let mut diagnostics = Vec::new();
-    let mut resolved = None;
+    let (mut resolved, mut comments) = (None, Vec::new());
     if source.len() > SOURCE_BYTES_MAX {
         let message = format!("larger than {} MiB", SOURCE_BYTES_MAX >> 20);
         diagnostics.push(Diagnostic::error(Span::default(), message));
@@ -71,9 +71,10 @@ pub fn compile_with(source: &str, rules: Option<&Vocabulary>, defines: &[&str]) 
             let found = resolve::resolve(source, &parsed, rules, &mut diagnostics);
             check(source, &found, rules.filter(|_| found.answers), is_well_formed, &mut diagnostics);
             resolved = Some(found);
+            comments = parsed.comments;
         }
     }
-    causes::order(source, resolved.as_ref().map(|found| (&found.definition, &found.used)), &mut diagnostics);
+    causes::order(source, resolved.as_ref(), &comments, &mut diagnostics);
     let has_error = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
     let answers = resolved.as_ref().is_some_and(|found| found.answers);
     let definition = resolved.map(|found| found.definition).filter(|_| !has_error);
@@ -95,7 +96,11 @@ fn check(source: &str, found: &Resolved, rules: Option<&Vocabulary>, is_well_for
             fitting::check_replies(definition, rules, said);
         }
     }
-    proof::check(source, definition, is_whole, said);
+    // A refusal that moves is a mistake, and what the rules say of its move would follow from it.
+    let last = definition.states.len().saturating_sub(1);
+    let strays = |(state, _, cell): (usize, usize, &Cell)| cell.is_refusal() && ![state, last].contains(&cell.next);
+    let strays = rules.is_some() && served::cells(definition).any(strays);
+    proof::check(source, definition, is_whole && !strays, said);
 }
 
 /// The most that a definition may have, in octets.

@@ -134,7 +134,9 @@ impl<'a> Parser<'a, '_> {
         let (lines, span) = (text.matches('\n').count(), self.last);
         if !self.lost && self.last_is_text && lines > 0 {
             let message = format!("this string goes on for {} lines: does it lack its closing quote?", lines + 1);
-            self.say(span, message, "what follows it is not looked at");
+            // What was read ahead is inside out already.
+            self.lexer.found.retain(|found| found.span.start < span.end);
+            self.say(span, message, "what follows it is not read");
             (self.lost, self.broken) = (true, true);
         }
         self.lost

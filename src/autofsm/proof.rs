@@ -34,7 +34,9 @@ enum Verdict {
 /// Proves each property, or says how it can be broken. Where there are other errors, only what is
 /// wrong with the expressions themselves is said: about a broken machine a proof says nothing.
 pub(super) fn check(source: &str, definition: &Definition, prove: bool, found: &mut Vec<Diagnostic>) {
-    let mut moves_left = MOVES_MAX;
+    let (mut moves_left, before) = (MOVES_MAX, found.len());
+    // That a rule is idle may follow from the same mistake as that another one is broken.
+    let mut idle = Vec::new();
     for property in &definition.properties {
         let Some(steps) = read(source, definition, &property.path, property.path_span, found) else {
             continue;
@@ -55,7 +57,7 @@ pub(super) fn check(source: &str, definition: &Definition, prove: bool, found: &
         let says = property.says.escape_debug().to_string();
         match walk(definition, property, &steps) {
             Verdict::Proven => {}
-            Verdict::Untouched => found.push(untouched(property, &says)),
+            Verdict::Untouched => idle.push(untouched(property, &says)),
             Verdict::Broken(run, refused) => {
                 let message = match refused {
                     None => format!("this can happen: {says}"),
@@ -84,6 +86,9 @@ pub(super) fn check(source: &str, definition: &Definition, prove: bool, found: &
                 found.push(Diagnostic::error(begin, message).notes(notes).help(Some(help)));
             }
         }
+    }
+    if found.len() == before {
+        found.append(&mut idle);
     }
 }
 

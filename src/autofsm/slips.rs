@@ -233,6 +233,10 @@ impl Slips<'_> {
     }
 
     fn report(&mut self, attribute: &Attribute<'_>, place: &str, near: Option<&str>) {
+        // A colon in the place of the `=` was reported.
+        if attribute.broken && attribute.name.strip_suffix(':').is_some_and(|name| near == Some(&*normal(name))) {
+            return;
+        }
         let place = if place.is_empty() { String::new() } else { format!(" in {place}") };
         let message = format!("unknown attribute `{}`{place}", shown(attribute.name));
         let help = near.map(|near| format!("did you mean `{near}`?"));

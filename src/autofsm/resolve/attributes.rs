@@ -154,10 +154,23 @@ impl Resolver<'_> {
 
     /// A command's syntax, as HELP and 501 show it. It begins with the word that the client types.
     fn syntax(&mut self, event: &str, text: &str, span: Span) -> String {
-        let (verb, argument) = text.split_once(' ').unwrap_or((text, ""));
+        let (mut verb, mut argument) = text.split_once(' ').unwrap_or((text, ""));
+        let begins = text.get(..event.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(event))
+            && text.get(event.len()..).is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_alphanumeric()));
         let is_command = |rules: &Vocabulary| ![rules.content, rules.end].iter().any(|name| same_name(event, name));
         if !self.rules.is_some_and(is_command) || verb.eq_ignore_ascii_case(event) || text.is_empty() {
             return text.to_owned();
+        }
+        if begins {
+            // Something stands where the blank belongs.
+            argument = text.get(event.len()..).unwrap_or_default().trim_start_matches(['_', '-', ':', '=']);
+            verb = text.split(['<', '[', ' ']).next().unwrap_or(verb);
+        }
+        if !begins
+            && (verb.contains([':', '<', '[']) || !argument.is_empty() && nearest(verb, [event].into_iter()).is_none())
+        {
+            // The verb is missing.
+            argument = text;
         }
         let right = if argument.is_empty() { event.to_owned() } else { format!("{event} {argument}") };
         let message = format!("the syntax of {event} begins with `{}`, which clients would be shown", shown(verb));
