@@ -1,7 +1,7 @@
-//! What the compiler has to say, and how it is shown: place, culprit, caret, help.
+//! A finding, and how it is shown: place, culprit, caret, help.
 //!
-//! A message shows one line of the source at most, and of that line no more than fits a screen:
-//! what is shown costs the same whatever the size of the file.
+//! A message shows at most one line of the source, and of that line no more than fits a screen, so
+//! that its cost does not depend on the size of the file.
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
@@ -12,7 +12,7 @@ use super::Span;
 pub enum Severity {
     /// The definition is refused.
     Error,
-    /// The definition is taken, but surely not as it was meant.
+    /// The definition is accepted, but surely not as it was meant.
     Warning,
 }
 
@@ -25,7 +25,7 @@ pub struct Diagnostic {
     pub span: Span,
     /// What is wrong, in one lower-case sentence.
     pub message: String,
-    /// Another place that has to do with it, and what stands there: `the other row`.
+    /// Another place that belongs to it, and what is there: `the other row`.
     pub also: Option<(&'static str, Span)>,
     /// What to do about it.
     pub help: Option<String>,
@@ -116,7 +116,7 @@ pub(super) fn shown(text: &str) -> String {
     format!("{}{dots}", text.get(..cut).unwrap_or_default().escape_debug())
 }
 
-/// Where the lines of a text begin, so that a place is found without reading all before it.
+/// The starts of a text's lines, so that a place is found without reading all that is before it.
 pub(super) struct Lines<'a> {
     source: &'a str,
     starts: Vec<usize>,
@@ -146,7 +146,7 @@ impl<'a> Lines<'a> {
         (number + 1, self.source.get(start..octet).unwrap_or_default().chars().count() + 1)
     }
 
-    /// The line of a culprit as far as it is shown, and where in it the culprit stands.
+    /// The part of a culprit's line that is shown, and where the culprit is in it.
     fn window(&self, span: Span) -> (String, std::ops::Range<usize>) {
         let start = self.source.floor_char_boundary(span.start.min(self.source.len()));
         let line_start = self.starts.get(self.number(start)).copied().unwrap_or_default();
@@ -211,7 +211,7 @@ fn show(text: &mut String, diagnostic: &Diagnostic, file: &str, lines: &Lines<'_
         let snippet = Snippet::source(shown).line_start(line).annotation(AnnotationKind::Primary.span(culprit));
         let group = level.no_name().primary_title("").element(snippet);
         let report = Renderer::plain().render(&[group]);
-        // The lines before would say again what stands above.
+        // The lines before would repeat what is above.
         let source_line = |line: &&str| !line.starts_with(|sign: char| sign.is_ascii_digit());
         for line in report.lines().skip_while(source_line).take(2) {
             *text += &format!("   {}\n", line.trim_end());

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Blanks separate names. An expression becomes a list of instructions (Thompson's construction),
-//! one or two a sign, which [`proof`](super::proof) walks together with the machine.
+//! one or two for each character, which [`proof`](super::proof) walks together with the machine.
 
 use super::resolve::suggest;
 use super::{Definition, Diagnostic, Span, same_name};
@@ -39,8 +39,8 @@ enum Node {
     Repeat(Box<Node>, bool, bool),
 }
 
-/// Text of an attribute, with its place: what stands at an octet of the text stands so far behind
-/// the place's begin, if the source wrote it without escapes.
+/// An attribute's text and its span. If `exact`, the source has no escapes, so that an offset in the
+/// text is the same offset in the span.
 struct Parser<'a> {
     definition: &'a Definition,
     text: &'a str,
@@ -50,7 +50,7 @@ struct Parser<'a> {
     found: &'a mut Vec<Diagnostic>,
 }
 
-/// Reads an expression; what is wrong with it is said at its place, and gives nothing.
+/// Reads an expression. Its mistakes are reported at their places, and then there is none.
 pub(super) fn read(
     source: &str,
     definition: &Definition,
@@ -88,7 +88,7 @@ impl Parser<'_> {
         self.text.get(self.place..).unwrap_or_default()
     }
 
-    /// The next sign that is no blank.
+    /// The next character that is not a blank.
     fn peek(&mut self) -> Option<char> {
         self.place = self.text.len() - self.rest().trim_start().len();
         self.rest().chars().next()
@@ -148,7 +148,7 @@ impl Parser<'_> {
                     node
                 }
                 '(' => {
-                    self.error(start..start + 1, "parentheses this deep are not read");
+                    self.error(start..start + 1, "parentheses are nested too deep");
                     return None;
                 }
                 _ if is_name(sign) => {
@@ -174,7 +174,7 @@ impl Parser<'_> {
         })
     }
 
-    /// Reads a name and notes its event. An unknown one is said, and reading goes on: there may be others.
+    /// Reads a name and notes its event. An unknown one is reported, and reading goes on: there may be others.
     fn name(&mut self, events: &mut [bool]) {
         let start = self.place;
         let length = self.rest().find(|sign| !is_name(sign)).unwrap_or(self.rest().len());
@@ -222,7 +222,7 @@ impl Parser<'_> {
             }
         }
         if is_empty {
-            let diagnostic = self.diagnostic(start..self.place, "no event stands between [ and ]");
+            let diagnostic = self.diagnostic(start..self.place, "there is no event between [ and ]");
             self.found.push(diagnostic.help(Some("`.` is any event".to_owned())));
             return None;
         }

@@ -65,7 +65,7 @@ pub(super) fn nearest<'k>(name: &str, known: impl Iterator<Item = &'k str>) -> O
     near.min_by_key(|(distance, ..)| *distance).map(|(.., known)| known)
 }
 
-/// Suggestions are looked for this often: a file of nothing but wrong names has no use for more.
+/// The most suggestions: a file of nothing but wrong names has no use for more.
 const SUGGESTIONS_MAX: usize = 1_000;
 
 struct Slips<'f> {

@@ -219,10 +219,10 @@ fn a_mistake_in_an_expression_is_said_at_its_place() {
         ("* MAIL", "there is nothing for this `*` to repeat"),
         ("(|+)", "there is nothing for this `+` to repeat"),
         ("[MAIL", "this `[` is not closed"),
-        ("[^]", "no event stands between [ and ]"),
+        ("[^]", "there is no event between [ and ]"),
         ("[MAIL | RCPT]", "a `|` has no meaning between [ and ]"),
         ("MAIL & RCPT", "a `&` has no meaning in an expression"),
-        (&"(".repeat(100), "parentheses this deep are not read"),
+        (&"(".repeat(100), "parentheses are nested too deep"),
         (&"MAIL ".repeat(1000), "an expression of more than 4096 octets is not read"),
     ] {
         let said = said_of(&format!("never = {{ says = 'x'; path = '{expression}'; }};"));

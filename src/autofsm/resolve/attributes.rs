@@ -144,7 +144,7 @@ impl Resolver<'_> {
             let Some((text, span)) = self.one(&given, &name) else { continue };
             let printable = text.bytes().all(|octet| matches!(octet, b' '..=b'~'));
             if text.is_empty() || text.len() > 400 || !printable || text.contains("*/") {
-                let help = "from 1 to 400 printable characters, without `*/`: it stands in a comment in C";
+                let help = "from 1 to 400 printable characters, without `*/`: it becomes a comment in C";
                 self.say_with(span, format!("this cannot be the display name of `{name}`"), help);
             }
             let text = self.syntax(&name, text, span);

@@ -26,7 +26,7 @@ pub fn suggest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<
     Some(format!("did you mean `{}`?", best.1))
 }
 
-/// Suggestions are looked for this often: a file of nothing but wrong names has no use for more.
+/// The most suggestions: a file of nothing but wrong names has no use for more.
 const SUGGESTIONS_MAX: usize = 100;
 
 /// A table, and how far it can be relied upon.
@@ -142,7 +142,7 @@ fn values<'a>(attributes: &'a [Attribute<'a>], name: &str) -> impl Iterator<Item
     attributes.iter().filter(move |attribute| normal(attribute.name) == name).flat_map(|attribute| &attribute.values)
 }
 
-/// Where a value begins: a caret under a whole block would hide what it says.
+/// The start of a value: a caret under a whole block would hide what it says.
 fn head(value: &Value<'_>) -> Span {
     match value.content {
         Content::Block(_) => Span { start: value.span.start, end: value.span.start + 1 },
@@ -176,7 +176,7 @@ impl<'a> Resolver<'a> {
         match &value.content {
             Content::Text(text) => Some(text),
             Content::Block(_) => {
-                self.say(head(value), "a word must stand here, not a block");
+                self.say(head(value), "expected a word, not a block");
                 None
             }
             Content::Unread => None,

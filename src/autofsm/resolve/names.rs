@@ -66,7 +66,7 @@ impl Resolver<'_> {
             let is_name = name.starts_with(|sign: char| sign.is_ascii_alphabetic())
                 && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_^".contains(&octet));
             if attribute.broken && name.contains('\n') {
-                // A string that swallowed what follows: that is said.
+                // A string that swallowed what follows: that was reported.
             } else if !is_name || name.len() > NAME_BYTES_MAX {
                 let message = format!("`{}` cannot be the name of a {kind}", shown(name));
                 let help = format!("a letter, then letters, digits, `-`, `_`, `^`, at most {NAME_BYTES_MAX}");
@@ -92,7 +92,7 @@ impl Resolver<'_> {
         names
     }
 
-    /// Gives each name the comment that stands behind it, on its line.
+    /// Gives each name the comment that follows it on its line.
     fn docs(&self, names: &mut [Name], comments: &[Comment]) {
         let mut next = usize::MAX;
         for name in names.iter_mut().rev() {

@@ -202,7 +202,7 @@ impl Resolver<'_> {
             } else if known.insert(index) {
                 indices.push(index);
             } else {
-                self.say(value.span, format!("`{}` stands twice in this list", shown(name)));
+                self.say(value.span, format!("`{}` is twice in this list", shown(name)));
                 right = false;
             }
         }
@@ -311,7 +311,7 @@ impl Resolver<'_> {
         };
         let begin = Span { start: row.start, end: row.start + 1 };
         let diagnostic = Diagnostic::error(begin, message).also("the other", before);
-        let help = star.then(|| "let it stand before: a row without `\"*\"` is the exception to it".to_owned());
+        let help = star.then(|| "put it first: a row without `\"*\"` is the exception to it".to_owned());
         self.keep(diagnostic.help(help));
         self.rows_in_doubt = true;
     }

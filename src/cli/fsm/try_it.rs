@@ -32,7 +32,7 @@ pub(in crate::cli) struct Try {
     defines: Defines,
 }
 
-/// The words that are not for the server, with what they do.
+/// The commands of the prompt, with what they do.
 pub(super) const WORDS: &[(&str, &str)] = &[
     (":undo", "take the last line back"),
     (":states", "list the states, and what each accepts"),
@@ -46,7 +46,7 @@ fn key(text: &str) -> Result<(String, String), &'static str> {
     Ok((key.trim().to_owned(), value.trim().to_owned()))
 }
 
-/// What differs from a dialogue's configuration: a prompt is for looking, so that everybody has a
+/// What differs from a dialogue's configuration: a prompt is for exploring, so that each user has a
 /// mailbox and may send anywhere.
 const KEYS: &[(&str, &str)] = &[("users", "Any"), ("relay_from", "[\"127.0.0.0/8\"]")];
 
@@ -103,7 +103,7 @@ fn from_pipe(trial: &mut Trial) -> Result<(), End> {
 }
 
 impl Trial {
-    /// One line that was typed; what is to be shown. Nothing: the end.
+    /// Takes a line that was typed, and returns what to show; `None` at the end.
     fn line(&mut self, line: &str) -> Option<String> {
         let Some(word) = line.strip_prefix(':').filter(|word| !word.starts_with(':')) else {
             let line = if line.starts_with("::") { line.get(1..).unwrap_or_default() } else { line };
