@@ -4,10 +4,8 @@ use std::sync::Arc;
 
 use super::file::{File, Message};
 use super::form::targets;
+use super::opening::Opening;
 use super::{Failure, Fault, Inner};
-
-/// A field name longer than this is none.
-const BEGIN_BYTES: usize = 1024;
 
 /// Whether a draft takes more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,12 +35,11 @@ impl Draft {
             return Fill::Room;
         }
         let message = &mut self.message;
-        if self.files.is_empty() {
-            let missing = BEGIN_BYTES.saturating_sub(message.begin.len());
-            message.begin.extend_from_slice(content.get(..missing).unwrap_or(content));
-        }
         message.memory.extend_from_slice(content);
-        if message.memory.len() > self.store.options.memory_bytes_max { Fill::Full } else { Fill::Room }
+        // All of it is still there while it is undecided: nothing was spilled.
+        message.opening = message.opening.take().or_else(|| Opening::read(&message.memory, false));
+        let is_full = message.memory.len() > self.store.options.memory_bytes_max;
+        if is_full && message.opening.is_some() { Fill::Full } else { Fill::Room }
     }
 
     /// The octets of content so far.
@@ -53,6 +50,9 @@ impl Draft {
 
     /// Moves the content from memory to the first file.
     pub(super) fn spill(&mut self) {
+        if self.message.opening.is_none() {
+            return;
+        }
         let store = Arc::clone(&self.store);
         let spilled = self.files().and_then(|()| match self.files.first_mut() {
             Some(file) => file.spill(&store, &self.message),

@@ -8,7 +8,8 @@ use crate::smtp::envelope::{Envelope, Place};
 
 use super::disk::{Disk as _, Handle, write_all};
 use super::folders::Home;
-use super::form::{LineEnds, Target};
+use super::form::{Head, LineEnds, Target};
+use super::opening::Opening;
 use super::{Delivered, Fault, Inner, QUEUE, context};
 
 /// How much is copied and written at once, in octets.
@@ -18,8 +19,8 @@ const PIECE_BYTES: usize = 64 * 1024;
 pub(super) struct Message {
     pub envelope: Arc<Envelope>,
     pub time: u64,
-    /// The content's begin, by which its headers are known.
-    pub begin: Vec<u8>,
+    /// How the content begins, once that is known; nothing of it goes to a file before.
+    pub opening: Option<Opening>,
     /// The content, or what comes behind the spool.
     pub memory: Vec<u8>,
     pub spool: Option<Spool>,
@@ -56,6 +57,8 @@ pub(super) struct OpenFile {
     out: Vec<u8>,
     pub octets: u64,
     content_at: u64,
+    /// The octets of content that the headers stand for, and that have still to come.
+    replaced: usize,
     ends: Option<LineEnds>,
 }
 
@@ -163,8 +166,10 @@ impl File {
             let _ = disk.remove(&home.tmp, &tmp_name);
         }
         let handle = context("create a file in", folder, created)?;
-        let headers = self.target.headers(&message.envelope, message.time, &store.options.host, format, &message.begin);
-        let out = headers.into_bytes();
+        let opening = message.opening.as_ref();
+        let opening = context("know the form of", folder, opening.ok_or_else(|| io::ErrorKind::InvalidInput.into()))?;
+        let head = self.target.head(&message.envelope, message.time, &store.options.host, format, opening);
+        let Head { text: out, replaced } = head;
         self.open = Some(OpenFile {
             home,
             tmp_name,
@@ -175,6 +180,7 @@ impl File {
             octets: 0,
             content_at: out.len() as u64,
             out,
+            replaced,
             ends: (!self.target.keeps_line_ends(format)).then(LineEnds::default),
         });
         Ok(())
@@ -183,6 +189,9 @@ impl File {
 
 impl OpenFile {
     fn put(&mut self, content: &[u8]) {
+        let replaced = self.replaced.min(content.len());
+        self.replaced -= replaced;
+        let content = content.get(replaced..).unwrap_or_default();
         self.out.reserve(content.len());
         match &mut self.ends {
             Some(ends) => ends.convert(content, &mut self.out),
@@ -218,6 +227,7 @@ impl OpenFile {
         }
         if spool.ends.is_some() {
             self.ends.clone_from(&spool.ends);
+            self.replaced = 0;
         }
         Ok(())
     }

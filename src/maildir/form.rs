@@ -1,4 +1,5 @@
-//! What a file looks like: the headers before the content, and the ends of its lines.
+//! What a file looks like: the headers before the content, and the ends of its lines. `docs/mailbox.md` is
+//! its manual.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -6,7 +7,23 @@ use std::fmt::Write as _;
 use crate::smtp::envelope::{Envelope, Place};
 use crate::smtp::path::{Domain, Syntax};
 
+use super::opening::Opening;
 use super::{Format, name};
+
+/// The longest line that we write, without its line end, in octets. RFC 5322 2.1.1.
+const LINE_BYTES_MAX: usize = 998;
+/// The most octets of HELO's word that we write.
+const HELO_BYTES_MAX: usize = 255;
+/// What becomes of an mbox's separating line is a field of this name, as Postfix has it.
+const MBOX_FIELD: &str = "X-Mailbox-Line:";
+
+/// What a file begins with.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    pub text: Vec<u8>,
+    /// The octets at the content's begin that it stands for.
+    pub replaced: usize,
+}
 
 /// One file to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +69,8 @@ impl Target {
         self.is_queue_form(format) || format == Format::MessageAsItCame
     }
 
-    /// What stands before the content. `begin` is the content's begin.
-    pub(super) fn headers(&self, envelope: &Envelope, time: u64, host: &str, format: Format, begin: &[u8]) -> String {
+    /// What stands before the content, whose begin is `opening`.
+    pub(super) fn head(&self, envelope: &Envelope, time: u64, host: &str, format: Format, opening: &Opening) -> Head {
         let sender = envelope.sender.to_string();
         let sender = if sender.is_empty() { "<>".to_owned() } else { sender };
         let mut text = String::new();
@@ -62,22 +79,26 @@ impl Target {
             let _ = writeln!(text, "Return-Path: <{}>", envelope.sender);
             text += &self.received(envelope, time, host);
         }
-        let _ = writeln!(
-            text,
-            "X-Postman-From: {sender}\nX-Postman-Date: {time}\nX-Postman-To: {}",
-            self.recipients.join(",")
-        );
+        let _ = writeln!(text, "X-Postman-From: {sender}\nX-Postman-Date: {time}");
+        text += &address_list("X-Postman-To: ", &self.recipients);
         if queue {
-            let Envelope { id, helo, client, with, .. } = envelope;
+            let Envelope { id, client, with, .. } = envelope;
+            let helo = helo(envelope);
             let _ = writeln!(
                 text,
                 "X-Postman-Id: {id}\nX-Postman-Helo: {helo}\nX-Postman-Client: {client}\nX-Postman-With: {with}"
             );
         }
-        if queue || !begins_with_header(begin) {
-            text.push('\n');
+        let text = if self.keeps_line_ends(format) { text.replace('\n', "\r\n") } else { text };
+        let mut head = Head { text: text.into_bytes(), replaced: 0 };
+        if queue {
+            head.text.extend_from_slice(b"\r\n");
+        } else if format == Format::MessageAsItCame {
+            head.join_as_it_came(opening);
+        } else {
+            head.join(opening);
         }
-        if self.keeps_line_ends(format) { text.replace('\n', "\r\n") } else { text }
+        head
     }
 
     // Time-stamp-line = "Received:" FWS Stamp                              RFC 5321 4.4
@@ -87,10 +108,11 @@ impl Target {
     // Opt-info        = [Via] [With] [ID] [For]
     fn received(&self, envelope: &Envelope, time: u64, host: &str) -> String {
         let client = Domain::Literal(envelope.client.to_canonical());
-        let from = match Domain::parse(&envelope.helo, Syntax::Strict) {
+        let helo = helo(envelope);
+        let from = match Domain::parse(&helo, Syntax::Strict) {
             Ok(domain) => format!("{domain} ({client})"),
             // A name that is no domain stands in a comment, where it can end nothing.
-            Err(_) => format!("{client} (helo={})", comment(&envelope.helo)),
+            Err(_) => format!("{client} (helo={})", comment(&helo)),
         };
         let seconds = i64::try_from(time).unwrap_or(i64::MAX);
         let date = chrono::DateTime::from_timestamp(seconds, 0).unwrap_or_default().to_rfc2822();
@@ -106,25 +128,91 @@ impl Target {
     }
 }
 
+impl Head {
+    /// Lets content follow in a mailbox: its header joins ours, and a body is behind an empty line.
+    fn join(&mut self, opening: &Opening) {
+        let Some(header) = opening.header else {
+            self.text.push(b'\n');
+            self.replaced = opening.marks;
+            return;
+        };
+        for line in &opening.mbox_lines {
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            fold(&[MBOX_FIELD.as_bytes(), b" ", line].concat(), &mut self.text);
+        }
+        self.replaced = header;
+    }
+
+    /// The same where each octet of the content stays as it came: the one thing that we can do for a reader
+    /// is to put the name of a field before an mbox line that is the first.
+    fn join_as_it_came(&mut self, opening: &Opening) {
+        let first = opening.mbox_lines.first().map_or(0, Vec::len);
+        if opening.header != Some(first) {
+            self.text.extend_from_slice(b"\r\n");
+        } else if first > 0 {
+            let is_long = MBOX_FIELD.len() + first > LINE_BYTES_MAX;
+            self.text.extend_from_slice(MBOX_FIELD.as_bytes());
+            self.text.extend_from_slice(if is_long { b"\r\n " } else { b" " });
+        }
+    }
+}
+
+/// A field that lists addresses, folded behind commas where it would be too long. An address is at most 900
+/// octets long, so one fits into each line.
+fn address_list(name: &str, addresses: &[String]) -> String {
+    let (mut text, mut line) = (name.to_owned(), name.len());
+    for (number, address) in addresses.iter().enumerate() {
+        let comma = usize::from(number + 1 < addresses.len());
+        if number > 0 && line + address.len() + comma > LINE_BYTES_MAX {
+            text += "\n ";
+            line = 1;
+        }
+        text += address;
+        text += if comma > 0 { "," } else { "\n" };
+        line += address.len() + comma;
+    }
+    text
+}
+
+// FWS = ([*WSP CRLF] 1*WSP)                                              RFC 5322 3.2.2
+/// Writes a field of any octets in lines that are not too long: folded before a blank where there is one,
+/// else anywhere but within a character of UTF-8.
+fn fold(field: &[u8], out: &mut Vec<u8>) {
+    let mut rest = field;
+    let mut indent = 0;
+    while rest.len() + indent > LINE_BYTES_MAX {
+        let most = LINE_BYTES_MAX - indent;
+        let piece = rest.get(..=most).unwrap_or(rest);
+        let blank = piece.iter().rposition(|octet| matches!(octet, b' ' | b'\t')).filter(|place| *place > 0);
+        let whole = || piece.iter().rposition(|octet| octet & 0xc0 != 0x80).filter(|place| *place > 0);
+        let (line, left) = rest.split_at(blank.or_else(whole).unwrap_or(most));
+        out.extend_from_slice(line);
+        out.push(b'\n');
+        indent = usize::from(blank.is_none());
+        out.extend(std::iter::repeat_n(b' ', indent));
+        rest = left;
+    }
+    out.extend_from_slice(rest);
+    out.push(b'\n');
+}
+
+/// HELO's word as we write it: printable ASCII, and not too long for a line.
+fn helo(envelope: &Envelope) -> String {
+    envelope.helo.chars().filter(char::is_ascii_graphic).take(HELO_BYTES_MAX).collect()
+}
+
 // comment = "(" *([FWS] ccontent) [FWS] ")"   ctext = %d33-39 / %d42-91 / %d93-126   RFC 5322 3.2.2
 // What is no ctext is a quoted-pair.
 fn comment(word: &str) -> String {
     let mut text = String::new();
-    for sign in word.chars().filter(char::is_ascii_graphic) {
+    for sign in word.chars() {
         if matches!(sign, '(' | ')' | '\\') {
             text.push('\\');
         }
         text.push(sign);
     }
     text
-}
-
-// field-name   = 1*ftext      ftext = %d33-57 / %d59-126                 RFC 5322 3.6.8
-// obs-optional = field-name *WSP ":" unstructured CRLF                   RFC 5322 4.5.8
-fn begins_with_header(content: &[u8]) -> bool {
-    let name = content.iter().take_while(|octet| matches!(octet, 33..=57 | 59..=126)).count();
-    let mut rest = content.iter().skip(name).skip_while(|octet| matches!(octet, b' ' | b'\t'));
-    name > 0 && rest.next() == Some(&b':')
 }
 
 /// Turns CR LF into LF; a CR at the end waits for what follows.
@@ -165,7 +253,7 @@ impl LineEnds {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smtp::path::ReversePath;
+    use crate::smtp::path::{LocalPart, Mailbox, ReversePath};
 
     fn received(helo: &str, with: &'static str, recipients: &[&str]) -> String {
         let envelope = Envelope {
@@ -178,7 +266,8 @@ mod tests {
         };
         let recipients = recipients.iter().map(|text| (*text).to_owned()).collect();
         let target = Target { place: Place::Local, folder: "b".to_owned(), recipients, numbers: Vec::new() };
-        target.headers(&envelope, 1_608_416_175, "postman.local", Format::Message, b"")
+        let head = target.head(&envelope, 1_608_416_175, "postman.local", Format::Message, &Opening::default());
+        String::from_utf8(head.text).unwrap()
     }
 
     #[test]
@@ -216,13 +305,129 @@ mod tests {
         }
     }
 
+    fn envelope(helo: &str, sender: ReversePath) -> Envelope {
+        let client = "2001:db8:1234:5678:9abc:def0:1234:5678".parse().unwrap();
+        let id = "0123456789abcdef-100000".to_owned();
+        Envelope { id, sender, recipients: Vec::new(), helo: helo.to_owned(), client, with: "ESMTP" }
+    }
+
+    /// What a file of this content begins with behind our other headers, line ends included.
+    fn begin(content: &[u8], format: Format) -> Vec<u8> {
+        let place = Place::Local;
+        let target = Target { place, folder: "b".to_owned(), recipients: vec!["b@x.org".to_owned()], numbers: vec![] };
+        let opening = Opening::read(content, true).unwrap();
+        let head = target.head(&envelope("x", ReversePath(None)), 0, "x.org", format, &opening);
+        let last = if format == Format::Envelope { "X-Postman-With: ESMTP\r\n" } else { "X-Postman-To: b@x.org" };
+        let place = memchr::memmem::find(&head.text, last.as_bytes()).unwrap() + last.len();
+        let line_end = if format == Format::Envelope { 0 } else { 1 + usize::from(head.text[place] == b'\r') };
+        [&head.text[place + line_end..], &content[head.replaced..]].concat()
+    }
+
     #[test]
-    fn content_joins_the_headers_only_where_it_begins_with_one() {
-        for content in [&b"Subject: x\r\n"[..], b"Subject \t : x\r\n"] {
-            assert!(begins_with_header(content), "{content:?}");
+    fn what_stands_before_the_header_hides_it_in_no_mailbox() {
+        for (content, shown) in [
+            (&b"Subject: x\r\n"[..], &b"Subject: x\r\n"[..]),
+            (b"\xef\xbb\xbfSubject: x\r\n", b"Subject: x\r\n"),
+            (b"From a  b\t\r\nSubject: x\r\n", b"X-Mailbox-Line: From a  b\t\nSubject: x\r\n"),
+            (b">From a\nSubject: x\r\n", b"X-Mailbox-Line: >From a\nSubject: x\r\n"),
+            (
+                b"\xef\xbb\xbfFrom a\r\n\xef\xbb\xbf>From \xc3\xbc\r\nx:\r\n\xef\xbb\xbf",
+                b"X-Mailbox-Line: From a\nX-Mailbox-Line: >From \xc3\xbc\nx:\r\n\xef\xbb\xbf",
+            ),
+            (b"", b"\n"),
+            (b"\r\nx: y", b"\n\r\nx: y"),
+            (b"\xef\xbb\xbfbody", b"\nbody"),
+            (b"From a\r\nbody", b"\nFrom a\r\nbody"),
+            (b"\xef\xbb\xbfFrom a\r\n\xef\xbb\xbfbody", b"\nFrom a\r\n\xef\xbb\xbfbody"),
+        ] {
+            let text = begin(content, Format::Message);
+            assert_eq!(text, shown, "{content:?}: {:?}", String::from_utf8_lossy(&text));
+            assert_eq!(begin(content, Format::Envelope), [b"\r\n", content].concat(), "the queue's form: {content:?}");
         }
-        for content in [&b""[..], b"\r\n", b" folded: x", b"\tx: y", b"no header", b":", b"From x: y", b"x "] {
-            assert!(!begins_with_header(content), "{content:?}");
+    }
+
+    /// `bare_newline: Keep` promises each octet of the content, so that nothing of it is left out or changed.
+    #[test]
+    fn content_that_stays_as_it_came_does() {
+        for (content, before) in [
+            (&b"Subject: x\r\n"[..], &b""[..]),
+            (b"From a\r\nSubject: x\r\n", b"X-Mailbox-Line: "),
+            (b"From a\rb\nSubject: x\r\n", b"X-Mailbox-Line: "),
+            (b"From a\r\nFrom b\r\nSubject: x\r\n", b"\r\n"),
+            (b"From a\r\n\xef\xbb\xbfSubject: x\r\n", b"\r\n"),
+            (b"\xef\xbb\xbfSubject: x\r\n", b"\r\n"),
+            (b"\xef\xbb\xbfbody\r\n", b"\r\n"),
+            (b"", b"\r\n"),
+        ] {
+            assert_eq!(begin(content, Format::MessageAsItCame), [before, content].concat(), "{content:?}");
+        }
+        let long = [b"From ", &[b'x'; 990][..], b"\r\nSubject: x\r\n"].concat();
+        assert!(begin(&long, Format::MessageAsItCame).starts_with(b"X-Mailbox-Line:\r\n From x"));
+    }
+
+    #[test]
+    fn a_long_mbox_line_is_folded_where_a_reader_unfolds_it() {
+        for filling in ["x".repeat(4000), "word ".repeat(800), "\u{fc}".repeat(2000), " ".repeat(2000)] {
+            let content = format!("From {filling}\r\nSubject: x\r\n");
+            let text = String::from_utf8(begin(content.as_bytes(), Format::Message)).unwrap();
+            assert!(text.lines().all(|line| line.len() <= LINE_BYTES_MAX), "{text}");
+            let (field, rest) = text.split_once("\nSubject:").unwrap();
+            assert!(rest.starts_with(" x") && field.lines().skip(1).all(|line| line.starts_with(' ')), "{text}");
+            let without_blanks = |text: &str| text.replace([' ', '\n'], "");
+            assert_eq!(without_blanks(field), without_blanks(&format!("X-Mailbox-Line: From {filling}")));
+        }
+    }
+
+    /// The longest of everything that is taken, in each form: RFC 5322 2.1.1.
+    #[test]
+    fn no_line_is_longer_than_998_octets() {
+        let address = |local: &str, length: usize| format!("{local}@{}", "d".repeat(length - local.len() - 1));
+        let mut recipients: Vec<String> = (0..1000).map(|number| format!("recipient-{number}@other.server")).collect();
+        recipients.extend((0..20).map(|number| address(&format!("\"a,b {number},\""), 900 - number)));
+        let longest = Mailbox { local: LocalPart::postmaster(), domain: Domain::Name("d".repeat(889)) };
+        for helo in ["h".repeat(2000), "(".repeat(2000), format!("{}.example", "h".repeat(247)), "\u{fc}x".to_owned()] {
+            let envelope = envelope(&helo, ReversePath(Some(longest.clone())));
+            for recipients in [recipients.clone(), vec![address("b", 900)], vec![address("b", 900); 2]] {
+                for format in [Format::Message, Format::MessageAsItCame, Format::Envelope] {
+                    let (place, recipients) = (Place::Local, recipients.clone());
+                    let target = Target { place, folder: "b".to_owned(), recipients, numbers: Vec::new() };
+                    let head = target.head(&envelope, 0, &"d".repeat(900), format, &Opening::default());
+                    let text = String::from_utf8(head.text).unwrap();
+                    let longest = text.lines().max_by_key(|line| line.len()).unwrap();
+                    assert!(longest.len() <= LINE_BYTES_MAX, "{} octets: {longest}", longest.len());
+                    assert!(text.lines().all(|line| !line.trim().is_empty() || line.is_empty()), "{text}");
+                    let unfolded = text.replace("\r\n", "\n").replace(",\n ", ",");
+                    let line = unfolded.lines().find_map(|line| line.strip_prefix("X-Postman-To: ")).unwrap();
+                    assert_eq!(line, target.recipients.join(","));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_list_of_addresses_is_folded_only_where_it_must_be() {
+        let list = |lengths: &[usize]| {
+            let addresses: Vec<String> = lengths.iter().map(|length| "a".repeat(*length)).collect();
+            address_list("To: ", &addresses).lines().map(str::len).collect::<Vec<_>>()
+        };
+        assert_eq!(list(&[400, 593]), [998]);
+        assert_eq!(list(&[400, 594]), [405, 595]);
+        assert_eq!(list(&[400, 592, 1]), [998, 2]);
+        assert_eq!(list(&[900, 96, 900]), [905, 998]);
+        assert_eq!(list(&[900, 97, 900]), [905, 99, 901]);
+    }
+
+    #[test]
+    fn a_long_greeting_is_cut() {
+        for (helo, length) in [("h".repeat(255), 255), ("h".repeat(256), 255), (format!("{}-h", "h".repeat(254)), 255)]
+        {
+            let envelope = envelope(&helo, ReversePath(None));
+            let (place, recipients) = (Place::Remote, vec!["b@x.org".to_owned()]);
+            let target = Target { place, folder: "x.org".to_owned(), recipients, numbers: Vec::new() };
+            let head = target.head(&envelope, 0, "x.org", Format::Message, &Opening::default());
+            let text = String::from_utf8(head.text).unwrap();
+            let written = text.lines().find_map(|line| line.strip_prefix("X-Postman-Helo: ")).unwrap();
+            assert!(helo.starts_with(written) && written.len() == length, "{text}");
         }
     }
 

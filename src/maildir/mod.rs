@@ -28,6 +28,7 @@ mod form;
 pub(crate) mod gate;
 mod group_commit;
 mod name;
+mod opening;
 mod owner;
 mod pool;
 mod scheduler;
@@ -45,6 +46,7 @@ use file::{File, Message};
 use folders::Folders;
 use group_commit::{Counted, GroupCommit};
 pub use name::takes_name;
+use opening::Opening;
 use pool::Pool;
 use space::Space;
 use syncfs::SyncFs;
@@ -342,7 +344,7 @@ impl Store {
     pub fn begin(&self, envelope: Envelope, time: u64) -> Draft {
         Draft {
             store: Arc::clone(&self.0),
-            message: Message { envelope: Arc::new(envelope), time, begin: Vec::new(), memory: Vec::new(), spool: None },
+            message: Message { envelope: Arc::new(envelope), time, opening: None, memory: Vec::new(), spool: None },
             files: Vec::new(),
             octets: 0,
             failure: None,
@@ -417,7 +419,7 @@ impl Inner {
         let message = Message {
             envelope: Arc::clone(&draft.message.envelope),
             time: draft.message.time,
-            begin: std::mem::take(&mut draft.message.begin),
+            opening: draft.message.opening.take().or_else(|| Opening::read(&draft.message.memory, true)),
             memory: std::mem::take(&mut draft.message.memory),
             spool: files.first().and_then(File::spooled),
         };

@@ -48,13 +48,18 @@ fn draft(store: &Store, recipients: &[impl AsRef<str>], content: &[u8]) -> Draft
     let recipients: Vec<&str> = recipients.iter().map(AsRef::as_ref).collect();
     let mut draft = store.begin(envelope(&recipients), 1_608_416_175);
     for piece in content.chunks(300) {
-        if draft.push(piece) == Fill::Full {
-            let (back, spilled) = channel();
-            store.spill(draft, move |draft| drop(back.send(draft)));
-            draft = spilled.recv().unwrap();
-        }
+        draft = push(store, draft, piece);
     }
     draft
+}
+
+fn push(store: &Store, mut draft: Draft, piece: &[u8]) -> Draft {
+    if draft.push(piece) == Fill::Room {
+        return draft;
+    }
+    let (back, spilled) = channel();
+    store.spill(draft, move |draft| drop(back.send(draft)));
+    spilled.recv().unwrap()
 }
 
 fn deliver(store: &Store, recipients: &[&str], content: &[u8]) -> Result<(), Failure> {
@@ -153,6 +158,53 @@ fn a_spooled_message_is_whole_in_both_forms() {
         assert!(text.ends_with(&expected), "{place}");
     }
     assert!(store.close(Duration::from_mins(1)));
+}
+
+/// Wherever the content is cut, and though each piece goes to a file as soon as it may.
+#[test]
+fn how_content_begins_is_decided_alike_however_it_comes() {
+    let contents = [
+        ("\u{feff}From: a@x.org\r\n\r\nb", "From: a@x.org\n\nb"),
+        ("From a\r\n\u{feff}X: y\r\n", "X-Mailbox-Line: From a\nX: y\n"),
+        ("\u{feff}From a\r\nbody\r\n", "\nFrom a\nbody\n"),
+        ("\u{feff}\r\n", "\n\n"),
+        ("Sub", "\nSub"),
+    ];
+    for (memory_bytes_max, (content, shown)) in
+        [0, 9, 1000].into_iter().flat_map(|max| contents.map(|pair| (max, pair)))
+    {
+        let disk = simulated::Simulated::new();
+        let options = Options { memory_bytes_max, ..options(Path::new("/nowhere")) };
+        let store = Store::with_disk(options, Box::new(disk.clone()), simulated::Simulated::root()).unwrap();
+        let cuts = content.len();
+        for cut in 0..=cuts {
+            // The last cut is between all octets.
+            let size = if cut == cuts { 1 } else { cuts };
+            let (first, second) = content.as_bytes().split_at(cut % cuts);
+            // Where the first file is a mailbox's another's is copied from it; else it is the queue's.
+            for recipients in [["b@postman.local", "c@postman.local"], ["b@postman.local", "c@x.org"]] {
+                let mut draft = store.begin(envelope(&recipients), 0);
+                for piece in first.chunks(size).chain(second.chunks(size)) {
+                    draft = push(&store, draft, piece);
+                }
+                let (back, done) = channel();
+                store.commit(draft, move |result| drop(back.send(result)));
+                done.recv().unwrap().unwrap();
+            }
+        }
+        assert!(store.close(Duration::from_mins(1)));
+        let found: Vec<_> = disk.state().files().into_iter().filter(|(place, _)| !place.is_empty()).collect();
+        assert_eq!(found.len(), 4 * (cuts + 1));
+        for (place, octets) in found {
+            let expected = if place.contains("x.org") {
+                format!("X-Postman-With: ESMTP\r\n\r\n{content}")
+            } else {
+                format!("X-Postman-To: {}@postman.local\n{shown}", &place[1..2])
+            };
+            let text = String::from_utf8(octets).unwrap();
+            assert!(text.ends_with(&expected), "{place} in {memory_bytes_max}: {text:?} must end with {expected:?}");
+        }
+    }
 }
 
 #[test]

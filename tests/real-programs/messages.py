@@ -47,3 +47,24 @@ def recipients(program, kind):
         return [f"{program}-{kind}@postman.local"]
     own = [f"{program}-many-{number}@postman.local" for number in range(MANY)]
     return own + [f"{program}-{other}" for other in OTHERS]
+
+
+MARK, MBOX = b"\xef\xbb\xbf", b"From alice@example.org Thu Jan  1 00:00:00 1970\n"
+# What some senders put before their header: it must hide nothing from a reader.
+BEFORE = {
+    "mark": MARK,
+    "mbox-line": MBOX,
+    "mark-and-mbox-line": MARK + MBOX,
+    "mbox-line-and-mark": MBOX + MARK,
+    "mbox-lines": MBOX + b">" + MBOX,
+    "long-mbox-line": b"From " + b"alice@example.org " * 100 + b"\n",
+}
+# Content without a header is a body, and what a reader shows of it.
+BODIES = {
+    "body": (b"No header.\nx: y\n", "No header."),
+    "mark-and-body": (MARK + b"No header.\n", "No header."),
+    "from-and-body": (b"From here on\nit is text.\n", "From here on"),
+}
+# So many recipients that their field needs many lines; commas within quoted strings are theirs.
+MANY_AT_ONE_DOMAIN = [f"reader-{number}@third.server" for number in range(900)]
+MANY_AT_ONE_DOMAIN += [f'"a,{number}@victim.example,\\\\\\"c"@third.server' for number in range(100)]

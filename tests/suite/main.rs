@@ -22,6 +22,7 @@
 //! - `checks`: what the fuzzers check, run over their corpora
 //! - `session`: what it refuses, how it ends, that it moves only along the table
 //! - `scenarios`: the acceptance scenarios over real sockets, in both mailbox forms
+//! - `mail_files`: the form of mailboxes and queue files, and the bounds of all lines that are written
 //! - `server`: users, relaying, stopping, silence, over real sockets
 //! - `lettre`: a real client that is a crate
 //! - `cli`: the command line as a user runs it
@@ -49,6 +50,7 @@ mod grammar;
 mod lettre;
 mod limits;
 mod machine;
+mod mail_files;
 mod mutants;
 mod peer;
 mod picture;

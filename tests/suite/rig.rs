@@ -187,6 +187,45 @@ impl Talk {
     }
 }
 
+/// The fields at the begin of a file, each with its unfolded value: of a mailbox's the whole header, of the
+/// queue's ours. docs/mailbox.md tells how a reader goes about it.
+pub(crate) struct Fields(Vec<(String, String)>);
+
+pub(crate) fn fields(file: &[u8]) -> Fields {
+    let text = String::from_utf8_lossy(file).replace("\r\n", "\n");
+    let head = text.split("\n\n").next().unwrap_or_default();
+    let unfolded = head.replace("\n ", " ").replace("\n\t", "\t");
+    let field = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned()));
+    Fields(unfolded.lines().filter_map(field).collect())
+}
+
+impl Fields {
+    /// The first of this name.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        self.0.iter().find_map(|(known, value)| (known == name).then_some(value.as_str()))
+    }
+
+    /// Whom the file names: the list is split at the commas outside quoted strings.
+    pub(crate) fn recipients(&self) -> Vec<String> {
+        let mut addresses = vec![String::new()];
+        let (mut quoted, mut escaped) = (false, false);
+        for sign in self.value("X-Postman-To").unwrap_or_default().chars() {
+            match sign {
+                _ if escaped => escaped = false,
+                '\\' if quoted => escaped = true,
+                '"' => quoted = !quoted,
+                ',' if !quoted => {
+                    addresses.push(String::new());
+                    continue;
+                }
+                _ => {}
+            }
+            addresses.last_mut().unwrap().push(sign);
+        }
+        addresses.iter().map(|address| address.trim_start().to_owned()).collect()
+    }
+}
+
 /// Something that a test waits for, which must come within a minute.
 pub(crate) fn wait_until(what: &str, holds: impl Fn() -> bool) {
     let deadline = std::time::Instant::now() + Duration::from_mins(1);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::rig::{Server, Talk};
+use crate::rig::{Server, Talk, fields};
 
 const FORMS: [&str; 2] = ["()", "(mailbox_format: Envelope)"];
 const PLACES: [&str; 4] = ["user/new", "client/new", ".OTHER_SERVERS/other.server", ".OTHER_SERVERS/good.server.ru"];
@@ -57,8 +57,9 @@ fn an_empty_mail_arrives_in_both_forms() {
         let own = if config == "()" { "X-Postman-To: user@postman.local\n\n" } else { "X-Postman-With: ESMTP\r\n\r\n" };
         assert!(files[0].ends_with(own), "{}", files[0]);
         assert!(files[2].starts_with("X-Postman-From: a@x.org\r\nX-Postman-Date: "));
+        // The C system's reader takes one line: short lists are not folded.
         assert!(files[2].contains("\r\nX-Postman-To: user@other.server,client@other.server\r\n"));
-        assert!(files[3].contains("\r\nX-Postman-To: a@good.server.ru,b@good.server.ru\r\n"));
+        assert_eq!(fields(files[3].as_bytes()).recipients(), ["a@good.server.ru", "b@good.server.ru"]);
         assert!(files[2].ends_with("\r\n\r\n") && !files[2].contains("good.server"));
     }
 }

@@ -4,6 +4,7 @@ import os
 import re
 from pathlib import Path
 
+import mail_file
 from mail import ANSWERED, ID, REFUSED, UNANSWERED, UNSENT
 
 HEADER_LINES = re.compile(rb"(?:[!-9;-~]+:[^\n]*\n(?:[ \t][^\n]*\n)*)*")
@@ -83,10 +84,10 @@ class Ledger:
             head = head[:-2].replace(b"\r\n", b"\n")
         if b"\r" in head or not HEADER_LINES.fullmatch(head):
             return f"its head is not header lines: {head!r}"
-        named = re.search(rb"^X-Postman-To: (.*)$", head, re.MULTILINE)
+        named = sorted(mail_file.recipients(head))
         own = sorted(recipient for recipient in mail.recipients if self.kind.home(self.maildir, recipient) == home)
-        if not named or sorted(named[1].decode().split(",")) != own:
-            return f"it names {named and named[1]!r}, not {own}"
+        if named != own:
+            return f"it names {named}, not {own}"
         return None
 
     def judge(self, refused_may_stay=False):

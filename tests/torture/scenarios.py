@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import mail_file
 from mail import Client
 
 USERS = ["user@postman.local", "client@postman.local"]
@@ -54,8 +55,8 @@ def taken(maildir):
         head, _, body = octets.partition(b"\n\n")
         assert re.search(rb"^X-Postman-From: (.*)$", head, re.MULTILINE)[1] == b"test@test.ru", head
         assert re.search(rb"^X-Postman-Date: \d+$", head, re.MULTILINE), head
-        to = re.search(rb"^X-Postman-To: (.*)$", head, re.MULTILINE)[1].decode()
-        assert to == PLACES[place], f"{place}: {to}"
+        to = mail_file.recipients(head)
+        assert to == PLACES[place].split(","), f"{place}: {to}"
         mails[place] = body
     return mails
 
