@@ -404,7 +404,7 @@ impl Dialogue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smtp::machine::BUILT;
+    use crate::smtp::machine::of_the_tests;
 
     #[test]
     fn a_line_that_is_no_dialogues_is_refused() {
@@ -419,7 +419,7 @@ mod tests {
     fn a_dialogue_that_goes_another_way_says_where_and_how() {
         let play = |text: &str| {
             let dialogue = Dialogue::parse(text)?;
-            dialogue.play(&mut Peer::new(&dialogue.config()?, &BUILT), |most| most)
+            dialogue.play(&mut Peer::new(&dialogue.config()?, of_the_tests()), |most| most)
         };
         assert_eq!(play("S: 220\nC: EHLO x\nS: 250-postman.local\n= client-init\n"), Ok(()));
         for (text, expected) in [

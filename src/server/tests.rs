@@ -7,7 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use super::*;
 use crate::maildir::gate::{self, Gate};
-use crate::smtp::machine::BUILT;
+use crate::smtp::machine::of_the_tests;
 
 struct Running {
     address: SocketAddr,
@@ -22,7 +22,7 @@ fn start(config: &str, gate: Gate) -> Running {
     (config.port, config.maildir_path) = (0, folder.path().to_owned());
     let store = gate::open(options(&config), gate).unwrap();
     let listener = listen(&config).unwrap();
-    let server = Server::with_store(config, &BUILT, listener, store);
+    let server = Server::with_store(config, of_the_tests(), listener, store);
     let (address, watch) = (server.address().unwrap(), Arc::clone(&server.shared.watch));
     let thread = thread::spawn(move || server.run(&|| {}, || {}));
     Running { address, watch, thread, folder }
@@ -169,7 +169,7 @@ fn an_idle_connection_holds_no_buffer_and_less_than_four_kib() {
     let listener = listen(&config).unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let address = IpAddr::from([127, 0, 0, 1]);
-    let shared = Server::with_store(config, &BUILT, listener, store).shared;
+    let shared = Server::with_store(config, of_the_tests(), listener, store).shared;
     let admitted = shared.admission.admit(address, true, 0).unwrap();
     let accepted = Arc::new(Async::new(stream.try_clone().unwrap()).unwrap());
     let task = serve_client(Arc::clone(&shared), accepted, address, 1, admitted);

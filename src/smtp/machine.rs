@@ -192,6 +192,17 @@ impl Machine {
     }
 }
 
+/// The machine of the tests' own page, which stays what it is whatever becomes of the project's.
+#[cfg(test)]
+pub(crate) fn of_the_tests() -> &'static Machine {
+    static MACHINE: std::sync::LazyLock<&Machine> = std::sync::LazyLock::new(|| {
+        let source = include_str!("../../tests/smtp-states.def");
+        let definition = autofsm::compile(source, Some(&VOCABULARY)).definition.unwrap();
+        Machine::load("smtp-states.def", &definition).unwrap()
+    });
+    &MACHINE
+}
+
 /// Where a session is: a state, and the machine that it is a state of.
 #[derive(Clone, Copy, Debug)]
 pub struct Position {

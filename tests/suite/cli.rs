@@ -121,7 +121,7 @@ fn a_priority_that_is_not_allowed_is_one_line_and_exit_code_2() {
 fn fsm_check_has_the_exit_codes_0_and_1() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.def");
-    fs::write(&path, include_str!("../../smtp-states.def").replace("tev = RCPT;", "tev = RCTP;")).unwrap();
+    fs::write(&path, crate::peer::PAGE.replace("tev = RCPT;", "tev = RCTP;")).unwrap();
     let found = postman(&["fsm", "check", path.to_str().unwrap()]);
     assert_eq!(found.status.code(), Some(1));
     assert!(text(&found.stderr).contains("did you mean `RCPT`?"));
@@ -135,7 +135,7 @@ fn fsm_check_has_the_exit_codes_0_and_1() {
 fn fsm_check_and_serve_say_the_same_of_a_broken_rule() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.def");
-    let source = include_str!("../../smtp-states.def");
+    let source = crate::peer::PAGE;
     fs::write(&path, source.replacen("{ tst = client_init;  ", "{ tst = client_init, transaction;", 1)).unwrap();
     let path = path.to_str().unwrap();
     let checked = text(&postman(&["fsm", "check", path]).stderr);
@@ -144,12 +144,6 @@ fn fsm_check_and_serve_say_the_same_of_a_broken_rule() {
     assert_eq!(text(&postman(&["check", "--states", path]).stderr), checked);
     let foreign = text(&postman(&["fsm", "check", "--foreign", path]).stderr);
     assert!(!foreign.contains("set_sender`"), "{foreign}");
-}
-
-#[test]
-fn the_readme_shows_the_table_as_the_program_prints_it() {
-    let table = text(&postman(&["fsm", "table"]).stdout);
-    assert!(include_str!("../../README.md").contains(&table), "the README has another table than\n{table}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use postman::autofsm::{compile, json, render, table};
 use postman::smtp::vocabulary::VOCABULARY;
 
-const SOURCE: &str = include_str!("../../smtp-states.def");
+use crate::peer::PAGE as SOURCE;
 
 /// What is in the definition, what it becomes, and what the compiler must say.
 const MISTAKES: &[(&str, &str, &str)] = &[

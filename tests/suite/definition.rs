@@ -43,7 +43,7 @@ fn each_example_of_the_definition_s_manual_does_what_it_says() {
     let folder = folder.path();
     fs::create_dir(folder.join("bin")).unwrap();
     symlink(env!("CARGO_BIN_EXE_postman"), folder.join("bin/postman")).unwrap();
-    fs::copy(root().join("smtp-states.def"), folder.join("smtp-states.def")).unwrap();
+    fs::copy(root().join("tests/smtp-states.def"), folder.join("smtp-states.def")).unwrap();
     let before = fs::read_to_string(root().join(DOC)).unwrap();
     let (mut text, mut lines, mut examples) = (String::new(), before.lines(), 0);
     while let Some(line) = lines.next() {

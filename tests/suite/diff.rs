@@ -7,7 +7,7 @@ use std::process::Command;
 use postman::autofsm::{Change, Definition, compile, diff};
 use proptest::prelude::*;
 
-const SOURCE: &str = include_str!("../../smtp-states.def");
+use crate::peer::PAGE as SOURCE;
 const EVENTS: [&str; 3] = ["A", "B", "C"];
 
 fn edited(edits: &[(&str, &str)]) -> String {

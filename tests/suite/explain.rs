@@ -5,10 +5,9 @@ use std::process::Command;
 
 use postman::autofsm::compile;
 use postman::dialogue::rehearse;
-use postman::smtp::machine::BUILT;
 use postman::smtp::vocabulary::VOCABULARY;
 
-const SOURCE: &str = include_str!("../../smtp-states.def");
+use crate::peer::{PAGE as SOURCE, page};
 
 /// A protocol with a general rule, its exception, and an island.
 const FOREIGN: &str = "AutoGen Definitions fsm;
@@ -38,7 +37,7 @@ fn explain(definition: Option<&str>, question: &[&str]) -> (Option<i32>, String,
 
 #[test]
 fn the_readme_shows_an_explanation_as_the_program_prints_it() {
-    let (code, said, _) = explain(None, &["client_init", "RCPT"]);
+    let (code, said, _) = explain(Some(SOURCE), &["client_init", "RCPT"]);
     assert_eq!(code, Some(0));
     assert!(include_str!("../../README.md").contains(&said), "the README explains otherwise than\n{said}");
 }
@@ -81,10 +80,10 @@ fn what_has_no_row_is_explained_too() {
         (Some(FOREIGN), ["busy", "start"], "   C: start   ready -> busy\n   C: start   busy -> refused\n"),
         (Some(FOREIGN), ["island", "stop"], "\nno dialogue leads to island\n"),
         (Some(FOREIGN), ["done", "stop"], "stop in done: nothing happens after the last state\n"),
-        (None, ["done", "MAIL"], "   C: QUIT\n   S: 221 2.0.0 Bye\n   = done\n"),
-        (None, ["read_data", "QUIT"], "never heard: all that comes there is content\nread_data accepts READ, END\n"),
-        (None, ["init", "END"], "END in init: no row, so none comes there: a line is a command\n"),
-        (None, ["init", "END"], "   C: .\n   S: 500 5.5.1 Command unknown, try HELP\n   = init\n"),
+        (Some(SOURCE), ["done", "MAIL"], "   C: QUIT\n   S: 221 2.0.0 Bye\n   = done\n"),
+        (Some(SOURCE), ["read_data", "QUIT"], "never heard: all that comes there is content\nread_data accepts READ, END\n"),
+        (Some(SOURCE), ["init", "END"], "END in init: no row, so none comes there: a line is a command\n"),
+        (Some(SOURCE), ["init", "END"], "   C: .\n   S: 500 5.5.1 Command unknown, try HELP\n   = init\n"),
     ] {
         let (code, said, _) = explain(definition, &question);
         assert_eq!(code, Some(0), "{question:?}");
@@ -115,19 +114,19 @@ fn a_definition_may_come_through_a_pipe() {
 
 #[test]
 fn a_question_that_cannot_be_answered_is_one_line_and_exit_code_2() {
-    for (question, expected) in [
-        (&["tranaction", "RCPT"][..], "no state is called `tranaction`; did you mean `transaction`?"),
-        (&["init", "XYZZY"], "no event is called `XYZZY`; the events are HELO, EHLO,"),
-        (&[], "explain takes a state, an event, or both: postman fsm explain"),
-        (&["init", "HELO", "x", "y"], "explain takes a state, an event, or both: postman fsm explain"),
-        (&["helo.def"], "explain takes a state, an event, or both: postman fsm explain"),
-        (&["no/such.def", "init"], "cannot read no/such.def"),
-        (&["no_such", "init", "HELO"], "cannot read no_such"),
-        (&["inti"], "no state or event is called `inti`; did you mean `init`?"),
-        (&["RCTP", "init"], "no event is called `RCTP`; did you mean `RCPT`?"),
-        (&["/does/not/exist", "init", "MAIL"], "cannot read /does/not/exist"),
+    for (definition, question, expected) in [
+        (Some(SOURCE), &["tranaction", "RCPT"][..], "no state is called `tranaction`; did you mean `transaction`?"),
+        (Some(SOURCE), &["init", "XYZZY"], "no event is called `XYZZY`; the events are HELO, EHLO,"),
+        (None, &[], "explain takes a state, an event, or both: postman fsm explain"),
+        (None, &["init", "HELO", "x", "y"], "explain takes a state, an event, or both: postman fsm explain"),
+        (None, &["helo.def"], "explain takes a state, an event, or both: postman fsm explain"),
+        (None, &["no/such.def", "init"], "cannot read no/such.def"),
+        (None, &["no_such", "init", "HELO"], "cannot read no_such"),
+        (Some(SOURCE), &["inti"], "no state or event is called `inti`; did you mean `init`?"),
+        (Some(SOURCE), &["RCTP", "init"], "no event is called `RCTP`; did you mean `RCPT`?"),
+        (None, &["/does/not/exist", "init", "MAIL"], "cannot read /does/not/exist"),
     ] {
-        let (code, _, said) = explain(None, question);
+        let (code, _, said) = explain(definition, question);
         assert_eq!((code, said.lines().count()), (Some(2), 1), "{said}");
         assert!(said.starts_with("postman: ") && said.contains(expected), "{said}");
     }
@@ -143,7 +142,7 @@ fn the_dialogue_goes_where_the_table_says_from_every_cell() {
         for event in 0..definition.events.len() {
             let name = |event: usize| definition.events[event].name.as_str();
             let events: Vec<_> = way.iter().map(|(_, event)| name(*event)).chain([name(event)]).collect();
-            let last = rehearse(&BUILT, &events).pop().unwrap();
+            let last = rehearse(page(), &events).pop().unwrap();
             let cell = definition.cell(state, event);
             let next = cell.map_or(state, |cell| cell.next);
             assert_eq!(last.state, definition.states[next].name, "{events:?} {last:?}");

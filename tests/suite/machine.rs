@@ -1,13 +1,19 @@
-//! The table that the build made.
+//! The table that the build made of the project's own page. These tests follow it, whatever is edited there;
+//! all others work on a page of their own ([`crate::peer::PAGE`]).
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use postman::autofsm;
 use postman::dialogue::rehearse;
-use postman::smtp::machine::{BUILT, EventId, Machine, Position, Protocol};
+use postman::smtp::machine::{BUILT, EventId, Machine, Position, Protocol, StateId};
 use postman::smtp::vocabulary::VOCABULARY;
-use rust_fsm::StateMachine;
+use rust_fsm::{StateMachine, StateMachineImpl as _};
+
+use crate::peer::page;
+use crate::rig::Server;
 
 const SOURCE: &str = include_str!("../../smtp-states.def");
 
@@ -84,40 +90,66 @@ const EXPECTED: &[(&str, [&str; 13])] = &[
 const EVENTS: [&str; 13] =
     ["HELO", "EHLO", "MAIL", "RCPT", "DATA", "READ", "END", "RSET", "NOOP", "HELP", "VRFY", "EXPN", "QUIT"];
 
+/// The tests' own page is the specification's.
 #[test]
 fn every_cell_of_the_machine_is_as_the_specification_says() {
+    let page = page();
     for (number, (name, row)) in EXPECTED.iter().enumerate() {
-        assert_eq!(BUILT.states[number].name, *name);
+        assert_eq!(page.states[number].name, *name);
         for (event, next) in EVENTS.iter().zip(row) {
-            let column = usize::from(BUILT.event(event).unwrap().0);
-            let cell = BUILT.cells[number * BUILT.events.len() + column];
-            let found = cell.map_or("", |cell| BUILT.states[usize::from(cell.next.0)].name);
+            let column = usize::from(page.event(event).unwrap().0);
+            let cell = page.cells[number * page.events.len() + column];
+            let found = cell.map_or("", |cell| page.states[usize::from(cell.next.0)].name);
             assert_eq!(found, *next, "{name} {event}");
         }
     }
-    assert_eq!(BUILT.cells.len(), EXPECTED.len() * EVENTS.len());
+    assert_eq!(page.cells.len(), EXPECTED.len() * EVENTS.len());
 }
 
 #[test]
-fn a_step_moves_the_machine_and_a_look_does_not() {
-    let mut machine: StateMachine<Protocol> = StateMachine::new();
-    let (helo, mail) = (BUILT.event("HELO").unwrap(), BUILT.event("MAIL").unwrap());
-    assert!(machine.consume(&mail).is_err());
-    assert!(machine.state().look(helo).is_some());
-    assert_eq!(machine.state().name(), "init");
-    machine.consume(&helo).unwrap();
-    assert_eq!(machine.state().name(), "client_init");
+fn a_step_moves_the_machine_as_the_table_says_and_a_look_does_not() {
+    let (states, events) = (BUILT.states.len(), BUILT.events.len());
+    let mut open = vec![Position::initial(&BUILT)];
+    let mut known = HashSet::from([open[0].name()]);
+    let mut steps = 0;
+    while let Some(position) = open.pop() {
+        for event in (0..events).map(|event| EventId(u16::try_from(event).unwrap())) {
+            let mut machine: StateMachine<Protocol> = StateMachine::from_state(position);
+            let cell = machine.state().look(event);
+            assert_eq!(machine.state().name(), position.name(), "a look");
+            let taken = machine.consume(&event);
+            assert_eq!(taken.is_ok(), cell.is_some());
+            let Some(cell) = cell else {
+                assert_eq!(machine.state().name(), position.name(), "a refused event");
+                continue;
+            };
+            let StateId(next) = cell.next;
+            assert_eq!(machine.state().name(), BUILT.states[usize::from(next)].name);
+            assert!(Protocol::output(&position, &event).is_some_and(|output| output == cell));
+            steps += 1;
+            if known.insert(machine.state().name()) {
+                open.push(*machine.state());
+            }
+        }
+    }
+    assert!(steps >= known.len() - 1 && known.len() <= states);
     assert_eq!(Position::initial(&BUILT).look(EventId(u16::MAX)), None);
 }
 
+/// Through the session, from the connection on, to each state that something reaches.
 #[test]
-fn the_generated_machine_is_the_golden_one() {
-    let text = autofsm::rust(&definition(), &VOCABULARY, "smtp-states.def");
-    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/smtp_states.rs");
-    let before = fs::read_to_string(&golden).unwrap_or_default();
-    if before != text {
-        fs::write(&golden, &text).unwrap();
-        panic!("the generated table has changed: see `git diff tests/golden`, then run the test again");
+fn the_session_goes_where_the_built_table_says() {
+    let definition = definition();
+    let last = definition.states.len() - 1;
+    for state in 0..last {
+        let Some(way) = definition.way_to(state) else { continue };
+        for event in (0..definition.events.len()).filter(|event| definition.cell(state, *event).is_some()) {
+            let events: Vec<_> = way.iter().map(|(_, event)| *event).chain([event]).collect();
+            let names: Vec<_> = events.iter().map(|event| definition.events[*event].name.as_str()).collect();
+            let reached = rehearse(&BUILT, &names).pop().unwrap().state;
+            let next = definition.cell(state, event).map_or(state, |cell| cell.next);
+            assert_eq!(reached, definition.states[next].name, "{names:?}");
+        }
     }
 }
 
@@ -136,4 +168,65 @@ fn a_command_that_is_only_refused_is_neither_offered_nor_listed() {
     assert!(machine.actions(expn).next().is_none() && machine.actions(xping).next().is_some());
     let accepted: Vec<_> = Position::initial(machine).accepted().map(|event| event.name).collect();
     assert_eq!(accepted, ["HELO", "EHLO", "RSET", "NOOP", "HELP", "QUIT", "XPING"]);
+}
+
+#[test]
+fn a_server_that_is_told_nothing_else_serves_the_built_table() {
+    let server = Server::start_by(None, "(errors_max: 1000)", ":");
+    let mut talk = server.connect();
+    talk.say("XNO-SUCH-COMMAND", "500");
+    let init = Position::initial(&BUILT);
+    for event in BUILT.commands() {
+        if init.look(BUILT.event(event.name).unwrap()).is_none() {
+            talk.say(event.name, "503");
+        }
+    }
+}
+
+/// All that is made of the page and kept in the repository, each file with what it has to be now.
+fn generated() -> Vec<(&'static str, String)> {
+    let definition = definition();
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let place = readme.find("\n## The protocol\n").and_then(|place| Some(place + readme[place..].find("```text\n")? + 8));
+    let (before, rest) = readme.split_at(place.expect("the README shows the table"));
+    let after = &rest[rest.find("```").unwrap()..];
+    vec![
+        ("tests/golden/smtp_states.rs", autofsm::rust(&definition, &VOCABULARY, "smtp-states.def")),
+        ("docs/smtp-states.svg", autofsm::svg(&definition).unwrap()),
+        ("README.md", format!("{before}{}{after}", autofsm::table(&definition))),
+        (LAST_SEEN, SOURCE.to_owned()),
+    ]
+}
+
+/// The page as these tests saw it last: by it they say what was edited.
+const LAST_SEEN: &str = "tests/golden/smtp-states.def";
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The one test that an edit of the page fails, once.
+#[test]
+fn what_is_made_of_the_page_is_as_the_page_is_now() {
+    let now = generated();
+    let differs: Vec<_> = now
+        .into_iter()
+        .filter(|(path, text)| fs::read_to_string(root().join(path)).unwrap_or_default() != *text)
+        .collect();
+    if differs.is_empty() {
+        return;
+    }
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postman"));
+    let output = command.args(["fsm", "diff", LAST_SEEN, "smtp-states.def"]).current_dir(root()).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let mut paths = Vec::new();
+    for (path, text) in differs {
+        fs::write(root().join(path), text).unwrap();
+        paths.push(path);
+    }
+    panic!(
+        "smtp-states.def, or what is made of it, has changed since this test ran last. What a client notices:\n\n\
+         {told}\nThese files are rewritten: {}. Look at them with `git diff`, then run the tests again: they pass.\n",
+        paths.join(", ")
+    );
 }

@@ -12,7 +12,7 @@ use postman::smtp::machine::Machine;
 use postman::smtp::vocabulary::{Action, VOCABULARY};
 use regex::Regex;
 
-const SOURCE: &str = include_str!("../../smtp-states.def");
+use crate::peer::PAGE as SOURCE;
 
 /// A row, in pieces that can be exchanged.
 #[derive(Clone)]

@@ -1,8 +1,6 @@
 //! Pictures of definitions.
 
-use std::fs;
 use std::io::Write as _;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use postman::autofsm::{Definition, compile, dot, mermaid, svg};
@@ -13,19 +11,8 @@ fn definition(source: &str) -> Definition {
 }
 
 #[test]
-fn the_readme_s_picture_is_the_one_of_the_definition() {
-    let picture = svg(&definition(include_str!("../../smtp-states.def"))).unwrap();
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/smtp-states.svg");
-    assert!(include_str!("../../README.md").contains("docs/smtp-states.svg"));
-    if fs::read_to_string(&path).unwrap_or_default() != picture {
-        fs::write(&path, &picture).unwrap();
-        panic!("the picture has changed: look at docs/smtp-states.svg, then run the test again");
-    }
-}
-
-#[test]
 fn the_picture_can_stand_in_markdown_and_in_the_crate_s_docs() {
-    let picture = svg(&definition(include_str!("../../smtp-states.def"))).unwrap();
+    let picture = svg(&definition(crate::peer::PAGE)).unwrap();
     // An HTML block of Markdown begins with a tag alone on its line and ends with an empty line.
     assert!(picture.lines().next().unwrap().starts_with("<svg ") && picture.lines().next().unwrap().ends_with('>'));
     assert!(!picture.contains("\n\n") && !picture.contains("id=") && !picture.contains("<script"));
@@ -55,7 +42,7 @@ fn graphviz_reads_the_graph() {
         eprintln!("SKIPPED: Graphviz is not installed, so nothing read the graph");
         return;
     }
-    for source in [include_str!("../../smtp-states.def"), HOSTILE] {
+    for source in [crate::peer::PAGE, HOSTILE] {
         let mut child =
             Command::new("dot").arg("-Tplain").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let graph = dot(&definition(source));

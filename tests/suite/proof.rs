@@ -204,7 +204,7 @@ fn the_proof_agrees_with_a_naive_search_and_its_counterexamples_are_real_and_sho
 }
 
 fn said_of(property: &str) -> String {
-    let source = include_str!("../../smtp-states.def").replace("/* end of", &format!("{property}\n/* end of"));
+    let source = crate::peer::PAGE.replace("/* end of", &format!("{property}\n/* end of"));
     let compiled = compile(&source, Some(&postman::smtp::vocabulary::VOCABULARY));
     render(&compiled.diagnostics, "x.def", &source)
 }
@@ -247,7 +247,7 @@ fn an_expression_that_no_run_comes_near_is_a_warning() {
 
 #[test]
 fn the_shortest_dialogue_and_the_row_that_allows_it_are_shown() {
-    let source = include_str!("../../smtp-states.def").replace(
+    let source = crate::peer::PAGE.replace(
         "{ tst = client_init;                     tev = MAIL;",
         "{ tst = client_init, begin_transaction; tev = MAIL;",
     );

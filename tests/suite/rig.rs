@@ -34,7 +34,10 @@ impl Random {
     }
 }
 
-/// A server in a process of its own, on a port of its own. Dropped, it is killed.
+/// The file of [`crate::peer::PAGE`].
+pub(crate) const PAGE_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/smtp-states.def");
+
+/// A server in a process of its own, on a port of its own, by the tests' own page. Dropped, it is killed.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -48,6 +51,11 @@ impl Server {
 
     /// The same, after a command of the shell, which finds the configuration's path in `$4`.
     pub(crate) fn start_with(config: &str, before: &str) -> Self {
+        Self::start_by(Some(PAGE_PATH.as_ref()), config, before)
+    }
+
+    /// The same by another definition, or by the built-in one.
+    pub(crate) fn start_by(definition: Option<&Path>, config: &str, before: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("postman.ron");
         fs::write(&path, config).unwrap();
@@ -55,6 +63,8 @@ impl Server {
             .args(["-c", &format!("{before}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_postman")])
             .args(["--listen", "127.0.0.1:0", "--config"])
             .arg(&path)
+            .args(definition.map(|_| "--states"))
+            .args(definition)
             .arg("--maildir")
             .arg(folder.path().join("maildir"))
             .stdout(Stdio::piped())

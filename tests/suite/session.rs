@@ -95,7 +95,7 @@ proptest! {
             peer.give(Input::Octets(piece));
             for step in peer.steps.drain(..) {
                 prop_assert_eq!(step.from, state);
-                let machine = &postman::smtp::machine::BUILT;
+                let machine = crate::peer::page();
                 let row = machine.states.iter().position(|known| known.name == step.from).unwrap();
                 let column = usize::from(machine.event(step.event).unwrap().0);
                 let cell = machine.cells[row * machine.events.len() + column].unwrap();

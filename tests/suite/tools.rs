@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::rig::Server;
 
-const SOURCE: &str = include_str!("../../smtp-states.def");
+use crate::peer::PAGE as SOURCE;
 
 fn postman(folder: &Path, arguments: &[&str], input: &str) -> Output {
     let mut child = Command::new(env!("CARGO_BIN_EXE_postman"))
@@ -30,6 +30,13 @@ fn postman(folder: &Path, arguments: &[&str], input: &str) -> Output {
     // A program that refuses its arguments reads no input.
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     child.wait_with_output().unwrap()
+}
+
+/// A folder that has the tests' own page.
+fn folder_with_page() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("smtp-states.def"), SOURCE).unwrap();
+    folder
 }
 
 fn out(output: &Output) -> String {
@@ -47,8 +54,8 @@ fn with_xping() -> String {
 
 #[test]
 fn a_session_at_the_prompt_tells_reply_row_states_and_what_is_accepted() {
-    let folder = tempfile::tempdir().unwrap();
-    let output = postman(folder.path(), &["fsm", "try"], "RCPT TO:<b>\nHELO me\n");
+    let folder = folder_with_page();
+    let output = postman(folder.path(), &["fsm", "try", "smtp-states.def"], "RCPT TO:<b>\nHELO me\n");
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     let (said, line) = (out(&output), SOURCE.lines().position(|line| line.contains("tev = HELO;")).unwrap() + 1);
     for expected in [
@@ -66,10 +73,10 @@ fn a_session_at_the_prompt_tells_reply_row_states_and_what_is_accepted() {
 
 #[test]
 fn a_session_can_be_undone_saved_and_played_and_content_is_content() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_with_page();
     let input = "EHLO me\nMAIL FROM:<a@x.org>\nRCPT TO:<b@postman.local>\nDATA\nSubject: x\n\n::quit\n :undo\nwrong\n:undo\n..\n.\n\
         RSET\n:undo\n:save a.smtp\n:save a.smtp\n:states\nQUIT\nNOOP\n:undo\n:undo\nQUIT\n:save b.smtp\n:quit\nnever read\n";
-    let output = postman(folder.path(), &["fsm", "try"], input);
+    let output = postman(folder.path(), &["fsm", "try", "smtp-states.def"], input);
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
     let said = out(&output);
     for expected in [
@@ -85,19 +92,19 @@ fn a_session_can_be_undone_saved_and_played_and_content_is_content() {
     let saved = fs::read_to_string(folder.path().join("a.smtp")).unwrap();
     assert!(saved.contains("\nC: Subject: x\nC:\nC: :quit\nC:  :undo\nC: ..\nC: .\nS: 250 2.0.0 Safe"), "{saved}");
     assert!(saved.ends_with("\n= client_init\n") && !saved.contains("wrong") && !saved.contains("RSET"), "{saved}");
-    let played = postman(folder.path(), &["fsm", "play", "a.smtp", "b.smtp"], "");
+    let played = postman(folder.path(), &["fsm", "play", "--states", "smtp-states.def", "a.smtp", "b.smtp"], "");
     assert_eq!((played.status.code(), out(&played).as_str()), (Some(0), "a.smtp: ok\nb.smtp: ok\n"));
 }
 
 #[test]
 fn a_dialogue_that_fails_says_where_what_was_expected_and_what_came() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_with_page();
     fs::write(folder.path().join("my.def"), with_xping()).unwrap();
     fs::write(folder.path().join("ping.smtp"), "S: 220\nC: XPING\nS: 250 2.0.0 pong\n= init\n").unwrap();
     fs::write(folder.path().join("bad.smtp"), "hello\n").unwrap();
     let mine = postman(folder.path(), &["fsm", "play", "ping.smtp", "--states", "my.def"], "");
     assert_eq!((mine.status.code(), out(&mine).as_str()), (Some(0), "ping.smtp: ok\n"));
-    let built = postman(folder.path(), &["fsm", "play", "bad.smtp", "ping.smtp"], "");
+    let built = postman(folder.path(), &["fsm", "play", "--states", "smtp-states.def", "bad.smtp", "ping.smtp"], "");
     assert_eq!(built.status.code(), Some(1));
     assert_eq!(
         err(&built),
@@ -145,7 +152,7 @@ fn another_definition_is_served_without_building() {
     let (path, log) = (folder.path().join("my.def"), folder.path().join("log"));
     fs::write(&path, with_xping()).unwrap();
     let config = format!("(log: (files: [({log:?}, \"info\")]))");
-    let mut server = Server::start_with(&config, &format!("set -- \"$@\" --states '{}'", path.display()));
+    let mut server = Server::start_by(Some(&path), &config, ":");
     let mut talk = server.connect();
     talk.say("XPING", "250 2.0.0 pong");
     assert!(talk.say("HELP", "214-").contains("XPING"));
@@ -218,7 +225,8 @@ fn findings_as_json_have_their_place_and_are_json_whatever_they_say() {
     let warned = postman(folder.path(), &["fsm", "check", "--format", "json", "y.def"], "");
     let found: serde_json::Value = serde_json::from_slice(&warned.stdout).unwrap();
     assert_eq!((warned.status.code(), &found[0]["severity"]), (Some(0), &"warning".into()));
-    let fine = postman(folder.path(), &["fsm", "check", "--format", "json"], "");
+    fs::write(folder.path().join("z.def"), SOURCE).unwrap();
+    let fine = postman(folder.path(), &["fsm", "check", "--format", "json", "z.def"], "");
     assert_eq!((fine.status.code(), out(&fine).as_str()), (Some(0), "[]\n"));
 }
 
