@@ -187,7 +187,8 @@ fn a_server_that_is_told_nothing_else_serves_the_built_table() {
 fn generated() -> Vec<(&'static str, String)> {
     let definition = definition();
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let place = readme.find("\n## The protocol\n").and_then(|place| Some(place + readme[place..].find("```text\n")? + 8));
+    let place =
+        readme.find("\n## The protocol\n").and_then(|place| Some(place + readme[place..].find("```text\n")? + 8));
     let (before, rest) = readme.split_at(place.expect("the README shows the table"));
     let after = &rest[rest.find("```").unwrap()..];
     vec![

@@ -1,7 +1,8 @@
 //! The tests from outside, cheapest first.
 //!
 //! - `boundaries`: what each part of the source may know
-//! - `machine`: the table that the build made, cell by cell, and its golden copy
+//! - `machine`: the table that the build made of the project's page, and all that is made of that page. Every other
+//!   test works on a page of its own, `tests/smtp-states.def`
 //! - `compiler`: definitions that must be refused, each with its place and help
 //! - `slips`: a letter wrong in each name of a page
 //! - `mutants`: the project's definition, broken in every small way
