@@ -263,7 +263,7 @@ fn the_shortest_dialogue_and_the_row_that_allows_it_are_shown() {
 
 /// What a page with these rows instead of others is told.
 fn said_of_rows(edits: &[(&str, &str)]) -> String {
-    let mut source = include_str!("../../smtp-states.def").to_owned();
+    let mut source = crate::peer::PAGE.to_owned();
     for (from, to) in edits {
         assert!(source.contains(from), "{from}");
         source = source.replace(from, to);
