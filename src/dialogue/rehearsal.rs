@@ -87,11 +87,11 @@ fn line(machine: &Machine, peer: &Peer, event: &str, domain: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::smtp::machine::BUILT;
+    use crate::smtp::machine::of_the_tests;
 
     #[test]
     fn a_rehearsal_shows_the_size_that_the_server_offers() {
-        let exchanges = rehearse(&BUILT, &["EHLO"]);
+        let exchanges = rehearse(of_the_tests(), &["EHLO"]);
         let size = format!("250-SIZE {}", Config::default().message_bytes_max);
         assert!(exchanges[1].replies.contains(&size), "{exchanges:?}");
     }

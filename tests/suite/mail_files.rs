@@ -121,7 +121,7 @@ fn no_line_of_a_reply_is_longer_than_512_octets() {
         "h".repeat(1900)
     );
     peer.give(Input::Octets(lines.as_bytes()));
-    let said = String::from_utf8(peer.said).unwrap();
+    let said = String::from_utf8(peer.said.clone()).unwrap();
     let codes: HashSet<&str> = said.lines().map(|line| &line[..3]).collect();
     assert_eq!(codes, HashSet::from(["220", "250", "214", "503", "501", "500", "221"]), "{said}");
     for line in said.split_inclusive("\r\n") {

@@ -11,12 +11,16 @@
 //!
 //! ```
 //! use std::sync::Arc;
-//! use postman::{config::Config, smtp::machine::BUILT};
+//! use postman::{autofsm, config::Config, smtp::machine::Machine, smtp::vocabulary::VOCABULARY};
 //! use postman::smtp::session::{Client, Input, Output, Question, Session};
 //!
+//! // `smtp::machine::BUILT` is the machine that the build made of smtp-states.def; this one is loaded.
+//! let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/smtp-states.def"));
+//! let definition = autofsm::compile(page, Some(&VOCABULARY)).definition.unwrap();
+//! let machine = Machine::load("smtp-states.def", &definition).unwrap();
 //! let local = [127, 0, 0, 1].into();
 //! let client = Client { id: "1".to_owned(), address: local, local, may_relay: false, refused: false };
-//! let mut session = Session::new(Arc::new(Config::default().settings(&BUILT)), client);
+//! let mut session = Session::new(Arc::new(Config::default().settings(machine)), client);
 //! let text = "EHLO me\r\nMAIL FROM:<>\r\nRCPT TO:<b@postman.local>\r\nDATA\r\nSubject: hi\r\n.\r\n";
 //! let (mut inputs, mut content, mut code) = (vec![Input::Octets(text.as_bytes()), Input::Connect], Vec::new(), 0);
 //! while let Some(input) = inputs.pop() {
