@@ -124,17 +124,9 @@ fn each_sentence_of_the_compiler_is_shown_by_a_fixture() {
     }
     shown = shown.replace('"', "");
     let mut sentences = 0;
-    let sources = [
-        "lexer.rs",
-        "directives.rs",
-        "parser.rs",
-        "causes.rs",
-        "slips.rs",
-        "served.rs",
-        "fitting.rs",
-        "mod.rs",
-    ]
-        .map(|name| folder("src/autofsm").join(name));
+    let sources =
+        ["lexer.rs", "directives.rs", "parser.rs", "causes.rs", "slips.rs", "served.rs", "fitting.rs", "mod.rs"]
+            .map(|name| folder("src/autofsm").join(name));
     for path in sources.into_iter().chain(files(&folder("src/autofsm/resolve"), "rs")) {
         for literal in literals(&fs::read_to_string(&path).unwrap()) {
             // The vocabulary's phrases are no sentences.

@@ -10,16 +10,12 @@ use crate::smtp::reply::Reply;
 
 impl Session {
     pub(super) fn deliver(&mut self, cell: &Transition, message: Option<Message>) -> Result<Acted, Contradiction> {
-        match message.ok_or(Contradiction)?.refused {
-            Some(refused) => {
-                self.note_refused("(the message)", refused.code);
-                Ok(Acted::Reply(refused))
-            }
-            None => {
-                let safe = || Reply::new(250, "2.0.0", format!("Safe as {}", self.message_id()));
-                Ok(Acted::Ask(Question::Store, row_reply(cell, safe)))
-            }
+        if let Some(refused) = message.ok_or(Contradiction)?.refused {
+            self.note_refused("(the message)", refused.code);
+            return Ok(Acted::Reply(refused));
         }
+        let safe = || Reply::new(250, "2.0.0", format!("Safe as {}", self.message_id()));
+        Ok(Acted::Ask(Question::Store, row_reply(cell, safe)))
     }
 
     /// Has the store forget a message that is not delivered.
