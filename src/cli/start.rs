@@ -28,7 +28,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "DIR")]
     pub maildir: Option<PathBuf>,
     /// Be this domain instead.
-    #[arg(long, value_name = "NAME", value_parser = |text: &str| Domain::parse_own(text).map_err(|_| "no domain"))]
+    #[arg(long, value_name = "NAME", value_parser = |text: &str| Domain::parse_own(text).map_err(|_| "not a domain"))]
     pub domain: Option<Domain>,
     /// Become this user after the port is bound; needs root.
     #[arg(long, value_name = "NAME")]

@@ -134,7 +134,7 @@ fn parse(source: &str) -> (Config, Vec<Finding>) {
     let (mut findings, mut mended): (_, Vec<Mend>) = (Vec::new(), Vec::new());
     loop {
         let (entries, stop) = reader::entries(Raw { text: &text, at: 0 });
-        let is_new = |mend: &Mend| matches!(mend, Mend::Comma(_)) || !mended.iter().any(|one| one.holds(mend.at()));
+        let is_new = |mend: &Mend| matches!(mend, Mend::Comma { .. }) || !mended.iter().any(|one| one.holds(mend.at()));
         let mend = stop.as_ref().filter(|_| mended.len() < SLIPS_MAX).and_then(|stop| slip::mend(&text, stop));
         if let (Some(mend), Some(stop)) = (mend.filter(is_new), &stop) {
             findings.push(mend.finding(source, stop.key.clone().unwrap_or_default()));

@@ -195,6 +195,8 @@ pub(super) struct Stop {
     pub key: Option<String>,
     /// The first octet of that value.
     pub value: usize,
+    /// Whether it was reading the value.
+    pub is_within: bool,
 }
 
 /// The entries of a value that is `( key: value, ... )`, as far as it can be read.
@@ -215,8 +217,9 @@ pub(super) fn entries(raw: Raw<'_>) -> (Vec<Entry<'_>>, Option<Stop>) {
             }
             None => last.map_or(at, |entry| entry.value.at - raw.at),
         };
+        let is_within = key.is_some();
         let key = key.or_else(|| last.map(|entry| entry.key.clone()));
-        Stop { error: error.code, at: raw.at + at, key, value: raw.at + value }
+        Stop { error: error.code, at: raw.at + at, key, value: raw.at + value, is_within }
     });
     (entries, stop)
 }

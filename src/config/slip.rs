@@ -17,8 +17,8 @@ use super::reader::{Finding, Raw, Stop};
 pub(super) enum Mend {
     /// These octets are a value that cannot be one.
     Value(Range<usize>),
-    /// A comma is missing at this octet.
-    Comma(usize),
+    /// A comma is missing at this octet: after the value of the key, or within it.
+    Comma { at: usize, is_within: bool },
 }
 
 impl Mend {
@@ -26,7 +26,7 @@ impl Mend {
     pub(super) fn at(&self) -> usize {
         match self {
             Self::Value(range) => range.start,
-            Self::Comma(at) => *at,
+            Self::Comma { at, .. } => *at,
         }
     }
 
@@ -37,8 +37,12 @@ impl Mend {
 
     /// What is wrong, for the key in whose value it is.
     pub(super) fn finding(&self, source: &str, key: String) -> Finding {
-        let Self::Value(range) = self else {
-            return Finding { at: self.at(), key, message: "must be followed by a comma".to_owned() };
+        let range = match self {
+            Self::Value(range) => range,
+            Self::Comma { at, is_within } => {
+                let message = if *is_within { "lacks a comma here" } else { "must be followed by a comma" };
+                return Finding { at: *at, key, message: message.to_owned() };
+            }
         };
         let raw = Raw { text: source.get(range.clone()).unwrap_or_default(), at: range.start };
         let quoted = format!("\"{}\"", raw.text);
@@ -54,14 +58,14 @@ impl Mend {
         match self {
             // Any value will do that holds no place for a second mistake.
             Self::Value(range) => text.replace_range(range.clone(), &format!("{:>1$}", "0", range.len())),
-            Self::Comma(at) => text.replace_range(*at..=*at, ","),
+            Self::Comma { at, .. } => text.replace_range(*at..=*at, ","),
         }
     }
 }
 
 /// Whether a character can be part of a value that someone forgot to quote.
 fn is_bare(char: char) -> bool {
-    !char.is_whitespace() && !char.is_control() && !",()[]{}\"'".contains(char)
+    !char.is_whitespace() && !char.is_control() && !",;()[]{}\"'".contains(char)
 }
 
 /// Whether a text begins with `key:`.
@@ -82,7 +86,7 @@ pub(super) fn mend(text: &str, stop: &Stop) -> Option<Mend> {
             let next_line =
                 before[value.len()..].contains('\n') && rest.starts_with(|char: char| !",)]}".contains(char));
             if next_line || begins_with_key(rest) || rest.starts_with(['"', '(']) {
-                return Some(Mend::Comma(value.len()));
+                return Some(Mend::Comma { at: value.len(), is_within: stop.is_within });
             }
         }
     }
