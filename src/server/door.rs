@@ -14,6 +14,9 @@ use crate::smtp::reply::{self, Reply};
 /// After an accept that failed, so long a pause: the system may have room again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// The clients in a row that may have gone before they were accepted, without a pause.
+const GONE_MAX: u32 = 16;
+
 /// A listener that goes on whatever happens.
 pub(super) struct Door {
     listener: async_net::TcpListener,
@@ -24,6 +27,8 @@ pub(super) struct Door {
     reserve: Option<TcpListener>,
     refusals: Refusals,
     failing: bool,
+    /// Clients in a row that had gone before they were accepted.
+    gone: u32,
 }
 
 /// A log line a second at most, however many are turned away.
@@ -50,13 +55,14 @@ impl Door {
         let reserve = listener.try_clone().ok();
         let listener = async_net::TcpListener::from(Async::new(listener)?);
         let socket = listener.clone().into();
-        Ok(Self { listener, socket, reserve, refusals: Refusals::default(), failing: false })
+        Ok(Self { listener, socket, reserve, refusals: Refusals::default(), failing: false, gone: 0 })
     }
 
     /// The next client, or none where there was none after all.
     pub(super) async fn accept(&mut self) -> Option<(Arc<Async<TcpStream>>, IpAddr)> {
         match self.listener.accept().await {
             Ok((stream, peer)) => {
+                self.gone = 0;
                 if std::mem::take(&mut self.failing) {
                     log::warn!("accept works again");
                 }
@@ -70,11 +76,14 @@ impl Door {
     }
 
     async fn fail(&mut self, error: &io::Error) {
-        // Not an error: somebody came and went, and is no longer in the queue.
-        if matches!(
+        // Not an error: a client has gone before it was accepted. A few in a row cost no pause, but an accept
+        // that fails for ever must not keep the thread from all else.
+        let is_gone = matches!(
             error.kind(),
             io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
-        ) {
+        );
+        self.gone = if is_gone { self.gone.saturating_add(1) } else { 0 };
+        if is_gone && self.gone <= GONE_MAX {
             return;
         }
         if !std::mem::replace(&mut self.failing, true) {
@@ -136,6 +145,12 @@ mod tests {
             // Who was gone before he was accepted is no failure.
             door.fail(&Errno::CONNABORTED.into()).await;
             assert!(!door.failing);
+            // If all of them are, it is.
+            let begun = Instant::now();
+            for _ in 1..=GONE_MAX {
+                door.fail(&Errno::CONNABORTED.into()).await;
+            }
+            assert!(begun.elapsed() >= ACCEPT_PAUSE && door.failing);
         });
     }
 

@@ -11,10 +11,10 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use async_io::{Async, Timer};
+use async_io::Async;
 use async_signal::{Signal, Signals};
-use futures_lite::{FutureExt as _, StreamExt as _};
-use smol::{Executor, LocalExecutor};
+use futures_lite::{FutureExt as _, StreamExt as _, future};
+use smol::Executor;
 
 use crate::config::{BareNewline, Config, MailboxFormat, UncappedFrom};
 use crate::maildir::{Format, Options, Store};
@@ -26,6 +26,7 @@ mod admission;
 mod connection;
 mod door;
 mod guard;
+mod reactor;
 pub mod sandbox;
 pub mod service;
 #[cfg(test)]
@@ -35,6 +36,7 @@ mod watch;
 
 use admission::{Admission, Admitted, Caps};
 use door::Door;
+use reactor::Driver;
 use watch::Watch;
 
 /// So many file descriptors are the store's at most: for commits and spools.
@@ -42,6 +44,9 @@ const STORE_DESCRIPTORS: u64 = 4096;
 
 /// The stack of a worker, in octets: said here, so that the environment does not say it.
 const STACK_BYTES: usize = 2 << 20;
+
+/// How often a server that stops looks whether its clients are gone.
+const STOP_LOOK: Duration = Duration::from_millis(5);
 
 /// What all connections share.
 struct Shared {
@@ -70,6 +75,16 @@ impl Shared {
             UncappedFrom::Networks(networks) => networks.iter().any(|network| network.contains(address)),
         }
     }
+}
+
+/// Which clients may relay, in a few words: the networks of `relay_from`, or nobody.
+#[must_use]
+pub fn may_relay(config: &Config) -> String {
+    if config.relay_from.is_empty() {
+        return "nobody".to_owned();
+    }
+    let networks: Vec<_> = config.relay_from.iter().map(ToString::to_string).collect();
+    networks.join(", ")
 }
 
 /// Opens the configured port.
@@ -126,85 +141,99 @@ impl Server {
     }
 
     /// Serves until SIGTERM or SIGINT; SIGHUP calls `reopen_logs`. `ready` is called when a
-    /// signal would be heard.
+    /// signal would be heard. Clients are served on the reactor's thread and, where the
+    /// configuration and the processors allow more, on workers; this thread waits for signals.
     ///
     /// # Errors
     /// One line: what was attempted, and the cause.
     pub fn run(self, reopen_logs: &dyn Fn(), ready: impl FnOnce()) -> Result<(), String> {
+        let Self { listener, shared } = self;
         let executor = Arc::new(Executor::new());
         let (finish, finished) = async_channel::bounded::<()>(1);
         let mut workers = Vec::new();
-        for number in 1..threads(&self.shared.config) {
+        let on_reactor = reactor::has_stack();
+        for number in usize::from(on_reactor)..threads(&shared.config) {
             let (executor, finished) = (Arc::clone(&executor), finished.clone());
             let work = move || {
-                let _ = async_io::block_on(executor.run(finished.recv()));
+                let _ = future::block_on(executor.run(finished.recv()));
             };
             let named = thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK_BYTES);
             workers.push(named.spawn(work).map_err(|error| format!("cannot start a worker: {error}"))?);
         }
-        let shared = Arc::clone(&self.shared);
-        executor.spawn(async move { shared.watch.run(|| shared.admission.is_pressed()).await }).detach();
-        // A task of its own is looked at when there is a client or a signal, not with each command.
-        let door = LocalExecutor::new();
-        let serve = door.spawn(self.serve(&executor, reopen_logs, ready));
-        let stopped_by = async_io::block_on(executor.run(door.run(serve)))?;
+        let signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
+            .map_err(|error| format!("cannot listen for signals: {error}"))?;
+        let door = Door::new(listener).map_err(|error| format!("cannot listen: {error}"))?;
+        let driver = if on_reactor { Some(Driver::start(&executor)) } else { None };
+        let driver = driver.transpose().map_err(|error| format!("cannot start the reactor: {error}"))?;
+        let watched = Arc::clone(&shared);
+        executor.spawn(async move { watched.watch.run(|| watched.admission.is_pressed()).await }).detach();
+        let accepting = executor.spawn(accept(Arc::clone(&shared), Arc::clone(&executor), door));
+        log::info!("relay from=\"{}\"", may_relay(&shared.config));
+        ready();
+        future::block_on(wait_for_the_end(&shared.watch, signals, reopen_logs));
+        // The port is closed before clients are told.
+        future::block_on(accepting);
+        log::info!("stopping");
+        service::stopping();
+        let stopped_by = Instant::now() + Duration::from_secs(shared.config.stop_seconds_max);
+        while shared.admission.connections() > 0 {
+            if Instant::now() >= stopped_by {
+                log::warn!("stopping took too long, sessions are cut");
+                break;
+            }
+            thread::sleep(STOP_LOOK);
+        }
         drop(finish);
         for worker in workers {
             let _ = worker.join();
         }
-        if !self.shared.store.close(stopped_by.saturating_duration_since(Instant::now())) {
+        drop(driver);
+        if !shared.store.close(stopped_by.saturating_duration_since(Instant::now())) {
             log::warn!("the disk took too long, what waits for it is left");
         }
         log::info!("stopped");
         Ok(())
     }
+}
 
-    /// Serves until the server is to stop, and until its clients are gone. Returns when all must
-    /// have ended.
-    async fn serve(
-        &self,
-        executor: &Arc<Executor<'static>>,
-        reopen_logs: &dyn Fn(),
-        ready: impl FnOnce(),
-    ) -> Result<Instant, String> {
-        let mut signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
-            .map_err(|error| format!("cannot listen for signals: {error}"))?;
-        let door = self.listener.try_clone().and_then(Door::new);
-        let mut door = door.map_err(|error| format!("cannot listen: {error}"))?;
-        let watch = &self.shared.watch;
-        ready();
-        let mut number = 0_u64;
-        while !watch.is_stopping() {
-            let signalled = async {
-                match signals.next().await {
-                    Some(Ok(Signal::Hup)) => reopen_logs(),
-                    Some(Ok(_)) | None => watch.stop(),
-                    Some(Err(error)) => log::warn!("signal error={error}"),
-                }
-                None
-            };
-            let Some((stream, address)) = signalled.or(door.accept()).await else { continue };
-            let second = watch.now() / 1000;
-            match self.shared.admission.admit(address, self.shared.is_uncapped(address), second) {
-                Err(refusal) => door.refuse(stream.get_ref(), address, refusal.key(), second),
-                Ok(admitted) => {
-                    number += 1;
-                    executor.spawn(serve_client(Arc::clone(&self.shared), stream, address, number, admitted)).detach();
-                }
+/// Hears signals until the server is to stop.
+async fn wait_for_the_end(watch: &Watch, mut signals: Signals, reopen_logs: &dyn Fn()) {
+    while !watch.is_stopping() {
+        let stopped = async {
+            watch.stopped().await;
+            None
+        };
+        match stopped.or(signals.next()).await {
+            Some(Ok(Signal::Hup)) => reopen_logs(),
+            Some(Ok(_)) | None => watch.stop(),
+            Some(Err(error)) => log::warn!("signal error={error}"),
+        }
+    }
+}
+
+/// Lets clients in until the server stops.
+async fn accept(shared: Arc<Shared>, executor: Arc<Executor<'static>>, mut door: Door) {
+    let mut number = 0_u64;
+    loop {
+        let stopped = async {
+            shared.watch.stopped().await;
+            None
+        };
+        let accepted = async { Some(door.accept().await) };
+        let Some(accepted) = stopped.or(accepted).await else { return };
+        let Some((stream, address)) = accepted else {
+            // An accept that fails each time must not keep the reactor from anything else.
+            future::yield_now().await;
+            continue;
+        };
+        let second = shared.watch.now() / 1000;
+        match shared.admission.admit(address, shared.is_uncapped(address), second) {
+            Err(refusal) => door.refuse(stream.get_ref(), address, refusal.key(), second),
+            Ok(admitted) => {
+                number += 1;
+                executor.spawn(serve_client(Arc::clone(&shared), stream, address, number, admitted)).detach();
             }
         }
-        drop(door);
-        log::info!("stopping");
-        service::stopping();
-        let stopped_by = Instant::now() + Duration::from_secs(self.shared.config.stop_seconds_max);
-        while self.shared.admission.connections() > 0 {
-            if Instant::now() >= stopped_by {
-                log::warn!("stopping took too long, sessions are cut");
-                break;
-            }
-            Timer::after(Duration::from_millis(5)).await;
-        }
-        Ok(stopped_by)
     }
 }
 

@@ -42,6 +42,8 @@ pub(super) struct Watch {
     pressed: AtomicBool,
     stopping: AtomicBool,
     came: (Sender<()>, Receiver<()>),
+    /// Closed when the server stops.
+    stop: (Sender<()>, Receiver<()>),
 }
 
 /// A session's place at the clock; dropped, it is free.
@@ -73,6 +75,7 @@ impl Watch {
             pressed: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
             came: async_channel::bounded(1),
+            stop: async_channel::bounded(1),
         })
     }
 
@@ -96,9 +99,15 @@ impl Watch {
     /// From now on nobody waits for a client.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+        self.stop.0.close();
         for slot in lock(&self.slots).values() {
             slot.wake();
         }
+    }
+
+    /// Returns when the server stops.
+    pub(super) async fn stopped(&self) {
+        let _ = self.stop.1.recv().await;
     }
 
     pub(super) fn is_stopping(&self) -> bool {

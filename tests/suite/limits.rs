@@ -293,8 +293,10 @@ fn while_accept_fails_the_server_waits_and_comes_back_by_itself() {
         for line in ["accept error=", "accept works again"] {
             assert_eq!(said.matches(line).count(), usize::from(is_trouble), "{error}: {said}");
         }
-        // A server that accepts nobody stops in order all the same.
+        // A server that accepts nobody stops in order all the same, and does not try without a pause.
         drop(server);
         assert_eq!(strace("1+").stop(), Some(0), "{error}");
+        let tries = fs::read_to_string(&trace).unwrap().lines().count();
+        assert!(tries < 1000, "{error}: {tries} accepts in a row");
     }
 }
