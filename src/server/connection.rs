@@ -34,6 +34,8 @@ struct Connection<'a> {
     /// Since when the client owes a command, or the rest of a message, in the watch's time.
     since: u64,
     reads_content: bool,
+    /// Whether a reply was sent since the last read: it acknowledges what was read.
+    has_replied: bool,
     refused: u32,
     read_bytes: usize,
     id: String,
@@ -54,6 +56,7 @@ pub(super) async fn serve(shared: &Shared, stream: &Async<TcpStream>, client: Cl
         since: waiter.now(),
         waiter,
         reads_content: false,
+        has_replied: false,
         refused: 0,
         read_bytes: READ_BYTES,
         id: client.id.clone(),
@@ -116,11 +119,16 @@ impl Connection<'_> {
             }
             Err(error) => return Err(error),
         };
-        let filled = self.reads_content && taken == octets.len();
-        self.read_bytes = if filled { CONTENT_READ_BYTES } else { READ_BYTES };
+        let filled = taken == octets.len();
+        self.read_bytes = if filled && self.reads_content { CONTENT_READ_BYTES } else { READ_BYTES };
+        self.has_replied = false;
         #[cfg(test)]
         assert!(!octets.starts_with(b"PANIC"), "the test asked for it");
-        self.give(Input::Octets(octets.get(..taken).unwrap_or_default())).await
+        let go_on = self.give(Input::Octets(octets.get(..taken).unwrap_or_default())).await?;
+        if go_on && !filled && !self.has_replied {
+            acknowledge(self.stream.get_ref());
+        }
+        Ok(go_on)
     }
 
     /// Gives the session one input and does all that it wants. False: the connection ends.
@@ -195,6 +203,7 @@ impl Connection<'_> {
             }
             if self.out.len() >= OUT_BYTES {
                 let out = std::mem::take(&mut self.out);
+                self.has_replied = true;
                 if send(self.shared, &self.waiter, self.stream, &out).await.is_err() {
                     // The client is gone, or does not read.
                     return Err(());
@@ -260,6 +269,7 @@ impl Connection<'_> {
         if out.is_empty() {
             return Ok(());
         }
+        self.has_replied = true;
         let sent = send(self.shared, &self.waiter, self.stream, &out).await;
         // What was answered is done: the next command has its own time.
         self.since = self.waiter.now();
@@ -284,6 +294,15 @@ impl Connection<'_> {
         let end = self.waiter.now() + LINGER_MS;
         self.waiter.until(Deadline { usual: end, pressed: end }, false, drain).await;
     }
+}
+
+/// Acknowledges what was read, at once. The system waits 40 ms for a reply that could carry the
+/// acknowledgement; after half a command, or content without its end, there is none. A client with
+/// Nagle's algorithm on (RFC 896) meanwhile holds back its next write: the rest of the line, or the
+/// final dot. The system forgets this setting, so it is set again each time.
+fn acknowledge(stream: &TcpStream) {
+    // Where it fails the client waits, as it would without this.
+    let _ = rustix::net::sockopt::set_tcp_quickack(stream, true);
 }
 
 /// Reads what nobody wants. Whether the client has closed, too.

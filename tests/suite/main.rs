@@ -25,6 +25,7 @@
 //! - `scenarios`: the acceptance scenarios over real sockets, in both mailbox forms
 //! - `mail_files`: the form of mailboxes and queue files, and the bounds of all lines that are written
 //! - `server`: users, relaying, stopping, silence, over real sockets
+//! - `system_calls`: what a client costs in them
 //! - `lettre`: a real client that is a crate
 //! - `cli`: the command line as a user runs it
 //! - `start`: what `serve` refuses `check` refuses, and takes everything back
@@ -63,4 +64,5 @@ mod session;
 mod slips;
 mod smuggling;
 mod start;
+mod system_calls;
 mod tools;
