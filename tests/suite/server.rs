@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use postman::config::Config;
+
 use crate::rig::Server;
 use crate::scenarios::envelope;
 
@@ -82,4 +84,47 @@ fn a_client_too_many_gets_421() {
     let mut text = String::new();
     std::io::Read::read_to_string(&mut &stream, &mut text).unwrap();
     assert!(text.starts_with("421 4.3.2"), "{text}");
+}
+
+#[test]
+fn the_start_says_in_one_line_who_may_relay() {
+    for (key, said) in [
+        ("", "127.0.0.0/8, ::1/128"),
+        ("relay_from: [\"192.0.2.7\", \"2001:db8::/32\"],", "192.0.2.7/32, 2001:db8::/32"),
+        ("relay_from: [],", "nobody"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("log");
+        let mut server = Server::start(&format!("({key} log: (console_level: \"off\", files: [({log:?}, \"info\")]))"));
+        assert_eq!(server.stop(), Some(0));
+        let log = fs::read_to_string(&log).unwrap();
+        assert_eq!(log.matches(&format!(" relay from=\"{said}\"\n")).count(), 1, "{log}");
+        let config = Config::parse(&format!("({key})")).unwrap();
+        assert_eq!(postman::server::may_relay(&config), said);
+    }
+}
+
+/// Behind a local proxy everybody is loopback, which may relay by default.
+#[test]
+fn each_unit_and_example_for_port_25_lets_nobody_relay() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let config = Config::read(&root.join("dist/postman.ron")).unwrap();
+    assert_eq!(config.relay_from, []);
+    let service = fs::read_to_string(root.join("dist/postman.service")).unwrap();
+    assert!(service.contains("postman.ron") && service.contains("--config /etc/postman.ron"));
+    let mut examples = 0;
+    for page in
+        fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()).chain([root.join("README.md")])
+    {
+        if page.extension().is_none_or(|extension| extension != "md") {
+            continue;
+        }
+        let text = fs::read_to_string(&page).unwrap();
+        // Each second piece between fences is an example.
+        for example in text.split("\n```").skip(1).step_by(2).filter(|example| example.contains("port: 25,")) {
+            assert!(example.contains("relay_from: []"), "{}: {example}", page.display());
+            examples += 1;
+        }
+    }
+    assert!(examples >= 1);
 }
