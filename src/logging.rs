@@ -1,6 +1,6 @@
-//! The log: one line an event, to the console and to any number of files, a level each.
+//! The log: one line an event, to the console and to any number of files, each with its level.
 //!
-//! Times are UTC, so that neither the environment nor the time of the year changes them.
+//! Times are UTC, to the millisecond, so that neither the environment nor daylight saving changes them.
 //!
 //! Lines go through a bounded channel to one thread that writes them, so that neither a slow
 //! disk nor a full one stops a session. Lines that find the channel full are counted, and the
@@ -19,34 +19,34 @@ use std::time::{Duration, Instant};
 
 use crate::config::Log;
 
-/// So many lines wait for the writer at most.
+/// The most lines that wait for the writer.
 const LINES_MAX: usize = 4096;
-/// Lines that come within this time are written together.
+/// Lines that arrive within this time are written together.
 const GATHER: Duration = Duration::from_millis(2);
-/// Who stops waits so long at most for what is to be written.
+/// How long shutdown waits for queued log lines.
 const END_SECONDS_MAX: Duration = Duration::from_secs(5);
-/// So much of a hostile text is shown, in octets.
+/// The most octets of a hostile text that are shown.
 const SHOWN_BYTES_MAX: usize = 256;
 
-/// The writer's stack, in octets: said here, so that the environment does not say it.
+/// The writer's stack, in octets. Set here, since an environment variable would set it otherwise.
 const STACK_BYTES: usize = 1 << 20;
 
-enum Order {
+enum Message {
     /// A line for one of the outputs; 0 is the console.
     Line(usize, String),
     Wake,
     End,
 }
 
-struct Output {
-    channel: SyncSender<Order>,
+struct Sink {
+    channel: SyncSender<Message>,
     number: usize,
     lost: &'static AtomicU64,
 }
 
 static LOST: AtomicU64 = AtomicU64::new(0);
 
-impl log::Log for Output {
+impl log::Log for Sink {
     fn enabled(&self, _: &log::Metadata<'_>) -> bool {
         true
     }
@@ -55,7 +55,7 @@ impl log::Log for Output {
         let line = format!("{}\n", record.args());
         let lost = self.lost.swap(0, Ordering::Relaxed);
         let line = if lost > 0 { format!("({lost} lines were lost here)\n{line}") } else { line };
-        if self.channel.try_send(Order::Line(self.number, line)).is_err() {
+        if self.channel.try_send(Message::Line(self.number, line)).is_err() {
             self.lost.fetch_add(lost + 1, Ordering::Relaxed);
         }
     }
@@ -63,24 +63,24 @@ impl log::Log for Output {
     fn flush(&self) {}
 }
 
-/// The running log. Dropped, it writes what waits.
+/// The running log. Dropping it writes the queued lines.
 #[derive(Debug)]
 pub struct Logging {
-    channel: SyncSender<Order>,
-    /// A channel that is full must not lose this.
+    channel: SyncSender<Message>,
+    /// Not a message of the channel, since a full channel would lose it.
     reopen: Arc<AtomicBool>,
     writer: Option<JoinHandle<()>>,
 }
 
-impl std::fmt::Debug for Order {
+impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Order")
+        f.write_str("Message")
     }
 }
 
 fn options() -> OpenOptions {
     let mut options = OpenOptions::new();
-    // Who wrote to whom is not everybody's to read.
+    // Senders and recipients are not for every user of this host to read.
     options.append(true).mode(0o640);
     options
 }
@@ -144,14 +144,14 @@ impl Drop for LogFiles {
 
 impl Logging {
     fn start(log: &Log, files: Vec<(PathBuf, File)>) -> Result<Self, String> {
-        let (channel, orders) = sync_channel(LINES_MAX);
+        let (channel, messages) = sync_channel(LINES_MAX);
         let mut dispatch = fern::Dispatch::new().format(|out, message, record| {
-            out.finish(format_args!("{} {:<5} {message}", chrono::Utc::now().format("%F %T"), record.level()));
+            out.finish(format_args!("{} {:<5} {message}", chrono::Utc::now().format("%F %T%.3f"), record.level()));
         });
-        // Only our own lines: libraries' would not have the form.
+        // Only our own lines: those of libraries have another form.
         let levels = std::iter::once(log.console_level).chain(log.files.iter().map(|(_, level)| *level));
         for (number, level) in levels.enumerate() {
-            let output: Box<dyn log::Log> = Box::new(Output { channel: channel.clone(), number, lost: &LOST });
+            let output: Box<dyn log::Log> = Box::new(Sink { channel: channel.clone(), number, lost: &LOST });
             let only_ours = |metadata: &log::Metadata<'_>| metadata.target().starts_with("postman");
             dispatch = dispatch.chain(fern::Dispatch::new().level(level.0).filter(only_ours).chain(output));
         }
@@ -159,7 +159,7 @@ impl Logging {
         let reopen = Arc::new(AtomicBool::new(false));
         let asked = Arc::clone(&reopen);
         let named = thread::Builder::new().name("log".to_owned()).stack_size(STACK_BYTES);
-        let writer = named.spawn(move || write(&orders, files, &asked));
+        let writer = named.spawn(move || write(&messages, files, &asked));
         let writer = writer.map_err(|error| format!("cannot start the log: {error}"))?;
         Ok(Self { channel, reopen, writer: Some(writer) })
     }
@@ -167,7 +167,7 @@ impl Logging {
     /// Opens the files again, for rotation.
     pub fn reopen(&self) {
         self.reopen.store(true, Ordering::SeqCst);
-        let _ = self.channel.try_send(Order::Wake);
+        let _ = self.channel.try_send(Message::Wake);
     }
 }
 
@@ -175,9 +175,9 @@ impl Drop for Logging {
     fn drop(&mut self) {
         let until = Instant::now() + END_SECONDS_MAX;
         let is_finished = |writer: &Option<JoinHandle<()>>| writer.as_ref().is_none_or(JoinHandle::is_finished);
-        // A log disk that stands still must not keep a server that stops.
+        // A log disk that hangs must not keep a server from stopping.
         while !is_finished(&self.writer) && Instant::now() < until {
-            let _ = self.channel.try_send(Order::End);
+            let _ = self.channel.try_send(Message::End);
             thread::sleep(GATHER);
         }
         if is_finished(&self.writer)
@@ -188,48 +188,48 @@ impl Drop for Logging {
     }
 }
 
-/// Writes what comes, many lines at once: each wake of this thread and each write costs a session
-/// more than its line does.
-fn write(orders: &Receiver<Order>, files: Vec<(PathBuf, File)>, reopen: &AtomicBool) {
-    let mut sinks = Sinks { console: Vec::new(), files, waiting: Vec::new(), told: false };
-    sinks.waiting.resize_with(sinks.files.len(), Vec::new);
-    while let Ok(first) = orders.recv() {
-        // An end is not kept waiting; neither is what the channel holds already.
-        if !matches!(first, Order::End) {
+/// Writes the lines, many at once: a wake of this thread and a write cost a session more than its
+/// line does.
+fn write(messages: &Receiver<Message>, files: Vec<(PathBuf, File)>, reopen: &AtomicBool) {
+    let mut outputs = Outputs { console: Vec::new(), files, waiting: Vec::new(), told: false };
+    outputs.waiting.resize_with(outputs.files.len(), Vec::new);
+    while let Ok(first) = messages.recv() {
+        // The end does not wait for more lines.
+        if !matches!(first, Message::End) {
             thread::sleep(GATHER);
         }
-        for order in std::iter::once(first).chain(orders.try_iter().take(LINES_MAX)) {
-            match order {
-                Order::Line(0, line) => sinks.console.extend_from_slice(line.as_bytes()),
-                Order::Line(number, line) => {
-                    if let Some(waiting) = sinks.waiting.get_mut(number - 1) {
+        for message in std::iter::once(first).chain(messages.try_iter().take(LINES_MAX)) {
+            match message {
+                Message::Line(0, line) => outputs.console.extend_from_slice(line.as_bytes()),
+                Message::Line(number, line) => {
+                    if let Some(waiting) = outputs.waiting.get_mut(number - 1) {
                         waiting.extend_from_slice(line.as_bytes());
                     }
                 }
-                Order::Wake => {}
-                Order::End => {
-                    sinks.flush();
+                Message::Wake => {}
+                Message::End => {
+                    outputs.flush();
                     return;
                 }
             }
         }
-        sinks.flush();
+        outputs.flush();
         if reopen.swap(false, Ordering::SeqCst) {
-            sinks.reopen();
+            outputs.reopen();
             log::info!("logs reopened");
         }
     }
 }
 
-struct Sinks {
+struct Outputs {
     console: Vec<u8>,
     files: Vec<(PathBuf, File)>,
-    /// What waits for each file.
+    /// The lines that wait for each file.
     waiting: Vec<Vec<u8>>,
     told: bool,
 }
 
-impl Sinks {
+impl Outputs {
     fn flush(&mut self) {
         let _ = io::stderr().write_all(&self.console);
         self.console.clear();
@@ -248,7 +248,7 @@ impl Sinks {
         for (path, file) in &mut self.files {
             match open(path) {
                 Ok(opened) => *file = opened,
-                // The old one is better than none.
+                // The old file is better than none.
                 Err(error) => {
                     let _ = writeln!(io::stderr(), "postman: cannot reopen {}: {error}", path.display());
                 }

@@ -1,0 +1,341 @@
+//! What the server logs: one line an event, in one grammar.
+//!
+//! ```text
+//! 0001 connect client=192.0.2.7
+//! 0001 refused code=550 line="RCPT TO:<bob@example.org>" reply="5.1.1 No such user here"
+//! 0001 message id=0001-1 from=<a@x.org> rcpts=1 size=1834 message_id="<1@x.org>" result=250 to=<user@example.org> file=user/new/1608416175_27
+//! 0001 disconnect
+//! ```
+//!
+//! First the session's id, or `-` for what belongs to no session; then the event, and `key=value`.
+//! What a client sent is escaped, and bounded: a message with many recipients goes on in lines with
+//! the event `files`, so that each recipient is named and no line is long.
+
+use std::io;
+use std::net::IpAddr;
+
+use ::log::{Level, debug, error, info, log_enabled, warn};
+
+use super::message_id::MessageId;
+use super::trace::{TARGET, Trace};
+use crate::config::Config;
+use crate::logging::escape;
+use crate::maildir::{Delivered, Failure};
+use crate::smtp::envelope::Envelope;
+use crate::smtp::reply::Reply;
+use crate::smtp::session::{Client, Input, LineEnd, Step, Verdict};
+
+/// The most refused commands that are logged for a session; one more line says that the rest is left out.
+const REFUSALS_LOGGED: u32 = 50;
+
+/// The length at which a message's line goes on in another one, in octets.
+const LINE_BYTES_MAX: usize = 1000;
+
+/// What the session calls the content of a message that it refused.
+const CONTENT: &str = "(the message)";
+
+/// A message from DATA to its reply.
+#[derive(Default)]
+struct Message {
+    id: String,
+    sender: String,
+    /// Escaped addresses, in the envelope's order.
+    recipients: Vec<String>,
+    octets: u64,
+    message_id: MessageId,
+    /// Whether the final dot came.
+    is_whole: bool,
+    files: Vec<Delivered>,
+}
+
+/// The log of one session.
+pub(super) struct SessionLog {
+    id: String,
+    /// Refused commands so far.
+    refused: u32,
+    /// The line that the next reply answers, as the client sent it.
+    line: Vec<u8>,
+    /// The line that the next reply refuses.
+    refusal: Option<String>,
+    message: Option<Box<Message>>,
+    /// The last reply, if it was a refusal.
+    last: Option<String>,
+    /// Whether the server ends the session.
+    closes: bool,
+    trace: Option<Box<Trace>>,
+}
+
+/// A reply as the log shows it, without its code.
+fn words(reply: &Reply) -> String {
+    let gap = if reply.enhanced.is_empty() { "" } else { " " };
+    escape(&format!("{}{gap}{}", reply.enhanced, reply.lines.join(" / ")))
+}
+
+impl SessionLog {
+    /// The log of a client that has connected.
+    pub(super) fn new(client: &Client, config: &Config) -> Self {
+        info!("{} connect client={}", client.id, client.address);
+        let trace = log_enabled!(target: TARGET, Level::Trace).then(|| Box::new(Trace::new(client, config)));
+        Self {
+            id: client.id.clone(),
+            refused: 0,
+            line: Vec::new(),
+            refusal: None,
+            message: None,
+            last: None,
+            closes: false,
+            trace,
+        }
+    }
+
+    pub(super) fn input(&mut self, input: &Input<'_>) {
+        if let Some(trace) = &mut self.trace {
+            trace.input(input);
+        }
+    }
+
+    pub(super) fn line(&mut self, line: Vec<u8>, end: LineEnd) {
+        // Once a message is open only its end is a line.
+        if let Some(message) = &mut self.message {
+            message.is_whole = true;
+        }
+        if let Some(trace) = &mut self.trace {
+            trace.line(&line, end, self.message.is_some());
+        }
+        self.line = line;
+    }
+
+    pub(super) fn refused(&mut self, line: String) {
+        self.refusal = Some(line);
+    }
+
+    pub(super) fn step(&mut self, step: &Step) {
+        debug!("{} {} --{}--> {} {} {}", self.id, step.from, step.event, step.to, step.action, step.code);
+        // A row that refuses its command is a refusal like any other.
+        if step.code >= 400 && self.refusal.is_none() {
+            self.refusal = Some(String::from_utf8_lossy(&self.line).into_owned());
+        }
+    }
+
+    pub(super) fn verdict(&mut self, verdict: Verdict) {
+        if let Some(trace) = &mut self.trace {
+            trace.verdict(verdict);
+        }
+    }
+
+    pub(super) fn open(&mut self, envelope: &Envelope) {
+        let recipients = envelope.recipients.iter().map(|recipient| escape(&recipient.mailbox.to_string()));
+        self.message = Some(Box::new(Message {
+            id: envelope.id.clone(),
+            sender: escape(&envelope.sender.to_string()),
+            recipients: recipients.collect(),
+            ..Message::default()
+        }));
+    }
+
+    pub(super) fn content(&mut self, content: &[u8]) {
+        if let Some(message) = &mut self.message {
+            message.octets += content.len() as u64;
+            message.message_id.scan(content);
+        }
+        if let Some(trace) = &mut self.trace {
+            trace.content(content);
+        }
+    }
+
+    pub(super) fn delivered(&mut self, files: Vec<Delivered>) {
+        if let Some(message) = &mut self.message {
+            message.files = files;
+        }
+    }
+
+    /// The store failed. What an operator can change is named: the key, and the folder.
+    pub(super) fn failed(&self, failure: &Failure, config: &Config) {
+        let (id, cause, folder) = (&self.id, escape(&failure.to_string()), config.maildir_path.display());
+        match failure {
+            Failure::Full(_) | Failure::Busy if self.refused >= REFUSALS_LOGGED => {}
+            Failure::Full(_) => error!(
+                "{id} store error=\"{cause}\" free_bytes_min={} maildir_path=\"{}\"",
+                config.free_bytes_min,
+                escape(&folder.to_string())
+            ),
+            Failure::Busy => error!("{id} store error=\"{cause}\" commits_waiting_max={}", config.commits_waiting_max),
+            Failure::Broken(_) => {
+                error!("{id} store error=\"{cause}\" maildir_path=\"{}\"", escape(&folder.to_string()))
+            }
+        }
+    }
+
+    /// The reply to the line that came last.
+    pub(super) fn reply(&mut self, reply: &Reply, enhanced: bool) {
+        let (refusal, code) = (self.refusal.take(), reply.code);
+        if let Some(trace) = &mut self.trace {
+            trace.reply(reply, enhanced, refusal.as_deref() == Some(CONTENT));
+        }
+        self.last = (code >= 400).then(|| format!("code={code} reply=\"{}\"", words(reply)));
+        if let Some(message) = self.message.take_if(|message| message.is_whole) {
+            let why = if code >= 400 { format!("{code} reply=\"{}\"", words(reply)) } else { code.to_string() };
+            for line in message.lines(&self.id, &why) {
+                info!("{line}");
+            }
+        } else if let Some(line) = refusal {
+            self.refused += 1;
+            if self.refused < REFUSALS_LOGGED {
+                info!("{} refused code={code} line=\"{}\" reply=\"{}\"", self.id, escape(&line), words(reply));
+            } else if self.refused == REFUSALS_LOGGED {
+                info!("{} further refusals are not logged", self.id);
+            }
+        }
+    }
+
+    /// The session ends the connection.
+    pub(super) fn close(&mut self) {
+        self.closes = true;
+        if let Some(trace) = &mut self.trace {
+            trace.close();
+        }
+    }
+
+    /// The connection is over; `None` if the session panicked.
+    pub(super) fn disconnect(self, ended: Option<io::Result<()>>) {
+        let id = &self.id;
+        if let Some(message) = &self.message {
+            // It came in part, or its session panicked.
+            for line in message.lines(id, "none") {
+                info!("{line}");
+            }
+        }
+        match (ended, self.last.filter(|_| self.closes)) {
+            (Some(Ok(())), None) => info!("{id} disconnect"),
+            (Some(Ok(())), Some(reply)) => info!("{id} disconnect {reply}"),
+            (Some(Err(error)), _) => info!("{id} disconnect error=\"{error}\""),
+            (None, _) => error!("{id} disconnect error=panic"),
+        }
+    }
+}
+
+impl Message {
+    /// The message's line, with each recipient and where its mail is; more lines where it would be too long.
+    fn lines(&self, id: &str, result: &str) -> Vec<String> {
+        let message_id = escape(&self.message_id.text());
+        let mut line = format!(
+            "{id} message id={} from=<{}> rcpts={} size={} message_id=\"{message_id}\" result={result}",
+            self.id,
+            self.sender,
+            self.recipients.len(),
+            self.octets
+        );
+        let mut lines = Vec::new();
+        for piece in self.pieces() {
+            // A line of nothing but its id takes any piece.
+            if line.len() + piece.len() > LINE_BYTES_MAX && !line.ends_with(&format!(" files id={}", self.id)) {
+                let next = format!("{id} files id={}", self.id);
+                lines.push(std::mem::replace(&mut line, next));
+            }
+            line += &piece;
+        }
+        lines.push(line);
+        lines
+    }
+
+    /// Recipients with the file that they share, in pieces of half a line at most, if they can be.
+    fn pieces(&self) -> Vec<String> {
+        let all = (0..self.recipients.len()).collect();
+        let nowhere = [Delivered { path: String::new(), recipients: all }];
+        let files = if self.files.is_empty() { &nowhere[..] } else { &self.files };
+        let mut pieces = Vec::new();
+        for file in files {
+            let end = if file.path.is_empty() { String::new() } else { format!(" file={}", escape(&file.path)) };
+            let mut piece = String::new();
+            for recipient in file.recipients.iter().filter_map(|place| self.recipients.get(*place)) {
+                if !piece.is_empty() && piece.len() + recipient.len() + end.len() > LINE_BYTES_MAX / 2 {
+                    pieces.push(std::mem::take(&mut piece) + &end);
+                }
+                piece += if piece.is_empty() { " to=<" } else { ",<" };
+                piece += recipient;
+                piece.push('>');
+            }
+            pieces.push(piece + &end);
+        }
+        pieces
+    }
+}
+
+/// Clients that were turned away. One line a second at most, however many they are.
+#[derive(Default)]
+pub(super) struct Refusals {
+    second: u64,
+    others: u64,
+}
+
+impl Refusals {
+    pub(super) fn log(&mut self, second: u64, client: IpAddr, reason: &str) {
+        if self.second == second {
+            self.others += 1;
+            return;
+        }
+        info!("- refused client={client} reason={reason} others={}", self.others);
+        *self = Self { second, others: 0 };
+    }
+}
+
+/// The server listens, and these clients may relay.
+pub(super) fn relay(from: &str) {
+    info!("- relay from=\"{from}\"");
+}
+
+/// The server takes no new clients.
+pub(super) fn stopping() {
+    info!("- stopping");
+}
+
+pub(super) fn stopped() {
+    info!("- stopped");
+}
+
+/// Sessions did not end in time.
+pub(super) fn stop_cuts(sessions: usize, seconds: u64) {
+    warn!("- stopping: closing {sessions} sessions that did not end within stop_seconds_max={seconds}");
+}
+
+/// Messages that were not answered are left.
+pub(super) fn stop_leaves_messages() {
+    warn!("- stopping: the storage is too slow; messages that were not answered are not stored");
+}
+
+pub(super) fn signal_failed(error: &io::Error) {
+    warn!("- signal error=\"{error}\"");
+}
+
+pub(super) fn reactor_failed(error: &io::Error) {
+    error!("- reactor error=\"{error}\"");
+}
+
+/// Whether each client must hurry.
+pub(super) fn pressed(is_pressed: bool) {
+    warn!("- pressed={is_pressed}");
+}
+
+pub(super) fn accept_failed(error: &io::Error) {
+    warn!("- accept error=\"{error}\"");
+}
+
+pub(super) fn accept_works() {
+    warn!("- accept works again");
+}
+
+pub(super) fn not_notified(error: &io::Error) {
+    warn!("- cannot notify the service manager: {error}");
+}
+
+pub(super) fn few_descriptors(wanted: usize, most: usize, descriptors: u64) {
+    warn!("- connections_max is {wanted} and is held to {most}: {descriptors} file descriptors");
+}
+
+pub(super) fn descriptors_not_raised(error: rustix::io::Errno) {
+    warn!("- cannot raise the limit of file descriptors: {error}");
+}
+
+pub(super) fn panicked(who: &str, place: &str, message: &str) {
+    error!("{who} panic at={place} message=\"{}\"", escape(message));
+}
