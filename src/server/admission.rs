@@ -1,5 +1,4 @@
-//! Who may come in: the caps on connections, in all, per address and per network, and on new
-//! ones a second.
+//! The caps on connections, in total, per address and per network, and on new connections a second.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -13,13 +12,13 @@ pub(super) struct Caps {
     pub connections: usize,
     /// Connections at once of one address.
     pub per_address: usize,
-    /// Connections at once of one IPv6 network of 64 bits: what one customer is given.
+    /// Connections at once of one IPv6 network of 64 bits, which is what one customer gets.
     pub per_network: usize,
     /// New connections a second of one IPv4 address or one such network.
     pub per_second: usize,
 }
 
-/// Why a client may not come in.
+/// Why a client is turned away.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     Full,
@@ -29,7 +28,7 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
-    /// The configuration's key that it comes from.
+    /// The key of the configuration that sets this cap.
     pub(super) fn key(self) -> &'static str {
         match self {
             Self::Full => "connections_max",
@@ -45,20 +44,20 @@ struct Counts {
     connections: usize,
     addresses: HashMap<IpAddr, usize>,
     networks: HashMap<u64, usize>,
-    /// The second at hand, and who came in it: with the next one all of it is forgotten, so
-    /// that it stays small however many addresses there are.
+    /// The current second, and the new connections of each source in it. The next second starts
+    /// with an empty map, so that it stays small however many addresses there are.
     second: u64,
     recent: HashMap<IpAddr, usize>,
 }
 
-/// The doorkeeper.
+/// Counts the clients, and admits those that the caps allow.
 #[derive(Debug)]
 pub(super) struct Admission {
     caps: Caps,
     counts: Mutex<Counts>,
 }
 
-/// One client counted; dropped, it is not.
+/// A counted client; dropping it gives its place back.
 #[derive(Debug)]
 pub(super) struct Admitted {
     admission: Arc<Admission>,
@@ -87,14 +86,14 @@ impl Admission {
         Arc::new(Self { caps, counts: Mutex::default() })
     }
 
-    /// Nothing that holds the lock can leave the counts half changed, so a panic elsewhere
-    /// must not close the door for ever.
+    /// No holder of the lock can leave the counts half changed, so a panic elsewhere must not turn
+    /// away every later client.
     fn counts(&self) -> MutexGuard<'_, Counts> {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a client in. `second` is any clock's; an exempt client is held by the cap on all
-    /// connections only.
+    /// Admits a client and counts it. `second` may be any clock's. Only the cap on all connections holds for
+    /// an exempt client.
     ///
     /// # Errors
     /// The cap that is reached.
@@ -134,12 +133,12 @@ impl Admission {
         Ok(Admitted { admission: Arc::clone(self), address })
     }
 
-    /// The clients that are in.
+    /// The number of clients that are counted.
     pub(super) fn connections(&self) -> usize {
         self.counts().connections
     }
 
-    /// Whether it is so full that each must hurry: above three quarters of the cap.
+    /// Whether the clients must hurry: there are more than three quarters of the cap.
     pub(super) fn is_pressed(&self) -> bool {
         self.connections().saturating_mul(4) > self.caps.connections.saturating_mul(3)
     }

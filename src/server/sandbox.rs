@@ -1,8 +1,8 @@
 //! The sandbox: after its start the server reaches its mail, its logs and its configuration, and
-//! no other file. Linux's Landlock does it.
+//! no other file. It is made of Linux's Landlock.
 //!
-//! Moving a message between folders needs Landlock's second ABI. Where it is not there, there is
-//! no sandbox and one warning, never a server that cannot deliver.
+//! Moving a message between folders needs Landlock's second ABI. A system without it gets no sandbox
+//! and one warning, never a server that cannot deliver.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,7 @@ use landlock::{
 
 use crate::config::Config;
 
-/// What is allowed somewhere.
+/// A path, and the access to it that is allowed.
 pub struct Rule {
     path: PathBuf,
     access: BitFlags<AccessFs>,
@@ -22,7 +22,7 @@ pub struct Rule {
     why: String,
 }
 
-/// What a configuration needs. Paths are as they will be opened.
+/// The rules that a configuration needs. Paths are as they will be opened.
 #[must_use]
 pub fn rules(config: &Config, config_file: Option<&Path>) -> Vec<Rule> {
     let mail = make_bitflags!(AccessFs::{
@@ -35,7 +35,7 @@ pub fn rules(config: &Config, config_file: Option<&Path>) -> Vec<Rule> {
         why: "mailboxes and queue".to_owned(),
     }];
     for (file, _) in &config.log.files {
-        // A log that is rotated is made again: that is a right on its folder. A device is not.
+        // A rotated log is created again, which needs a right on its folder. A device is not rotated.
         let is_special = fs::metadata(file).is_ok_and(|found| !found.is_file());
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let (path, access) = if is_special {
@@ -69,21 +69,21 @@ pub fn explain(config: &Config, rules: &[Rule]) -> String {
     text
 }
 
-/// A ruleset that allows nothing yet.
+/// A ruleset that allows nothing so far.
 fn ruleset() -> Result<Ruleset, RulesetError> {
     Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
         .handle_access(AccessFs::from_all(ABI::V2))?
         .set_compatibility(CompatLevel::BestEffort)
-        // Newer rights are taken away too where the system knows them.
+        // Newer rights are taken away too if the system knows them.
         .handle_access(AccessFs::from_all(ABI::V5))?
         .handle_access(AccessNet::from_all(ABI::V4))
 }
 
-/// Locks this thread, and all that it starts, in. Returns a warning where there is no sandbox.
+/// Restricts this thread and all threads that it starts. Returns a warning if there is no sandbox.
 ///
 /// # Errors
-/// One line: a path that is to be allowed is not there.
+/// One line: a path that should be allowed does not exist.
 pub fn enter(config: &Config, rules: &[Rule]) -> Result<Option<String>, String> {
     // The server starts no programs; should it ever, they get no more rights than it has.
     rustix::thread::set_no_new_privs(true).map_err(|error| format!("cannot give up new privileges: {error}"))?;

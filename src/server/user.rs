@@ -1,7 +1,7 @@
-//! Who the server is: started as root, it becomes its configured user, for good.
+//! The user that the server runs as: started as root, it becomes the configured user permanently.
 //!
-//! It is done before any thread is started, and by calls that change the whole process, so that
-//! no thread can stay behind.
+//! That happens before any thread is started, by calls that change the whole process, so that no thread
+//! keeps root's rights.
 
 use std::net::SocketAddr;
 
@@ -9,10 +9,10 @@ use nix::unistd::{Gid, Group, ResUid, Uid, User, getresuid, getuid, setgroups, s
 
 use crate::config::Config;
 
-/// The user and the group that a configuration names, looked up. None: it names none.
+/// Looks up the user and the group that a configuration names. Returns `None` if it names none.
 ///
 /// # Errors
-/// One line: there is none of this name, or it is root.
+/// One line: there is no user or group of this name, or it is root.
 pub fn configured(config: &Config) -> Result<Option<(Uid, Gid)>, String> {
     let Some(name) = &config.user else {
         return if config.group.is_some() {
@@ -32,10 +32,10 @@ pub fn configured(config: &Config) -> Result<Option<(Uid, Gid)>, String> {
     Ok(Some((user.uid, group.gid)))
 }
 
-/// Becomes the configured user. Returns a warning where root stays root.
+/// Becomes the configured user. Returns a warning if root stays root.
 ///
 /// # Errors
-/// One line: what is configured cannot be, or root would serve others than this host.
+/// One line: the configured user cannot be had, or root would serve other hosts than this one.
 pub fn become_configured(config: &Config, listening: SocketAddr) -> Result<Option<String>, String> {
     match configured(config)? {
         Some((uid, _)) if !getuid().is_root() => {
@@ -46,18 +46,18 @@ pub fn become_configured(config: &Config, listening: SocketAddr) -> Result<Optio
             }
         }
         Some((uid, gid)) => {
-            become_for_good(uid, gid).map_err(|error| format!("cannot become the user {uid}: {error}"))?;
+            become_permanently(uid, gid).map_err(|error| format!("cannot become the user {uid}: {error}"))?;
             Ok(None)
         }
         None if !getuid().is_root() => Ok(None),
         None if listening.ip().to_canonical().is_loopback() => {
-            Ok(Some("serving as root, and on loopback only: `user` says whom to become".to_owned()))
+            Ok(Some("serving as root, on loopback only: set `user` to run as another user".to_owned()))
         }
-        None => Err(format!("root serves on loopback only, not on {listening}: set `user` to whom it shall become")),
+        None => Err(format!("root serves on loopback only, not on {listening}: set `user` to the user to run as")),
     }
 }
 
-fn become_for_good(uid: Uid, gid: Gid) -> Result<(), String> {
+fn become_permanently(uid: Uid, gid: Gid) -> Result<(), String> {
     let shown = |error: nix::Error| error.desc().to_owned();
     setgroups(&[]).map_err(shown)?;
     setresgid(gid, gid, gid).map_err(shown)?;
