@@ -167,9 +167,10 @@ impl Server {
         let driver = driver.transpose().map_err(|error| format!("cannot start the reactor: {error}"))?;
         let watched = Arc::clone(&shared);
         executor.spawn(async move { watched.watch.run(|| watched.admission.is_pressed()).await }).detach();
-        let accepting = executor.spawn(accept(Arc::clone(&shared), Arc::clone(&executor), door));
         log::info!("relay from=\"{}\"", may_relay(&shared.config));
         ready();
+        // Clients that have connected since the port was opened wait until here.
+        let accepting = executor.spawn(accept(Arc::clone(&shared), Arc::clone(&executor), door));
         future::block_on(wait_for_the_end(&shared.watch, signals, reopen_logs));
         // The port is closed before clients are told.
         future::block_on(accepting);
