@@ -124,6 +124,7 @@ impl Config {
             recipients_per_session_max: self.recipients_per_session_max,
             header_bytes_max: self.header_bytes_max,
             received_max: self.received_max,
+            shows_lines: false,
         }
     }
 }

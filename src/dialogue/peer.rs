@@ -105,7 +105,7 @@ impl World for Around {
             Output::Discard => self.draft = None,
             Output::Step(step) => self.steps.push(step),
             Output::Close => self.open = false,
-            Output::Ask(_) | Output::Refused(..) => {}
+            Output::Ask(_) | Output::Line(..) | Output::Refused(..) => {}
         }
     }
 

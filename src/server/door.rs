@@ -1,4 +1,4 @@
-//! The door: accepts clients, and turns away whom the caps or the system have no room for.
+//! The door: accepts clients, and turns away those for which the caps or the system have no room.
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
@@ -8,45 +8,28 @@ use std::time::Duration;
 use async_io::{Async, Timer};
 use rustix::io::Errno;
 
-use super::wire;
+use super::log::Refusals;
+use super::{log, wire};
 use crate::smtp::reply::{self, Reply};
 
-/// After an accept that failed, so long a pause: the system may have room again.
+/// The pause after an accept that failed: the system may have room again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// The clients in a row that may have gone before they were accepted, without a pause.
 const GONE_MAX: u32 = 16;
 
-/// A listener that goes on whatever happens.
+/// A listener that goes on after every error.
 pub(super) struct Door {
     listener: async_net::TcpListener,
-    /// The same socket, for what its async face does not do.
+    /// The same socket, for an accept that does not wait.
     socket: Arc<Async<TcpListener>>,
-    /// A descriptor that is held for the moment when there is no other: it is given up for one
-    /// client, who hears 421 instead of nothing.
+    /// A descriptor that is kept for when there is no other: it is given up for one client, which
+    /// then gets 421 instead of silence.
     reserve: Option<TcpListener>,
     refusals: Refusals,
     failing: bool,
     /// Clients in a row that had gone before they were accepted.
     gone: u32,
-}
-
-/// A log line a second at most, however many are turned away.
-#[derive(Default)]
-struct Refusals {
-    second: u64,
-    others: u64,
-}
-
-impl Refusals {
-    fn log(&mut self, second: u64, client: IpAddr, reason: &str) {
-        if self.second == second {
-            self.others += 1;
-            return;
-        }
-        log::info!("- refused client={client} reason={reason} others={}", self.others);
-        *self = Self { second, others: 0 };
-    }
 }
 
 impl Door {
@@ -58,13 +41,13 @@ impl Door {
         Ok(Self { listener, socket, reserve, refusals: Refusals::default(), failing: false, gone: 0 })
     }
 
-    /// The next client, or none where there was none after all.
+    /// The next client; `None` if accept failed or the client has gone.
     pub(super) async fn accept(&mut self) -> Option<(Arc<Async<TcpStream>>, IpAddr)> {
         match self.listener.accept().await {
             Ok((stream, peer)) => {
                 self.gone = 0;
                 if std::mem::take(&mut self.failing) {
-                    log::warn!("accept works again");
+                    log::accept_works();
                 }
                 Some((stream.into(), peer.ip()))
             }
@@ -87,7 +70,7 @@ impl Door {
             return;
         }
         if !std::mem::replace(&mut self.failing, true) {
-            log::warn!("accept error=\"{error}\"");
+            log::accept_failed(error);
         }
         let out_of_descriptors = matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE));
         if out_of_descriptors && self.reserve.take().is_some() {
@@ -109,7 +92,7 @@ impl Door {
     }
 }
 
-/// Says one reply and closes; it waits for nothing. A fresh socket has room for the reply.
+/// Sends one reply and closes, without waiting. A fresh socket has room for the reply.
 pub(super) fn turn_away(mut stream: &TcpStream, reply: &Reply) {
     if stream.set_nonblocking(true).is_ok() && stream.write_all(&wire(reply)).is_ok() {
         let _ = stream.shutdown(Shutdown::Write);
@@ -142,7 +125,7 @@ mod tests {
             }
             let _client = client(&door);
             assert!(door.accept().await.is_some() && !door.failing);
-            // Who was gone before he was accepted is no failure.
+            // A client that was gone before it was accepted is not a failure.
             door.fail(&Errno::CONNABORTED.into()).await;
             assert!(!door.failing);
             // If all of them are, it is.

@@ -6,33 +6,32 @@ use std::panic::{self, AssertUnwindSafe, PanicHookInfo, catch_unwind};
 use std::pin::Pin;
 use std::task::Poll;
 
-use crate::logging::escape;
+use super::log;
 
 thread_local! {
     /// The session that this thread works for.
     static SESSION: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// From now on a panic is one line in the log, with the id of the session that it ends.
+/// Makes each later panic one line in the log, with the id of the session that it ends.
 pub(super) fn log_panics() {
-    panic::set_hook(Box::new(|panicked| log::error!("{}", line(panicked))));
+    panic::set_hook(Box::new(log_panic));
 }
 
-fn line(panicked: &PanicHookInfo<'_>) -> String {
+fn log_panic(panicked: &PanicHookInfo<'_>) {
     let session = SESSION.with(|session| session.try_borrow().map_or_else(|_| String::new(), |id| id.clone()));
     let thread = std::thread::current();
     let who = if session.is_empty() { thread.name().unwrap_or("a thread").to_owned() } else { session };
     let place = panicked.location().map_or_else(String::new, ToString::to_string);
-    let message = panicked.payload_as_str().unwrap_or("");
-    format!("{who} panic at={place} message=\"{}\"", escape(message))
+    log::panicked(&who, &place, panicked.payload_as_str().unwrap_or(""));
 }
 
 /// The future's result, or `None` if it panicked. It is not polled after that.
-pub(super) async fn guard<T>(session: &str, mut future: Pin<Box<impl Future<Output = T>>>) -> Option<T> {
+pub(super) async fn guard<T>(session: &str, mut future: Pin<Box<impl Future<Output = T> + ?Sized>>) -> Option<T> {
     poll_fn(|context| {
         let called = |id: &str| SESSION.with(|session| session.replace(id.to_owned()));
         let before = called(session);
-        // What a session shares with others is behind locks and atomics that stay whole.
+        // What sessions share is in locks and atomics, which a panic leaves consistent.
         let polled = catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)));
         called(&before);
         match polled {

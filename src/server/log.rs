@@ -23,7 +23,7 @@ use crate::logging::escape;
 use crate::maildir::{Delivered, Failure};
 use crate::smtp::envelope::Envelope;
 use crate::smtp::reply::Reply;
-use crate::smtp::session::{Client, Input, LineEnd, Step, Verdict};
+use crate::smtp::session::{Client, Input, LineEnd, Step};
 
 /// The most refused commands that are logged for a session; one more line says that the rest is left out.
 const REFUSALS_LOGGED: u32 = 50;
@@ -36,7 +36,7 @@ const CONTENT: &str = "(the message)";
 
 /// A message from DATA to its reply.
 #[derive(Default)]
-struct Message {
+struct Transaction {
     id: String,
     sender: String,
     /// Escaped addresses, in the envelope's order.
@@ -57,7 +57,7 @@ pub(super) struct SessionLog {
     line: Vec<u8>,
     /// The line that the next reply refuses.
     refusal: Option<String>,
-    message: Option<Box<Message>>,
+    message: Option<Box<Transaction>>,
     /// The last reply, if it was a refusal.
     last: Option<String>,
     /// Whether the server ends the session.
@@ -117,19 +117,13 @@ impl SessionLog {
         }
     }
 
-    pub(super) fn verdict(&mut self, verdict: Verdict) {
-        if let Some(trace) = &mut self.trace {
-            trace.verdict(verdict);
-        }
-    }
-
     pub(super) fn open(&mut self, envelope: &Envelope) {
         let recipients = envelope.recipients.iter().map(|recipient| escape(&recipient.mailbox.to_string()));
-        self.message = Some(Box::new(Message {
+        self.message = Some(Box::new(Transaction {
             id: envelope.id.clone(),
             sender: escape(&envelope.sender.to_string()),
             recipients: recipients.collect(),
-            ..Message::default()
+            ..Transaction::default()
         }));
     }
 
@@ -161,7 +155,7 @@ impl SessionLog {
             ),
             Failure::Busy => error!("{id} store error=\"{cause}\" commits_waiting_max={}", config.commits_waiting_max),
             Failure::Broken(_) => {
-                error!("{id} store error=\"{cause}\" maildir_path=\"{}\"", escape(&folder.to_string()))
+                error!("{id} store error=\"{cause}\" maildir_path=\"{}\"", escape(&folder.to_string()));
             }
         }
     }
@@ -214,7 +208,7 @@ impl SessionLog {
     }
 }
 
-impl Message {
+impl Transaction {
     /// The message's line, with each recipient and where its mail is; more lines where it would be too long.
     fn lines(&self, id: &str, result: &str) -> Vec<String> {
         let message_id = escape(&self.message_id.text());

@@ -52,9 +52,8 @@ impl MessageId {
                         if taken + 1 == NAME.len() { At::Colon } else { At::Name(taken + 1) }
                     }
                     (At::Colon, b' ' | b'\t') => At::Colon,
-                    (At::Colon, b':') => At::Value,
+                    (At::Colon, b':') | (At::Value, b'\r') => At::Value,
                     (At::Value, b'\n') => At::Fold,
-                    (At::Value, b'\r') => At::Value,
                     (At::Value, octet) | (At::Fold, octet @ (b' ' | b'\t')) => self.keep(*octet),
                     (At::Fold, _) => At::Over,
                     (_, b'\n') => At::Name(0),

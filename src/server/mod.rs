@@ -1,12 +1,13 @@
 //! The only async code: listen, serve, timers, stopping.
 //!
-//! One task a connection, on an executor of our own; file work runs on the store's threads.
-//! Stopping is a phase: no new clients; a message whose dot was received is finished and
-//! answered; others get 421; and it ends within a bounded time.
+//! Each connection is a task on an executor that the reactor's thread runs (`reactor`); file work runs
+//! on the store's threads. Stopping is a phase: no new clients; a message whose final dot was
+//! received is stored and answered; the other clients get 421; and it ends within a bounded time.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::num::NonZero;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,23 +27,28 @@ mod admission;
 mod connection;
 mod door;
 mod guard;
+mod log;
+mod message_id;
 mod reactor;
 pub mod sandbox;
 pub mod service;
 #[cfg(test)]
 mod tests;
+mod trace;
 pub mod user;
 mod watch;
+mod wire;
 
 use admission::{Admission, Admitted, Caps};
 use door::Door;
+use log::SessionLog;
 use reactor::Driver;
 use watch::Watch;
 
-/// So many file descriptors are the store's at most: for commits and spools.
+/// The most file descriptors that are kept for the store: for commits and spools.
 const STORE_DESCRIPTORS: u64 = 4096;
 
-/// The stack of a worker, in octets: said here, so that the environment does not say it.
+/// The stack of a worker, in octets. Set here, since an environment variable would set it otherwise.
 const STACK_BYTES: usize = 2 << 20;
 
 /// How often a server that stops looks whether its clients are gone.
@@ -55,6 +61,16 @@ struct Shared {
     store: Store,
     watch: Arc<Watch>,
     admission: Arc<Admission>,
+    /// What serves a client: [`serve`], or a test's double.
+    serve: Serve,
+}
+
+/// A client's session as a future.
+type Serving<'a> = Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
+type Serve = for<'a> fn(&'a Shared, &'a Async<TcpStream>, Client, &'a mut SessionLog) -> Serving<'a>;
+
+fn serve<'a>(shared: &'a Shared, stream: &'a Async<TcpStream>, client: Client, log: &'a mut SessionLog) -> Serving<'a> {
+    Box::pin(connection::serve(shared, stream, client, log))
 }
 
 /// A server that listens.
@@ -68,7 +84,7 @@ impl Shared {
         self.config.relay_from.iter().any(|network| network.contains(address))
     }
 
-    /// Whether an address is held by the cap on all connections only.
+    /// Whether only the cap on all connections holds for an address.
     fn is_uncapped(&self, address: IpAddr) -> bool {
         match &self.config.uncapped_from {
             UncappedFrom::RelayFrom => self.may_relay(address),
@@ -117,18 +133,18 @@ impl Server {
     pub fn open(config: Config, machine: &'static Machine, listener: TcpListener) -> Result<Self, String> {
         guard::log_panics();
         let store = Store::open(options(&config)).map_err(|error| error.to_string())?;
-        Ok(Self::with_store(config, machine, listener, store))
+        Ok(Self::with(config, machine, listener, store, serve))
     }
 
-    fn with_store(config: Config, machine: &'static Machine, listener: TcpListener, store: Store) -> Self {
-        let settings = Arc::new(config.settings(machine));
+    fn with(config: Config, machine: &'static Machine, listener: TcpListener, store: Store, serve: Serve) -> Self {
+        let settings = Arc::new(Settings { shows_lines: true, ..config.settings(machine) });
         let admission = Admission::new(Caps {
             connections: connections_max(&config),
             per_address: config.connections_per_address_max,
             per_network: config.connections_per_network_max,
             per_second: config.connects_per_second_max,
         });
-        let shared = Arc::new(Shared { config, settings, store, watch: Watch::new(), admission });
+        let shared = Arc::new(Shared { config, settings, store, watch: Watch::new(), admission, serve });
         Self { listener, shared }
     }
 
@@ -167,19 +183,19 @@ impl Server {
         let driver = driver.transpose().map_err(|error| format!("cannot start the reactor: {error}"))?;
         let watched = Arc::clone(&shared);
         executor.spawn(async move { watched.watch.run(|| watched.admission.is_pressed()).await }).detach();
-        log::info!("relay from=\"{}\"", may_relay(&shared.config));
+        log::relay(&may_relay(&shared.config));
         ready();
         // Clients that have connected since the port was opened wait until here.
         let accepting = executor.spawn(accept(Arc::clone(&shared), Arc::clone(&executor), door));
         future::block_on(wait_for_the_end(&shared.watch, signals, reopen_logs));
         // The port is closed before clients are told.
         future::block_on(accepting);
-        log::info!("stopping");
+        log::stopping();
         service::stopping();
         let stopped_by = Instant::now() + Duration::from_secs(shared.config.stop_seconds_max);
         while shared.admission.connections() > 0 {
             if Instant::now() >= stopped_by {
-                log::warn!("stopping took too long, sessions are cut");
+                log::stop_cuts(shared.admission.connections(), shared.config.stop_seconds_max);
                 break;
             }
             thread::sleep(STOP_LOOK);
@@ -190,9 +206,9 @@ impl Server {
         }
         drop(driver);
         if !shared.store.close(stopped_by.saturating_duration_since(Instant::now())) {
-            log::warn!("the disk took too long, what waits for it is left");
+            log::stop_leaves_messages();
         }
-        log::info!("stopped");
+        log::stopped();
         Ok(())
     }
 }
@@ -207,7 +223,7 @@ async fn wait_for_the_end(watch: &Watch, mut signals: Signals, reopen_logs: &dyn
         match stopped.or(signals.next()).await {
             Some(Ok(Signal::Hup)) => reopen_logs(),
             Some(Ok(_)) | None => watch.stop(),
-            Some(Err(error)) => log::warn!("signal error={error}"),
+            Some(Err(error)) => log::signal_failed(&error),
         }
     }
 }
@@ -246,19 +262,17 @@ async fn serve_client(
     number: u64,
     _counted: Admitted,
 ) {
-    let id = format!("{number:04x}");
-    log::info!("{id} connect client={address}");
     let local = stream.get_ref().local_addr().map_or(address, |local| local.ip());
     let refused = shared.config.refuse_from.iter().any(|network| network.contains(address));
-    let client = Client { id: id.clone(), address, local, may_relay: shared.may_relay(address), refused };
-    match guard::guard(&id, Box::pin(connection::serve(&shared, &stream, client))).await {
-        Some(Ok(())) => log::info!("{id} disconnect"),
-        Some(Err(error)) => log::info!("{id} disconnect error=\"{error}\""),
-        None => {
-            door::turn_away(stream.get_ref(), &reply::broken());
-            log::error!("{id} disconnect error=panic");
-        }
+    let may_relay = shared.may_relay(address);
+    let client = Client { id: format!("{number:04x}"), address, local, may_relay, refused };
+    let mut log = SessionLog::new(&client, &shared.config);
+    let id = client.id.clone();
+    let ended = guard::guard(&id, (shared.serve)(&shared, &stream, client, &mut log)).await;
+    if ended.is_none() {
+        door::turn_away(stream.get_ref(), &reply::broken());
     }
+    log.disconnect(ended);
 }
 
 fn options(config: &Config) -> Options {
@@ -278,34 +292,31 @@ fn options(config: &Config) -> Options {
     }
 }
 
-/// How many threads serve clients, the main one among them. With as many as there are processors each
-/// command wakes another thread and waits for the one that the store needs.
+/// How many threads serve clients, the reactor's among them. With as many as there are processors each
+/// command would wake another thread and wait for one that the store needs.
 fn threads(config: &Config) -> usize {
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     config.worker_threads.min(processors / 2).max(1)
 }
 
-/// The cap on all connections: the configured one, or what the descriptors allow. Half of them,
-/// but no more than it can use, is the store's.
+/// The cap on all connections: the configured one, or what the descriptors allow. Half of the descriptors,
+/// but no more than the store can use, are kept for the store.
 fn connections_max(config: &Config) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
     let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     if let Err(error) = raised {
-        log::warn!("cannot raise the limit of file descriptors: {error}");
+        log::descriptors_not_raised(error);
     }
     let Some(descriptors) = getrlimit(Resource::Nofile).current else { return config.connections_max };
     let most = usize::try_from(descriptors - (descriptors / 2).min(STORE_DESCRIPTORS)).unwrap_or(usize::MAX);
     if most < config.connections_max {
-        log::warn!(
-            "connections_max is {} and is held to {most}: {descriptors} file descriptors",
-            config.connections_max
-        );
+        log::few_descriptors(config.connections_max, most, descriptors);
     }
     config.connections_max.min(most)
 }
 
-/// A reply as it goes to a client who has no session.
+/// A reply as it goes to a client that has no session.
 fn wire(reply: &Reply) -> Vec<u8> {
     let mut out = Vec::new();
     reply.write(&mut out, true);

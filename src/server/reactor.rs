@@ -32,6 +32,8 @@ use async_io::Async;
 use rustix::event::{EventfdFlags, eventfd};
 use smol::Executor;
 
+use super::log;
+
 thread_local! {
     /// Whether the reactor calls wakers on this thread.
     static IS_REACTOR: Cell<bool> = const { Cell::new(false) };
@@ -116,7 +118,7 @@ impl Inner {
         let mut context = Context::from_waker(waker);
         while let Poll::Ready(heard) = self.bell.poll_readable(&mut context) {
             if let Err(error) = heard {
-                log::error!("- reactor error=\"{error}\"");
+                log::reactor_failed(&error);
                 break;
             }
             let _ = rustix::io::read(self.bell.get_ref(), &mut [0; 8]);

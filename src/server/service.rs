@@ -1,17 +1,19 @@
-//! The service manager's protocol, systemd's: a socket that it opened, and what it is told.
+//! systemd's protocol for services: a socket that it opened, and the notifications that it gets.
 //!
-//! `LISTEN_FDS`, `LISTEN_PID` and `NOTIFY_SOCKET` are the only words of the environment that the
-//! server hears.
+//! `LISTEN_FDS`, `LISTEN_PID` and `NOTIFY_SOCKET` are the only environment variables that change what the
+//! server does.
 
 use std::net::TcpListener;
 
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
 
+use super::log;
+
 /// The listener that the service manager has opened, if it has.
 ///
 /// # Errors
-/// One line: it is no TCP listener, or there are several.
+/// One line: it is not a TCP listener, or there are several.
 pub fn listener() -> Result<Option<TcpListener>, String> {
     let mut given = ListenFd::from_env();
     match given.len() {
@@ -23,16 +25,16 @@ pub fn listener() -> Result<Option<TcpListener>, String> {
 
 fn tell(state: NotifyState<'_>) {
     if let Err(error) = sd_notify::notify(&[state]) {
-        log::warn!("cannot notify the service manager: {error}");
+        log::not_notified(&error);
     }
 }
 
-/// Clients are served from now on.
+/// Tells the service manager that clients are served.
 pub fn ready() {
     tell(NotifyState::Ready);
 }
 
-/// No new clients from now on.
+/// Tells the service manager that no new clients are served.
 pub(super) fn stopping() {
     tell(NotifyState::Stopping);
 }

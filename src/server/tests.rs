@@ -17,12 +17,16 @@ struct Running {
 }
 
 fn start(config: &str, gate: Gate) -> Running {
+    start_with(config, gate, serve)
+}
+
+fn start_with(config: &str, gate: Gate, serve: Serve) -> Running {
     let folder = tempfile::tempdir().unwrap();
     let mut config = Config::parse(config).unwrap();
     (config.port, config.maildir_path) = (0, folder.path().to_owned());
     let store = gate::open(options(&config), gate).unwrap();
     let listener = listen(&config).unwrap();
-    let server = Server::with_store(config, of_the_tests(), listener, store);
+    let server = Server::with(config, of_the_tests(), listener, store, serve);
     let (address, watch) = (server.address().unwrap(), Arc::clone(&server.shared.watch));
     let thread = thread::spawn(move || server.run(&|| {}, || {}));
     Running { address, watch, thread, folder }
@@ -72,10 +76,27 @@ impl Talk {
     }
 }
 
+/// Serves every client but the first one, and panics at that one's first octets.
+fn panic_at_the_first<'a>(
+    shared: &'a Shared,
+    stream: &'a Async<TcpStream>,
+    client: Client,
+    log: &'a mut SessionLog,
+) -> Serving<'a> {
+    if client.id != "0001" {
+        return serve(shared, stream, client, log);
+    }
+    Box::pin(async move {
+        stream.get_ref().write_all(b"220 a broken session\r\n")?;
+        stream.readable().await?;
+        panic!("the test wants it");
+    })
+}
+
 #[test]
 fn a_panic_ends_one_session_with_421_and_breaks_no_other_s_commit() {
     let gate = Gate::default();
-    let server = start("()", gate.clone());
+    let server = start_with("()", gate.clone(), panic_at_the_first);
     let (mut broken, mut idle, mut sending) = (server.connect(), server.connect(), server.connect());
     sending.send_a_message(None);
     gate.is_reached();
@@ -202,13 +223,14 @@ fn an_idle_connection_holds_no_buffer_and_less_than_four_kib() {
     let listener = listen(&config).unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let address = IpAddr::from([127, 0, 0, 1]);
-    let shared = Server::with_store(config, of_the_tests(), listener, store).shared;
+    let shared = Server::with(config, of_the_tests(), listener, store, serve).shared;
     let admitted = shared.admission.admit(address, true, 0).unwrap();
     let accepted = Arc::new(Async::new(stream.try_clone().unwrap()).unwrap());
     let task = serve_client(Arc::clone(&shared), accepted, address, 1, admitted);
     let stream = Async::new(stream).unwrap();
     let client = Client { id: String::new(), address, local: address, may_relay: true, refused: false };
-    let serving = connection::serve(&shared, &stream, client);
+    let mut log = SessionLog::new(&client, &shared.config);
+    let serving = connection::serve(&shared, &stream, client, &mut log);
     assert!(size_of_val(&task) + size_of_val(&serving) < 4096);
 }
 

@@ -13,7 +13,7 @@ use std::fmt::Write as _;
 
 use crate::config::Config;
 use crate::smtp::reply::Reply;
-use crate::smtp::session::{Client, Input, LineEnd, Verdict};
+use crate::smtp::session::{Client, Input, LineEnd, NoUser, Refusal};
 
 /// What the log's levels know these lines by.
 pub(super) const TARGET: &str = "postman::trace";
@@ -67,12 +67,27 @@ impl Trace {
         ::log::trace!(target: TARGET, "{} {line}", self.id);
     }
 
+    /// What the session is told: of an answer, what differs from the player's own, which is yes.
     pub(super) fn input(&self, input: &Input<'_>) {
+        let refusal = |refusal: &Refusal| match refusal {
+            Refusal::Full => "* verdict full",
+            Refusal::Busy => "* verdict busy",
+            Refusal::Broken => "* verdict broken",
+        };
         match input {
+            Input::Room(Err(why)) | Input::Stored(Err(why)) | Input::User(Err(NoUser::Unavailable(why))) => {
+                self.write(refusal(why));
+            }
+            Input::User(Err(NoUser::Unknown)) => self.write("* verdict unknown"),
             Input::Silence => self.write("* silence"),
             Input::Stop => self.write("* stop"),
             Input::HangUp => self.write("# the client hung up"),
-            Input::Connect | Input::Octets(_) | Input::Verdict(_) => {}
+            // The player sees by itself that a name is too long for a mailbox.
+            Input::User(Ok(()) | Err(NoUser::NameTooLong))
+            | Input::Room(Ok(()))
+            | Input::Stored(Ok(()))
+            | Input::Connect
+            | Input::Octets(_) => {}
         }
     }
 
@@ -97,19 +112,6 @@ impl Trace {
 
     pub(super) fn content(&mut self, content: &[u8]) {
         self.content_octets += content.len();
-    }
-
-    /// The answer to a question that the client's line needs; yes is what the player answers too.
-    pub(super) fn verdict(&self, verdict: Verdict) {
-        let word = match verdict {
-            // The player sees by itself that a name is too long for a mailbox.
-            Verdict::Yes | Verdict::Unnameable => return,
-            Verdict::Unknown => "unknown",
-            Verdict::Full => "full",
-            Verdict::Busy => "busy",
-            Verdict::Broken => "broken",
-        };
-        self.write(&format!("* verdict {word}"));
     }
 
     /// A reply. After content two things differ when it is played: a refusal that is due to the content,

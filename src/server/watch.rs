@@ -1,8 +1,8 @@
-//! The clock of all sessions: one task looks at every deadline twice a second.
+//! The clock of all sessions: one task checks every deadline twice a second.
 //!
-//! A timer of its own for each wait would be put into the reactor's tree and taken out again
-//! with every command. Here a session writes down until when it waits, and is woken when that
-//! has passed, when the server stops, or when it is pressed and everybody must hurry.
+//! A timer for each wait would be put into the reactor's tree and taken out again with every
+//! command. Here a session writes down its deadline, and is woken when that has passed, when the
+//! server stops, or when the server is pressed and the shorter deadline has passed.
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
@@ -15,10 +15,12 @@ use std::time::{Duration, Instant};
 use async_channel::{Receiver, Sender};
 use async_io::Timer;
 
-/// So often the deadlines are looked at: a session may wait longer than it should by this.
+use super::log;
+
+/// The time between two checks of the deadlines: a session may wait longer than it should by this.
 const TICK: Duration = Duration::from_millis(500);
 
-/// Until when a session waits, in milliseconds of the watch.
+/// When a session's wait ends, in milliseconds of the watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Deadline {
     pub usual: u64,
@@ -33,7 +35,7 @@ struct Slot {
     waker: Mutex<Option<Waker>>,
 }
 
-/// The clock, and who waits by it.
+/// The clock, and the sessions that wait by it.
 #[derive(Debug)]
 pub(super) struct Watch {
     start: Instant,
@@ -46,7 +48,7 @@ pub(super) struct Watch {
     stop: (Sender<()>, Receiver<()>),
 }
 
-/// A session's place at the clock; dropped, it is free.
+/// A session's slot in the clock. Dropping it frees the slot.
 #[derive(Debug)]
 pub(super) struct Waiter {
     watch: Arc<Watch>,
@@ -96,7 +98,7 @@ impl Watch {
         Waiter { watch: Arc::clone(self), number, slot }
     }
 
-    /// From now on nobody waits for a client.
+    /// Ends every wait for a client, now and later.
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         self.stop.0.close();
@@ -114,7 +116,8 @@ impl Watch {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Wakes those whose time is over, for ever. `is_pressed` tells whether each must hurry.
+    /// Wakes the sessions whose deadline has passed, for ever. `is_pressed` tells whether the shorter deadlines
+    /// hold.
     pub(super) async fn run(&self, is_pressed: impl Fn() -> bool) {
         loop {
             if lock(&self.slots).is_empty() {
@@ -124,7 +127,7 @@ impl Watch {
             Timer::after(TICK).await;
             let pressed = is_pressed();
             if self.pressed.swap(pressed, Ordering::SeqCst) != pressed {
-                log::warn!("pressed={pressed}");
+                log::pressed(pressed);
             }
             let now = self.now();
             let late = |slot: &&Arc<Slot>| {
@@ -153,8 +156,7 @@ impl Waiter {
         self.watch.now()
     }
 
-    /// Waits for something, but no longer than to the deadline, and, where `heeds_stop`, not
-    /// when the server stops.
+    /// Waits for a future until the deadline, or, if `heeds_stop`, until the server stops.
     pub(super) async fn until<T>(
         &self,
         deadline: Deadline,
@@ -166,7 +168,7 @@ impl Waiter {
         slot.pressed.store(deadline.pressed.min(deadline.usual), Ordering::SeqCst);
         let mut future = pin!(future);
         let ended = poll_fn(|context| {
-            // First the waker, then the looks: what changes in between wakes us.
+            // First the waker, then the checks: what changes in between wakes us.
             *lock(&slot.waker) = Some(context.waker().clone());
             if heeds_stop && watch.is_stopping() {
                 return Poll::Ready(Ended::Stop);
@@ -178,7 +180,7 @@ impl Waiter {
             if deadline.load(Ordering::SeqCst) <= watch.now() { Poll::Ready(Ended::Late) } else { Poll::Pending }
         })
         .await;
-        // Whoever works for a client now is not to be woken.
+        // While the session works it is not woken.
         slot.usual.store(u64::MAX, Ordering::SeqCst);
         slot.pressed.store(u64::MAX, Ordering::SeqCst);
         ended

@@ -17,7 +17,7 @@ impl Logged {
     fn start(keys: &str, level: &str, before: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        let config = format!("({keys} log: (console_level: \"off\", files: [({log:?}, \"{level}\")]))");
+        let config = format!("({keys} log: (console_level: \"off\", files: [(\"{}\", \"{level}\")]))", log.display());
         Self { server: Server::start_with(&config, before), folder }
     }
 
@@ -169,7 +169,8 @@ fn a_full_disk_is_logged_with_the_key_and_the_folder() {
 
 /// What a trace wrote, as docs/running.md takes it out of a log.
 fn dialogue(lines: &[String], id: &str) -> String {
-    lines.iter().filter_map(|line| line.strip_prefix(&format!("{id} "))).map(|line| format!("{line}\n")).collect()
+    let begin = format!("{id} ");
+    lines.iter().filter_map(|line| line.strip_prefix(&begin)).flat_map(|line| [line, "\n"]).collect()
 }
 
 #[test]

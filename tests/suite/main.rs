@@ -25,6 +25,7 @@
 //! - `scenarios`: the acceptance scenarios over real sockets, in both mailbox forms
 //! - `mail_files`: the form of mailboxes and queue files, and the bounds of all lines that are written
 //! - `server`: users, relaying, stopping, silence, over real sockets
+//! - `log`: its lines, and a trace that plays
 //! - `system_calls`: what a client costs in them
 //! - `lettre`: a real client that is a crate
 //! - `cli`: the command line as a user runs it
@@ -51,6 +52,7 @@ mod fixtures;
 mod grammar;
 mod lettre;
 mod limits;
+mod log;
 mod machine;
 mod mail_files;
 mod mutants;

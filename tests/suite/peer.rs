@@ -187,6 +187,7 @@ impl World for Around {
                 self.answered += usize::from(step.code > 0);
                 self.steps.push(step);
             }
+            Output::Line(..) => panic!("nobody asked for lines"),
             Output::Refused(line, code) => {
                 assert!(line.len() <= 256 * 3, "an unbounded line for the log");
                 // A message that is refused has its step, too.

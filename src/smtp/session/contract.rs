@@ -36,6 +36,8 @@ pub struct Settings {
     pub header_bytes_max: u64,
     /// The most Received: fields; a message with more is taken for a loop.
     pub received_max: usize,
+    /// Whether [`Output::Line`] hands out each line, for a log.
+    pub shows_lines: bool,
 }
 
 /// The client of a session.
@@ -108,6 +110,17 @@ pub enum Question {
     Store,
 }
 
+/// How a line of the client ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineEnd {
+    /// In CR LF, as it must.
+    CrLf,
+    /// In a bare LF.
+    Lf,
+    /// Beyond the limit; the octets are its beginning.
+    TooLong,
+}
+
 /// What a session wants.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Output<'a> {
@@ -123,6 +136,9 @@ pub enum Output<'a> {
     Discard,
     /// The machine moved.
     Step(Step),
+    /// The client sent this line: a command or the end of content. The next reply answers it. Only if
+    /// [`Settings::shows_lines`] says so.
+    Line(Vec<u8>, LineEnd),
     /// A line was refused with this code; the line is as the client sent it, or in parentheses what it was.
     Refused(String, u16),
     /// Send all replies, and close.

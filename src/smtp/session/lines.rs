@@ -1,6 +1,6 @@
 //! Lines outside content: which are commands, and which show that another protocol speaks.
 
-use super::{Action, EventId, Session, Syntax, reply};
+use super::{Action, EventId, LineEnd, Session, Syntax, reply};
 use crate::smtp::command;
 use crate::smtp::framer::Line;
 use crate::smtp::reply::Reply;
@@ -12,6 +12,11 @@ const TLS_HANDSHAKE: u8 = 0x16;
 impl Session {
     /// One line outside content.
     pub(super) fn line(&mut self, line: Line<'_>) {
+        match &line {
+            Line::Whole(octets) => self.show(octets, LineEnd::CrLf),
+            Line::BareLf(octets) => self.show(octets, LineEnd::Lf),
+            Line::TooLong(octets) => self.show(octets, LineEnd::TooLong),
+        }
         self.commands += 1;
         if self.commands > self.settings.commands_max {
             self.end(reply::too_many_commands());

@@ -32,7 +32,8 @@
 //!             Output::Ask(Question::Room(_)) => inputs.push(Input::Room(Ok(()))),
 //!             Output::Ask(Question::User(_)) => inputs.push(Input::User(Ok(()))),
 //!             Output::Ask(Question::Store) => inputs.push(Input::Stored(Ok(()))),
-//!             Output::Open(_) | Output::Discard | Output::Step(_) | Output::Refused(..) | Output::Close => {}
+//!             Output::Open(_) | Output::Discard | Output::Close => {}
+//!             Output::Step(_) | Output::Line(..) | Output::Refused(..) => {}                // for a log
 //!         }
 //!     }
 //! }
@@ -59,7 +60,7 @@ mod outputs;
 mod things;
 
 use actions::{Accepted, Acted, Appended, Contradiction, Judged};
-pub use contract::{Client, Input, NoUser, Output, Question, Refusal, Settings, Step};
+pub use contract::{Client, Input, LineEnd, NoUser, Output, Question, Refusal, Settings, Step};
 pub use driver::{World, drive};
 pub use outputs::Outputs;
 use things::Things;
@@ -255,6 +256,13 @@ impl Session {
         self.discard(message);
     }
 
+    /// Hands out a line for the log.
+    fn show(&mut self, octets: &[u8], end: LineEnd) {
+        if self.settings.shows_lines {
+            self.queue.push_back(Output::Line(octets.to_vec(), end));
+        }
+    }
+
     /// Has the log show a refused line; the log escapes it.
     fn note_refused(&mut self, line: &str, code: u16) {
         let shown = line.get(..line.floor_char_boundary(SHOWN_BYTES_MAX)).unwrap_or_default();
@@ -289,6 +297,7 @@ impl Session {
             (Ok((taken, Appended::Kept(run))), _) => (taken, Some(run)),
             (Ok((taken, Appended::Skipped)), _) => (taken, None),
             (Ok((taken, Appended::End)), Some(end)) => {
+                self.show(b".", LineEnd::CrLf);
                 self.accept(end, Accepted::Deliver);
                 (taken, None)
             }
