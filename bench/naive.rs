@@ -48,7 +48,7 @@ impl World for Connection {
             }
             Output::Discard => self.message = None,
             Output::Close => self.closed = true,
-            Output::Ask(_) | Output::Step(_) | Output::Refused(..) => {}
+            Output::Ask(_) | Output::Line(..) | Output::Step(_) | Output::Refused(..) => {}
         }
     }
 
