@@ -14,11 +14,15 @@ struct Logged {
 }
 
 impl Logged {
-    fn start(keys: &str, level: &str, before: &str) -> Self {
+    fn start(keys: &str, level: &str) -> Self {
+        Self::start_by(crate::rig::PAGE_PATH.as_ref(), keys, level)
+    }
+
+    fn start_by(definition: &Path, keys: &str, level: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let config = format!("({keys} log: (console_level: \"off\", files: [(\"{}\", \"{level}\")]))", log.display());
-        Self { server: Server::start_with(&config, before), folder }
+        Self { server: Server::start_by(Some(definition), &config, ":"), folder }
     }
 
     /// Stops the server; its log, without the times.
@@ -63,7 +67,7 @@ fn destinations(line: &str) -> Vec<(String, PathBuf)> {
 
 #[test]
 fn the_line_of_a_message_names_each_recipient_with_its_file_and_the_message_id() {
-    let logged = Logged::start("", "info", ":");
+    let logged = Logged::start("", "info");
     let mut talk = logged.server.connect();
     envelope(&mut talk, &["user@postman.local", "b@other.server", "\"odd, name\"@postman.local", "c@other.server"]);
     talk.say("Subject: x\r\nMessage-ID:\r\n <\"quoted\"@x.org>\r\n\r\nMessage-ID: <not@this>\r\n.", "250");
@@ -86,7 +90,7 @@ fn the_line_of_a_message_names_each_recipient_with_its_file_and_the_message_id()
 
 #[test]
 fn a_message_to_a_thousand_recipients_names_each_and_no_line_is_long() {
-    let logged = Logged::start("recipients_max: 1000, recipients_per_session_max: 2000,", "info", ":");
+    let logged = Logged::start("recipients_max: 1000, recipients_per_session_max: 2000,", "info");
     let mut talk = logged.server.connect();
     let mailboxes = (0..100).map(|number| format!("user{number}@postman.local"));
     let recipients: Vec<_> = mailboxes.chain((0..900).map(|number| format!("user{number}@other.server"))).collect();
@@ -110,7 +114,7 @@ fn a_message_to_a_thousand_recipients_names_each_and_no_line_is_long() {
 #[test]
 fn each_refusal_is_one_in_the_log_with_the_words_of_its_reply() {
     let keys = "users: Listed([\"b\"]), message_bytes_max: 65536, errors_max: 3,";
-    let logged = Logged::start(keys, "info", ":");
+    let logged = Logged::start(keys, "info");
     let mut talk = logged.server.connect();
     envelope(&mut talk, &["b@postman.local"]);
     talk.send(&b"0123456789abcd\r\n".repeat(5000));
@@ -140,7 +144,7 @@ fn each_refusal_is_one_in_the_log_with_the_words_of_its_reply() {
 #[test]
 fn a_refusal_by_a_row_is_a_refusal_in_the_log() {
     let definition = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/dialogues/declining.def");
-    let logged = Logged::start("", "info", &format!("set -- \"$@\" --states '{}'", definition.display()));
+    let logged = Logged::start_by(&definition, "", "info");
     let mut talk = logged.server.connect();
     talk.say("EHLO client.example", "502");
     talk.say("RCPT TO:<b@postman.local>", "450");
@@ -156,7 +160,7 @@ fn a_refusal_by_a_row_is_a_refusal_in_the_log() {
 
 #[test]
 fn a_full_disk_is_logged_with_the_key_and_the_folder() {
-    let logged = Logged::start("free_bytes_min: 9000000000000000000,", "info", ":");
+    let logged = Logged::start("free_bytes_min: 9000000000000000000,", "info");
     let mut talk = logged.server.connect();
     talk.say("HELO x", "250");
     talk.say("MAIL FROM:<a@x.org>", "452");
@@ -177,7 +181,7 @@ fn dialogue(lines: &[String], id: &str) -> String {
 fn a_trace_is_a_dialogue_that_plays() {
     let keys = "users: Listed([\"b\"]), relay_from: [], message_bytes_max: 65536, domain: \"example.org\", timer: 1,
                 line_bytes_max: 600, syntax: Lenient,";
-    let logged = Logged::start(keys, "trace", ":");
+    let logged = Logged::start(keys, "trace");
     let sessions: &[&[u8]] = &[
         b"EHLO client.example\r\nNOOP\r\nHELP\r\nQUIT\r\n",
         b"HELO M\xdcLLER-PC\r\nMAIL FROM:<a@x.org>\r\nRCPT TO:<b@example.org>\r\nRCPT TO:<c@example.org>\r\n\
