@@ -158,9 +158,11 @@ impl Inner {
             let left = stall.saturating_sub(state.begun.elapsed());
             if left.is_zero() && state.queued == 0 && state.scheduler.stalled() {
                 state.begun = Instant::now();
-                let begun = state.begin_batches().min(1);
+                // One, which takes all that wait: each batch that is counted here has to be queued too.
+                state.scheduler.begin();
+                state.queued += 1;
                 drop(state);
-                self.queue_batches(begun);
+                self.queue_batches(1);
                 state = locked(&group.state);
             } else {
                 // If each thread has a batch there is nothing to begin.

@@ -422,6 +422,34 @@ fn while_everything_hangs_no_more_turns_wait_than_there_are_threads() {
 }
 
 #[test]
+fn a_stall_while_several_messages_wait_leaves_none_of_them_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = gate::Gate::default();
+    let store = gate::open(Options { threads_max: 64, ..options(folder.path()) }, gate.clone()).unwrap();
+    let (sender, results) = channel();
+    let send = || {
+        let sender = sender.clone();
+        let draft = draft(&store, &["user@postman.local"], b"x");
+        store.commit(draft, move |result| sender.send(result.map(drop)).unwrap());
+    };
+    // As many as go at once, and then some that have to wait for the watchdog.
+    let at_once = 16;
+    for count in 1..=at_once {
+        send();
+        gate.is_reached_by(count);
+    }
+    for _ in 0..5 {
+        send();
+    }
+    gate.is_reached_by(at_once + 1);
+    gate.open();
+    for _ in 0..at_once + 5 {
+        assert_eq!(results.recv_timeout(Duration::from_mins(1)), Ok(Ok(())));
+    }
+    assert!(store.close(Duration::from_mins(1)));
+}
+
+#[test]
 fn those_who_take_one_turn_all_arrive() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(Options { threads_max: 1, ..options(folder.path()) }).unwrap();
