@@ -117,7 +117,7 @@ fn a_dialogue_that_fails_says_where_what_was_expected_and_what_came() {
 
 #[test]
 fn a_finding_in_a_dialogue_names_its_file_and_line() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_with_page();
     for (text, expected) in [
         (
             "S: 220\nC: HELO x\nS: 250\n= clint_init\n",
@@ -136,7 +136,8 @@ fn a_finding_in_a_dialogue_names_its_file_and_line() {
         fs::write(folder.path().join("x.smtp"), text).unwrap();
         fs::write(folder.path().join("bad.def"), SOURCE.replace("evnet", "event").replace("event  =", "evnet  ="))
             .unwrap();
-        let output = postman(folder.path(), &["fsm", "play", "x.smtp"], "");
+        let states = if text.contains("definition:") { &[][..] } else { &["--states", "smtp-states.def"] };
+        let output = postman(folder.path(), &[&["fsm", "play", "x.smtp"], states].concat(), "");
         assert_eq!(output.status.code(), Some(1), "{text}: {}", err(&output));
         assert!(err(&output).lines().any(|line| format!("{line}\n").contains(expected)), "{text}: {}", err(&output));
     }
