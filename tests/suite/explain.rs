@@ -204,3 +204,14 @@ fn an_explanation_can_be_played() {
         assert_eq!(output.status.code(), Some(0), "{dialogue}\n{}", String::from_utf8_lossy(&output.stderr));
     }
 }
+
+#[test]
+fn a_cell_that_is_taken_back_shows_the_row_that_does_so() {
+    let row = "  { tst = busy;  tev = reset; ttype = invalid; },\n";
+    let source = FOREIGN.replacen("  { tst = ready; tev", &format!("{row}  {{ tst = ready; tev"), 1);
+    let (status, text, said) = explain(Some(&source), &["busy", "reset"]);
+    assert_eq!(status, Some(0), "{said}");
+    assert!(text.starts_with("reset in busy: taken back, so it is refused and nothing changes\n"), "{text}");
+    assert!(text.contains("the row that takes it back:\nx.def:7:3\n"), "{text}");
+    assert!(text.contains("what it overrides, the last first:\nx.def:5:3\n"), "{text}");
+}

@@ -136,9 +136,25 @@ impl Question<'_> {
                     cell.overridden.iter().for_each(|span| text += &self.row(*span));
                 }
             }
-            None => text += &self.refuses(state, event),
+            None => {
+                text += &self.refuses(state, event);
+                if let Some((row, overridden)) = self.taken_back(state, event) {
+                    text += "\nthe row that takes it back:\n";
+                    text += &self.row(row);
+                    if !overridden.is_empty() {
+                        text += "\nwhat it overrides, the last first:\n";
+                        overridden.iter().for_each(|span| text += &self.row(*span));
+                    }
+                }
+            }
         }
         text + &self.dialogue(state, Some(event))
+    }
+
+    /// The row that takes a cell back, and what it overrides.
+    fn taken_back(&self, state: usize, event: usize) -> Option<(Span, &[Span])> {
+        let (row, overridden) = self.definition.taken_back.get(&(state, event))?.split_first()?;
+        Some((*row, overridden))
     }
 
     /// What a state accepts, and what happens then.
@@ -214,11 +230,13 @@ impl Question<'_> {
             let event = self.definition.events.iter().position(|event| same_name(&event.name, name));
             event.is_some_and(|event| self.definition.cell(state, event).is_some())
         };
+        let number = event;
         let event = self.event_name(event);
         let is_framers = same_name(event, VOCABULARY.content) || same_name(event, VOCABULARY.end);
         let why = match self.machine {
             Some(_) if reads(VOCABULARY.content) => "never heard: all that comes there is content",
             Some(_) if is_framers => "no row, so none comes there: a line is a command",
+            _ if self.taken_back(state, number).is_some() => "taken back, so it is refused and nothing changes",
             _ => "no row, so it is refused and nothing changes",
         };
         format!("{why}\n{} accepts {accepted}\n", self.state_name(state))
