@@ -123,8 +123,47 @@ fn mutants(original: &Definition) -> Vec<Mutant> {
             add("swap an event", format!("tev = {event}"), &with(&|row| row.events = vec![event.to_owned()]));
         }
         let code = row.reply.as_deref().map(|reply| reply.trim_matches('\'').get(..3).unwrap_or_default());
-        for other in ["250", "354", "550"].into_iter().filter(|other| code.is_some_and(|code| code != *other)) {
+        for other in ["221", "250", "252", "354", "421", "550"]
+            .into_iter()
+            .filter(|other| code.is_some_and(|code| code != *other))
+        {
             add("swap a code", format!("reply = {other}"), &with(&|row| row.reply = Some(other.to_owned())));
+        }
+        // A row whose refusal is made an acceptance, and one whose acceptance is made a refusal, that stays
+        // or closes; in all of its states, then in each alone.
+        let refuses = code.is_some_and(|code| code >= "400");
+        let turned = |reply: &str, next: Option<&str>| Row {
+            next: next.map(str::to_owned),
+            action: "answer".to_owned(),
+            reply: Some(reply.to_owned()),
+            ..row.clone()
+        };
+        let turns: &[(&str, Option<&str>)] = if refuses {
+            &[("250", None), ("252", None), ("221", Some("done"))]
+        } else {
+            &[("452", None), ("502", None), ("421", Some("done"))]
+        };
+        for &(reply, next) in turns {
+            let what = format!("reply = {reply}{}", next.map_or(String::new(), |next| format!(", next = {next}")));
+            add("turn a row", what, &[turned(reply, next)]);
+        }
+        for place in (0..row.states.len()).filter(|_| row.states.len() > 1) {
+            let mut rest = row.clone();
+            let state = rest.states.remove(place);
+            let part = |part: Row| Row { states: vec![state.clone()], ..part };
+            for &(reply, next) in turns {
+                let what = format!("tst = {state}: reply = {reply}{}", if next.is_some() { " and done" } else { "" });
+                add("split a row", what, &[rest.clone(), part(turned(reply, next))]);
+            }
+            for action in Action::ALL.iter().map(|action| action.name()).filter(|action| *action != row.action) {
+                let own = part(Row { action: action.to_owned(), ..row.clone() });
+                add("split a row", format!("tst = {state}: ttype = {action}"), &[rest.clone(), own]);
+            }
+            // What is acknowledged, and forgotten.
+            if row.action != "answer" && code != Some("250") {
+                let own = part(Row { next: None, ..turned("250", None) });
+                add("split a row", format!("tst = {state}: answered with 250"), &[rest.clone(), own]);
+            }
         }
         for action in Action::ALL.iter().map(|action| action.name()).filter(|action| *action != row.action) {
             add("swap an action", format!("ttype = {action}"), &with(&|row| action.clone_into(&mut row.action)));
@@ -355,5 +394,5 @@ fn each_counterexample_happens_in_the_session_itself() {
             played += 1;
         }
     }
-    assert!(played > 75, "only {played} counterexamples could be played");
+    assert!(played > 100, "only {played} counterexamples could be played");
 }
