@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     let Some(definition) = compiled.definition else {
         return ExitCode::SUCCESS;
     };
-    let text = autofsm::rust(&definition, &vocabulary::VOCABULARY, SOURCE);
+    let text = autofsm::rust(&definition, &vocabulary::VOCABULARY, SOURCE, &source);
     // The picture stands in the docs of the module that includes the table.
     let picture = autofsm::svg(&definition).unwrap_or_default();
     // By its digest an operator tells which definition a server runs.

@@ -5,8 +5,9 @@
 //! run, whatever their states are called; by breadth the walk finds the shortest run to each
 //! difference.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
+use super::graph::{EventIndex, Node, NodeIndex, StateIndex, Walk};
 use super::{Cell, Definition, Span, normal, same_name};
 
 /// How two definitions differ.
@@ -45,11 +46,17 @@ pub struct Difference {
     pub new: Option<Cell>,
 }
 
-/// A pair of states, with the pair and the event before it.
+/// A state of each machine.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 struct Pair {
-    old: usize,
-    new: usize,
-    before: Option<(usize, usize)>,
+    old: StateIndex,
+    new: StateIndex,
+}
+
+impl Node for Pair {
+    fn state(&self) -> StateIndex {
+        self.old
+    }
 }
 
 /// All differences; none means that no client can notice any.
@@ -62,20 +69,22 @@ pub fn diff(old: &Definition, new: &Definition) -> Vec<Difference> {
     names.extend(new.events.iter().map(|event| event.name.as_str()).filter(|name| number(old, name).is_none()));
     let events: Vec<_> = names.iter().map(|name| (number(old, name), number(new, name))).collect();
 
-    let mut pairs = vec![Pair { old: 0, new: 0, before: None }];
-    let mut known = HashSet::from([(0, 0)]);
-    let mut open = VecDeque::from([0]);
+    let start = Pair { old: StateIndex(0), new: StateIndex(0) };
+    let mut known = HashSet::from([start]);
+    let mut walk = Walk::new();
+    walk.meet(start, None);
     // One edit of a row for several states is one difference.
     let mut said: HashSet<(Change, usize, Option<Span>, Option<Span>)> = HashSet::new();
-    while let Some(at) = open.pop_front() {
+    while let Some(at) = walk.visit() {
+        let pair = *walk.node(at);
         for (event, (of_old, of_new)) in events.iter().enumerate() {
-            let one = of_old.and_then(|event| old.cell(pairs[at].old, event));
-            let other = of_new.and_then(|event| new.cell(pairs[at].new, event));
+            let one = of_old.and_then(|event| old.cell(pair.old.0, event));
+            let other = of_new.and_then(|event| new.cell(pair.new.0, event));
             for change in changes(old, new, one, other) {
                 if said.insert((change, event, one.map(|cell| cell.block), other.map(|cell| cell.block))) {
                     found.push(Difference {
                         change,
-                        run: run(&pairs, &names, at),
+                        run: run(&walk, &names, at),
                         event: Some(names[event].to_owned()),
                         old: one.cloned(),
                         new: other.cloned(),
@@ -83,14 +92,13 @@ pub fn diff(old: &Definition, new: &Definition) -> Vec<Difference> {
                 }
             }
             // Where only one accepts it, or has ended, there is nothing more to compare.
-            let next = [(one, pairs[at].old), (other, pairs[at].new)]
-                .map(|(cell, state)| cell.map_or(state, |cell| cell.next));
+            let after = |cell: Option<&Cell>, state| cell.map_or(state, |cell| StateIndex(cell.next));
+            let next = Pair { old: after(one, pair.old), new: after(other, pair.new) };
             if accepts(one) == accepts(other)
-                && is_last(old, next[0]) == is_last(new, next[1])
-                && known.insert((next[0], next[1]))
+                && is_last(old, next.old.0) == is_last(new, next.new.0)
+                && known.insert(next)
             {
-                pairs.push(Pair { old: next[0], new: next[1], before: Some((at, event)) });
-                open.push_back(pairs.len() - 1);
+                walk.meet(next, Some((at, EventIndex(event))));
             }
         }
     }
@@ -144,12 +152,7 @@ fn whole(old: &Definition, new: &Definition) -> Vec<Difference> {
     found
 }
 
-fn run(pairs: &[Pair], names: &[&str], mut at: usize) -> Vec<String> {
-    let mut run = Vec::new();
-    while let Some((before, event)) = pairs[at].before {
-        run.push(names[event].to_owned());
-        at = before;
-    }
-    run.reverse();
-    run
+/// The events that lead to a pair; their numbers are those of `names`.
+fn run(walk: &Walk<Pair>, names: &[&str], at: NodeIndex) -> Vec<String> {
+    walk.run(at, None).moves.iter().map(|step| names[step.event.0].to_owned()).collect()
 }

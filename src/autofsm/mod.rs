@@ -3,6 +3,17 @@
 //! Stricter than AutoFSM, never different: a definition that [`compile`] accepts gives under
 //! GNU `autogen` the same next state and the same transition type in every cell.
 //!
+//! ```text
+//! text --lexer, parser--> attributes --slips--> mended --resolve--> Definition: names, cells, properties
+//!   rows        fitting     each does what it answers; needs the vocabulary
+//!   the table   served      each action finds what it needs, content ends, there is a way to the end
+//!   properties  proof       never and always; expression reads them
+//!   findings    causes      ordered, those of one cause joined; diagnostic shows them
+//! Definition --rust--> the table that is built; --picture, show--> for people; --diff--> against another
+//! ```
+//!
+//! Whatever follows a run of the machine does so by [`graph`]'s walk.
+//!
 //! This module knows nothing of SMTP, nor of the rest of this crate: the build script includes
 //! it by path, so that what the build checks and what the command line checks is one piece of
 //! code, and an import of anything else would not compile. The caller hands in what it can
@@ -16,6 +27,7 @@ mod diff;
 mod directives;
 mod expression;
 mod fitting;
+mod graph;
 mod lexer;
 mod parser;
 mod picture;
@@ -25,10 +37,10 @@ mod rust;
 mod served;
 mod show;
 mod slips;
-mod way;
 
 pub use diagnostic::{Diagnostic, Severity, place, render};
 pub use diff::{Change, Difference, diff};
+pub use graph::{EventIndex, Move, Run, StateIndex};
 pub use picture::{dot, mermaid, svg};
 pub use resolve::suggest;
 pub use rust::rust;

@@ -11,15 +11,13 @@
 //! events finds the shortest such run.
 
 use super::expression::{Step, read};
+use super::graph::{EventIndex, Node, NodeIndex, Run, StateIndex, Walk};
 use super::{Definition, Diagnostic, Property, Span, place};
 
 /// The most pairs of a state and a step that one proof may have: it bounds its memory.
 const PAIRS_MAX: usize = 4_000_000;
 /// The most moves that all proofs of a file may look at: it bounds their time.
 const MOVES_MAX: usize = 400_000_000;
-
-/// A way through the machine: each state with the event that moved it on.
-pub(super) type Run = Vec<(usize, usize)>;
 
 enum Verdict {
     /// No run breaks it.
@@ -28,7 +26,7 @@ enum Verdict {
     Untouched,
     /// This run does, refusals that move included; for an `always` with the event that is not
     /// accepted after it.
-    Broken(Run, Option<usize>),
+    Broken(Run, Option<EventIndex>),
 }
 
 /// Proves each property, or says how it can be broken. Where there are other errors, only what is
@@ -64,10 +62,9 @@ pub(super) fn check(source: &str, definition: &Definition, prove: bool, found: &
                     Some(_) => format!("this is not always so: {says}"),
                 };
                 let mut notes = dialogue(source, definition, &run, refused.is_none());
-                let state =
-                    run.last().map_or(0, |&(state, event)| definition.cell(state, event).map_or(0, |cell| cell.next));
+                let state = run.end(definition).0;
                 match refused {
-                    Some(event) => {
+                    Some(EventIndex(event)) => {
                         let why = definition.cell(state, event).and_then(|cell| Some((cell, cell.reply.as_ref()?)));
                         let why = why.map_or("has no row for it".to_owned(), |(cell, reply)| {
                             let (row, column) = place(source, cell.row.start);
@@ -76,7 +73,9 @@ pub(super) fn check(source: &str, definition: &Definition, prove: bool, found: &
                         let (event, state) = (&definition.events[event].name, &definition.states[state].name);
                         notes.push(format!("C: {event:<7} {state} {why}"));
                     }
-                    None if run.is_empty() => notes.push("the expression matches before anything is said".to_owned()),
+                    None if run.moves.is_empty() => {
+                        notes.push("the expression matches before anything is said".to_owned());
+                    }
                     None => {}
                 }
                 // The block's begin: a caret under all of it would hide the words.
@@ -102,91 +101,73 @@ fn untouched(property: &Property, says: &str) -> Diagnostic {
     Diagnostic::warning(property.path_span, message).help(Some(help.to_owned()))
 }
 
-/// A run as a dialogue, a line an event; the last says which row allows it, if that is the mistake.
+/// A run as a dialogue; the last line says which row allows it, if that is the mistake.
 pub(super) fn dialogue(source: &str, definition: &Definition, run: &Run, allows: bool) -> Vec<String> {
-    let name = |state: usize| definition.states.get(state).map_or("", |state| state.name.as_str());
-    let mut lines = Vec::new();
-    for (number, &(state, event)) in run.iter().enumerate() {
-        let Some(cell) = definition.cell(state, event) else { continue };
-        let mut line = format!("C: {:<7} {} -> {}", definition.events[event].name, name(state), name(cell.next));
-        if let Some(reply) = cell.reply.as_ref().filter(|_| cell.is_refusal()) {
-            line += &format!("      refused with {}", reply.code);
-        }
-        if allows && number + 1 == run.len() {
-            let (row, column) = place(source, cell.row.start);
-            line += &format!("      the row at {row}:{column} allows it");
-        }
-        lines.push(line);
+    let mut lines = run.dialogue(definition);
+    let last = run.moves.last().and_then(|last| definition.cell(last.state.0, last.event.0));
+    if let (Some(line), Some(cell), true) = (lines.last_mut(), last, allows) {
+        let (row, column) = place(source, cell.row.start);
+        *line += &format!("      the row at {row}:{column} allows it");
     }
     lines
 }
 
-/// The pairs that are reached, by the number of events, each with the pair and the event before.
-struct Walk<'a> {
-    steps: &'a [Step],
-    reached: Vec<bool>,
-    pairs: Vec<Pair>,
-    /// Pairs at a fork or a jump whose followers are still to be entered.
-    open: Vec<(usize, usize)>,
-}
-
+/// A state, and a step of the expression that an event or the match is next at.
+#[derive(Clone, Copy)]
 struct Pair {
     state: usize,
     step: usize,
-    before: Option<(usize, usize)>,
 }
 
-impl Walk<'_> {
+impl Node for Pair {
+    fn state(&self) -> StateIndex {
+        StateIndex(self.state)
+    }
+}
+
+/// The pairs that are reached.
+struct Pairs<'a> {
+    steps: &'a [Step],
+    reached: Vec<bool>,
+    walk: Walk<Pair>,
+    /// Pairs at a fork or a jump whose followers are still to be entered.
+    open: Vec<Pair>,
+}
+
+impl Pairs<'_> {
     /// Enters a state at a step, and all steps that follow without an event.
-    fn enter(&mut self, state: usize, step: usize, before: Option<(usize, usize)>) {
-        self.open.push((state, step));
-        while let Some((state, step)) = self.open.pop() {
-            if std::mem::replace(&mut self.reached[state * self.steps.len() + step], true) {
+    fn enter(&mut self, state: usize, step: usize, before: Option<(NodeIndex, EventIndex)>) {
+        self.open.push(Pair { state, step });
+        while let Some(pair) = self.open.pop() {
+            if std::mem::replace(&mut self.reached[state * self.steps.len() + pair.step], true) {
                 continue;
             }
-            match self.steps[step] {
-                Step::Fork(one, other) => self.open.extend([(state, other), (state, one)]),
-                Step::Jump(there) => self.open.push((state, there)),
-                Step::Event(_) | Step::Match => {
-                    self.pairs.push(Pair { state, step, before });
-                }
+            match self.steps[pair.step] {
+                Step::Fork(one, other) => self.open.extend([other, one].map(|step| Pair { state, step })),
+                Step::Jump(step) => self.open.push(Pair { state, step }),
+                Step::Event(_) | Step::Match => self.walk.meet(pair, before),
             }
         }
-    }
-
-    fn run(&self, mut pair: usize) -> Run {
-        let mut run = Vec::new();
-        while let Some((before, event)) = self.pairs[pair].before {
-            run.push((self.pairs[before].state, event));
-            pair = before;
-        }
-        run.reverse();
-        run
     }
 }
 
 fn walk(definition: &Definition, property: &Property, steps: &[Step]) -> Verdict {
-    let mut walk = Walk {
-        steps,
-        reached: vec![false; steps.len() * definition.states.len()],
-        pairs: Vec::new(),
-        open: Vec::new(),
-    };
+    let reached = vec![false; steps.len() * definition.states.len()];
+    let mut pairs = Pairs { steps, reached, walk: Walk::new(), open: Vec::new() };
     let ends = ends(steps);
     let moving = moving_refusals(definition);
     let mut touched = false;
-    walk.enter(0, 0, None);
-    let mut number = 0;
-    while number < walk.pairs.len() {
-        let Pair { state, step, .. } = walk.pairs[number];
+    pairs.enter(0, 0, None);
+    while let Some(at) = pairs.walk.visit() {
+        let Pair { state, step } = *pairs.walk.node(at);
         match &steps[step] {
             Step::Match => match &property.accepts {
-                None => return Verdict::Broken(walk.run(number), None),
+                None => return Verdict::Broken(pairs.walk.run(at, None), None),
                 Some(promised) => {
                     touched = true;
                     let refused = promised.iter().find(|event| definition.accepted(state, **event).is_none());
                     if let Some(event) = refused {
-                        return Verdict::Broken(walk.run(number), Some(*event));
+                        return Verdict::Broken(pairs.walk.run(at, None), Some(EventIndex(*event)));
                     }
                 }
             },
@@ -195,27 +176,26 @@ fn walk(definition: &Definition, property: &Property, steps: &[Step]) -> Verdict
                 touched |= property.accepts.is_none() && ends[step] && events.contains(&true);
                 for event in (0..events.len()).filter(|event| events[*event]) {
                     if let Some(cell) = definition.accepted(state, event) {
-                        walk.enter(cell.next, step + 1, Some((number, event)));
+                        pairs.enter(cell.next, step + 1, Some((at, EventIndex(event))));
                     }
                 }
             }
             Step::Fork(..) | Step::Jump(_) => {}
         }
         for &(event, next) in &moving[state] {
-            walk.enter(next, step, Some((number, event)));
+            pairs.enter(next.0, step, Some((at, event)));
         }
-        number += 1;
     }
     if touched { Verdict::Proven } else { Verdict::Untouched }
 }
 
 /// For each state the refusals that lead to another, with the event and that state. Where one ends the
 /// session the run is over: no event follows, and nothing was accepted.
-fn moving_refusals(definition: &Definition) -> Vec<Vec<(usize, usize)>> {
+fn moving_refusals(definition: &Definition) -> Vec<Vec<(EventIndex, StateIndex)>> {
     let mut moving = vec![Vec::new(); definition.states.len()];
     for (state, event, cell) in super::served::cells(definition) {
         if cell.is_refusal() && cell.next != state && cell.next + 1 != definition.states.len() {
-            moving[state].push((event, cell.next));
+            moving[state].push((EventIndex(event), StateIndex(cell.next)));
         }
     }
     moving

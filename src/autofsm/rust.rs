@@ -2,12 +2,14 @@
 
 use std::fmt::Write as _;
 
+use super::diagnostic::Lines;
 use super::{Cell, Definition, Vocabulary, normal};
 
 /// Writes the table as Rust, to be included where the types `Machine`, `State`, `StateId`,
-/// `Event`, `Transition`, `ReplySpec` and `Action` are in scope.
+/// `Event`, `Transition`, `ReplySpec` and `Action` are in scope. Each cell says which line of `page`, the
+/// definition that `source` names, it comes from.
 #[must_use]
-pub fn rust(definition: &Definition, rules: &Vocabulary, source: &str) -> String {
+pub fn rust(definition: &Definition, rules: &Vocabulary, source: &str, page: &str) -> String {
     let mut text =
         format!("// The protocol of {source}, as build.rs compiled it. Edits here are lost: edit {source}.\n\n");
     for (index, state) in definition.states.iter().enumerate() {
@@ -43,12 +45,19 @@ pub fn rust(definition: &Definition, rules: &Vocabulary, source: &str) -> String
         );
     }
     let _ = write!(text, "    ],\n    keywords: &{:?},\n    cells: &[\n", definition.keywords);
+    let lines = Lines::new(page);
     let width = definition.events.iter().map(|event| event.name.len()).max().unwrap_or(0);
     for (state, row) in definition.states.iter().zip(definition.cells.chunks(definition.events.len().max(1))) {
         let _ = writeln!(text, "        // {}", state.name);
         for (event, cell) in definition.events.iter().zip(row) {
-            let cell = cell.as_ref().map_or("None".to_owned(), |cell| transition(definition, rules, cell));
-            let _ = writeln!(text, "        /* {:<width$} */ {cell},", event.name);
+            let (cell, row) = match cell {
+                None => ("None".to_owned(), String::new()),
+                Some(cell) => {
+                    let row = format!(" // {source}:{}", lines.place(cell.block.start).0);
+                    (transition(definition, rules, cell), row)
+                }
+            };
+            let _ = writeln!(text, "        /* {:<width$} */ {cell},{row}", event.name);
         }
     }
     text += "    ],\n};\n";

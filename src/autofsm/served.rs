@@ -1,15 +1,26 @@
 //! What a definition must keep to be served: so that no edit can make the server deliver
 //! nothing to nobody, or lose what it was sent.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 
 use super::diagnostic::keep;
-use super::resolve::reached;
+use super::graph::{Node, StateIndex, Walk};
 use super::{ActionSpec, Cell, Definition, Diagnostic, Vocabulary, same_name};
 
 type Resources = BTreeSet<&'static str>;
-/// A state with what is at hand in it, and the place and the event that led there.
-type Place = (usize, Resources, Option<(usize, usize)>);
+
+/// A state, with what is at hand in it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    state: StateIndex,
+    at_hand: Resources,
+}
+
+impl Node for Place {
+    fn state(&self) -> StateIndex {
+        self.state
+    }
+}
 
 /// `fits` says whether each row does what it is meant to: else a need would only follow from that.
 pub(super) fn check(definition: &Definition, rules: &Vocabulary, fits: bool, found: &mut Vec<Diagnostic>) {
@@ -106,7 +117,7 @@ fn check_end(definition: &Definition, found: &mut Vec<Diagnostic>) {
             }
         }
     }
-    for (state, is_reached) in reached(definition).into_iter().enumerate() {
+    for (state, is_reached) in definition.reached().into_iter().enumerate() {
         if is_reached && !ends[state] {
             let state = &definition.states[state];
             let help = format!("add a row with `next = {}`", definition.states[last].name);
@@ -118,85 +129,64 @@ fn check_end(definition: &Definition, found: &mut Vec<Diagnostic>) {
     }
 }
 
-/// So many missing things are said, each with its dialogue.
+/// The most missing things that are reported, each with its dialogue.
 const UNPROVEN_MAX: usize = 100;
 /// The most lines of a dialogue that are shown.
 const DIALOGUE_LINES_MAX: usize = 24;
 
-/// Walks every path, by the shortest first, with what is at hand on it.
+/// Walks every path, the shortest first, with what is at hand on it.
 fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
     let content = event(definition, rules.content);
-    // Each place that was reached, with the number of the place before it and the event.
-    let mut places: Vec<Place> = vec![(0, Resources::new(), None)];
-    let mut known: BTreeSet<(usize, Resources)> = BTreeSet::from([(0, Resources::new())]);
-    let mut said = BTreeSet::new();
-    let mut open = VecDeque::from([0]);
-    while let Some(number) = open.pop_front() {
-        if said.len() >= UNPROVEN_MAX {
-            return;
-        }
-        let (state, at_hand, _) = places[number].clone();
-        for index in 0..definition.events.len() {
-            let Some(cell) = definition.cell(state, index) else {
-                continue;
-            };
+    let start = Place { state: StateIndex(0), at_hand: Resources::new() };
+    let mut known = BTreeSet::from([start.clone()]);
+    let mut walk = Walk::new();
+    walk.meet(start, None);
+    let mut reported = BTreeSet::new();
+    while let Some(at) = walk.visit() {
+        let Place { state, at_hand } = walk.node(at).clone();
+        for (event, cell) in definition.cells_of(state) {
+            if reported.len() >= UNPROVEN_MAX {
+                return;
+            }
             // A refusal does nothing and moves nothing, but that it may end the session.
-            let Some(spec) = action(rules, cell).filter(|_| !cell.is_refusal()) else {
-                continue;
-            };
-            let dialogue = || {
-                let mut notes = vec![line(definition, state, index, cell)];
-                let mut at = number;
-                while let Some((before, event)) = places[at].2 {
-                    let from = places[before].0;
-                    notes.extend(definition.cell(from, event).map(|cell| line(definition, from, event, cell)));
-                    at = before;
-                }
-                notes.reverse();
-                if notes.len() > DIALOGUE_LINES_MAX {
-                    let half = DIALOGUE_LINES_MAX / 2;
-                    let left = notes.len() - 2 * half;
-                    notes.splice(half..half + left, [format!("... {left} more ...")]);
-                }
-                notes
-            };
-            if let Some(missing) = spec.needs.iter().find(|need| !at_hand.contains(*need)) {
-                if said.insert((cell.row, *missing)) {
-                    let message = format!("`{}` needs {missing}, and there is a way here without", spec.name);
-                    keep(found, Diagnostic::error(cell.row, message).notes(dialogue()));
-                }
-                continue;
-            }
-            if let Some(left) = spec.lacks.iter().find(|thing| at_hand.contains(*thing)) {
-                if said.insert((cell.row, *left)) {
-                    let message = format!("`{}` must not find {left}, and there is a way here with one", spec.name);
-                    keep(found, Diagnostic::error(cell.row, message).notes(dialogue()));
-                }
-                continue;
-            }
+            let Some(spec) = action(rules, cell).filter(|_| !cell.is_refusal()) else { continue };
             let mut then: Resources = at_hand.iter().copied().filter(|thing| !spec.drops.contains(thing)).collect();
             then.extend(spec.gives);
             let reads = content.is_some_and(|content| definition.cell(cell.next, content).is_some());
-            if then.contains(rules.message) && !reads {
-                if said.insert((cell.row, "open")) {
-                    let message = format!(
-                        "`{}` leaves {} in `{}`, which reads no content",
-                        spec.name, rules.message, definition.states[cell.next].name
-                    );
-                    keep(found, Diagnostic::error(cell.row, message).notes(dialogue()));
+            let missing = spec.needs.iter().find(|need| !at_hand.contains(*need));
+            let left = spec.lacks.iter().find(|thing| at_hand.contains(*thing));
+            let wrong = if let Some(missing) = missing {
+                Some((*missing, format!("`{}` needs {missing}, and there is a way here without", spec.name)))
+            } else if let Some(left) = left {
+                Some((*left, format!("`{}` must not find {left}, and there is a way here with one", spec.name)))
+            } else if then.contains(rules.message) && !reads {
+                let next = &definition.states[cell.next].name;
+                let message = format!("`{}` leaves {} in `{next}`, which reads no content", spec.name, rules.message);
+                Some(("", message))
+            } else {
+                None
+            };
+            if let Some((thing, message)) = wrong {
+                if reported.insert((cell.row, thing)) {
+                    let dialogue = shortened(walk.run(at, Some(event)).dialogue(definition));
+                    keep(found, Diagnostic::error(cell.row, message).notes(dialogue));
                 }
                 continue;
             }
-            if known.insert((cell.next, then.clone())) {
-                places.push((cell.next, then, Some((number, index))));
-                open.push_back(places.len() - 1);
+            let next = Place { state: StateIndex(cell.next), at_hand: then };
+            if known.insert(next.clone()) {
+                walk.meet(next, Some((at, event)));
             }
         }
     }
 }
 
-fn line(definition: &Definition, state: usize, event: usize, cell: &Cell) -> String {
-    let name = |state: usize| &definition.states[state].name;
-    // No refusal is in a way that is shown: it moves nothing, but to the end.
-    format!("C: {:<7} {} -> {}", definition.events[event].name, name(state), name(cell.next))
+/// A dialogue without the middle, if it is long.
+fn shortened(mut lines: Vec<String>) -> Vec<String> {
+    if lines.len() > DIALOGUE_LINES_MAX {
+        let half = DIALOGUE_LINES_MAX / 2;
+        let left = lines.len() - 2 * half;
+        lines.splice(half..half + left, [format!("... {left} more ...")]);
+    }
+    lines
 }

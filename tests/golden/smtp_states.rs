@@ -56,59 +56,59 @@ pub static MACHINE: Machine = Machine {
     keywords: &["PIPELINING", "8BITMIME", "SIZE", "ENHANCEDSTATUSCODES"],
     cells: &[
         // init
-        /* HELO */ to(CLIENT_INIT, Action::Greet, code(250)),
-        /* EHLO */ to(CLIENT_INIT, Action::GreetExtended, code(250)),
+        /* HELO */ to(CLIENT_INIT, Action::Greet, code(250)), // smtp-states.def:51
+        /* EHLO */ to(CLIENT_INIT, Action::GreetExtended, code(250)), // smtp-states.def:52
         /* MAIL */ None,
         /* RCPT */ None,
         /* DATA */ None,
-        /* RSET */ to(INIT, Action::Reset, code(250)),
-        /* NOOP */ to(INIT, Action::Answer, code(250)),
-        /* HELP */ to(INIT, Action::Explain, code(214)),
-        /* VRFY */ to(INIT, Action::Verify, code(252)),
-        /* EXPN */ to(INIT, Action::Answer, says(502, "5.5.1 No lists here")),
-        /* QUIT */ to(DONE, Action::Answer, code(221)),
+        /* RSET */ to(INIT, Action::Reset, code(250)), // smtp-states.def:66
+        /* NOOP */ to(INIT, Action::Answer, code(250)), // smtp-states.def:72
+        /* HELP */ to(INIT, Action::Explain, code(214)), // smtp-states.def:73
+        /* VRFY */ to(INIT, Action::Verify, code(252)), // smtp-states.def:74
+        /* EXPN */ to(INIT, Action::Answer, says(502, "5.5.1 No lists here")), // smtp-states.def:75
+        /* QUIT */ to(DONE, Action::Answer, code(221)), // smtp-states.def:76
         /* READ */ None,
         /* END  */ None,
         // client_init
-        /* HELO */ to(CLIENT_INIT, Action::Greet, code(250)),
-        /* EHLO */ to(CLIENT_INIT, Action::GreetExtended, code(250)),
-        /* MAIL */ to(BEGIN_TRANSACTION, Action::SetSender, code(250)),
+        /* HELO */ to(CLIENT_INIT, Action::Greet, code(250)), // smtp-states.def:51
+        /* EHLO */ to(CLIENT_INIT, Action::GreetExtended, code(250)), // smtp-states.def:52
+        /* MAIL */ to(BEGIN_TRANSACTION, Action::SetSender, code(250)), // smtp-states.def:53
         /* RCPT */ None,
         /* DATA */ None,
-        /* RSET */ to(CLIENT_INIT, Action::Reset, code(250)),
-        /* NOOP */ to(CLIENT_INIT, Action::Answer, code(250)),
-        /* HELP */ to(CLIENT_INIT, Action::Explain, code(214)),
-        /* VRFY */ to(CLIENT_INIT, Action::Verify, code(252)),
-        /* EXPN */ to(CLIENT_INIT, Action::Answer, says(502, "5.5.1 No lists here")),
-        /* QUIT */ to(DONE, Action::Answer, code(221)),
+        /* RSET */ to(CLIENT_INIT, Action::Reset, code(250)), // smtp-states.def:66
+        /* NOOP */ to(CLIENT_INIT, Action::Answer, code(250)), // smtp-states.def:72
+        /* HELP */ to(CLIENT_INIT, Action::Explain, code(214)), // smtp-states.def:73
+        /* VRFY */ to(CLIENT_INIT, Action::Verify, code(252)), // smtp-states.def:74
+        /* EXPN */ to(CLIENT_INIT, Action::Answer, says(502, "5.5.1 No lists here")), // smtp-states.def:75
+        /* QUIT */ to(DONE, Action::Answer, code(221)), // smtp-states.def:76
         /* READ */ None,
         /* END  */ None,
         // begin_transaction
-        /* HELO */ to(CLIENT_INIT, Action::Greet, code(250)),
-        /* EHLO */ to(CLIENT_INIT, Action::GreetExtended, code(250)),
+        /* HELO */ to(CLIENT_INIT, Action::Greet, code(250)), // smtp-states.def:63
+        /* EHLO */ to(CLIENT_INIT, Action::GreetExtended, code(250)), // smtp-states.def:64
         /* MAIL */ None,
-        /* RCPT */ to(TRANSACTION, Action::AddRecipient, code(250)),
+        /* RCPT */ to(TRANSACTION, Action::AddRecipient, code(250)), // smtp-states.def:54
         /* DATA */ None,
-        /* RSET */ to(CLIENT_INIT, Action::Reset, code(250)),
-        /* NOOP */ to(BEGIN_TRANSACTION, Action::Answer, code(250)),
-        /* HELP */ to(BEGIN_TRANSACTION, Action::Explain, code(214)),
-        /* VRFY */ to(BEGIN_TRANSACTION, Action::Verify, code(252)),
-        /* EXPN */ to(BEGIN_TRANSACTION, Action::Answer, says(502, "5.5.1 No lists here")),
-        /* QUIT */ to(DONE, Action::Answer, code(221)),
+        /* RSET */ to(CLIENT_INIT, Action::Reset, code(250)), // smtp-states.def:65
+        /* NOOP */ to(BEGIN_TRANSACTION, Action::Answer, code(250)), // smtp-states.def:72
+        /* HELP */ to(BEGIN_TRANSACTION, Action::Explain, code(214)), // smtp-states.def:73
+        /* VRFY */ to(BEGIN_TRANSACTION, Action::Verify, code(252)), // smtp-states.def:74
+        /* EXPN */ to(BEGIN_TRANSACTION, Action::Answer, says(502, "5.5.1 No lists here")), // smtp-states.def:75
+        /* QUIT */ to(DONE, Action::Answer, code(221)), // smtp-states.def:76
         /* READ */ None,
         /* END  */ None,
         // transaction
-        /* HELO */ to(CLIENT_INIT, Action::Greet, code(250)),
-        /* EHLO */ to(CLIENT_INIT, Action::GreetExtended, code(250)),
+        /* HELO */ to(CLIENT_INIT, Action::Greet, code(250)), // smtp-states.def:63
+        /* EHLO */ to(CLIENT_INIT, Action::GreetExtended, code(250)), // smtp-states.def:64
         /* MAIL */ None,
-        /* RCPT */ to(TRANSACTION, Action::AddRecipient, code(250)),
-        /* DATA */ to(READ_DATA, Action::OpenMessage, code(354)),
-        /* RSET */ to(CLIENT_INIT, Action::Reset, code(250)),
-        /* NOOP */ to(TRANSACTION, Action::Answer, code(250)),
-        /* HELP */ to(TRANSACTION, Action::Explain, code(214)),
-        /* VRFY */ to(TRANSACTION, Action::Verify, code(252)),
-        /* EXPN */ to(TRANSACTION, Action::Answer, says(502, "5.5.1 No lists here")),
-        /* QUIT */ to(DONE, Action::Answer, code(221)),
+        /* RCPT */ to(TRANSACTION, Action::AddRecipient, code(250)), // smtp-states.def:54
+        /* DATA */ to(READ_DATA, Action::OpenMessage, code(354)), // smtp-states.def:55
+        /* RSET */ to(CLIENT_INIT, Action::Reset, code(250)), // smtp-states.def:65
+        /* NOOP */ to(TRANSACTION, Action::Answer, code(250)), // smtp-states.def:72
+        /* HELP */ to(TRANSACTION, Action::Explain, code(214)), // smtp-states.def:73
+        /* VRFY */ to(TRANSACTION, Action::Verify, code(252)), // smtp-states.def:74
+        /* EXPN */ to(TRANSACTION, Action::Answer, says(502, "5.5.1 No lists here")), // smtp-states.def:75
+        /* QUIT */ to(DONE, Action::Answer, code(221)), // smtp-states.def:76
         /* READ */ None,
         /* END  */ None,
         // read_data
@@ -123,8 +123,8 @@ pub static MACHINE: Machine = Machine {
         /* VRFY */ None,
         /* EXPN */ None,
         /* QUIT */ None,
-        /* READ */ to(READ_DATA, Action::Append, None),
-        /* END  */ to(CLIENT_INIT, Action::Deliver, code(250)),
+        /* READ */ to(READ_DATA, Action::Append, None), // smtp-states.def:56
+        /* END  */ to(CLIENT_INIT, Action::Deliver, code(250)), // smtp-states.def:57
         // done
         /* HELO */ None,
         /* EHLO */ None,

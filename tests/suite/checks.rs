@@ -188,7 +188,7 @@ pub(crate) fn definition(data: &[u8]) {
             Some(definition) => {
                 assert_eq!(definition.cells.len(), definition.states.len() * definition.events.len());
                 if vocabulary.is_some() {
-                    assert!(!autofsm::rust(&definition, &VOCABULARY, "x.def").is_empty());
+                    assert!(!autofsm::rust(&definition, &VOCABULARY, "x.def", text).is_empty());
                 }
             }
         }

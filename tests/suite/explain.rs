@@ -142,10 +142,10 @@ fn a_question_that_cannot_be_answered_is_one_line_and_exit_code_2() {
 fn the_dialogue_goes_where_the_table_says_from_every_cell() {
     let definition = compile(SOURCE, Some(&VOCABULARY)).definition.unwrap();
     for state in 0..definition.states.len() - 1 {
-        let way = definition.way_to(state).unwrap();
+        let run = definition.shortest_run(|known| known.0 == state).unwrap();
         for event in 0..definition.events.len() {
             let name = |event: usize| definition.events[event].name.as_str();
-            let events: Vec<_> = way.iter().map(|(_, event)| name(*event)).chain([name(event)]).collect();
+            let events: Vec<_> = run.moves.iter().map(|step| name(step.event.0)).chain([name(event)]).collect();
             let last = rehearse(page(), &events).pop().unwrap();
             let cell = definition.cell(state, event);
             let next = cell.map_or(state, |cell| cell.next);

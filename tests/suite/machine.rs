@@ -142,9 +142,9 @@ fn the_session_goes_where_the_built_table_says() {
     let definition = definition();
     let last = definition.states.len() - 1;
     for state in 0..last {
-        let Some(way) = definition.way_to(state) else { continue };
+        let Some(run) = definition.shortest_run(|known| known.0 == state) else { continue };
         for event in (0..definition.events.len()).filter(|event| definition.cell(state, *event).is_some()) {
-            let events: Vec<_> = way.iter().map(|(_, event)| *event).chain([event]).collect();
+            let events: Vec<_> = run.moves.iter().map(|step| step.event.0).chain([event]).collect();
             let names: Vec<_> = events.iter().map(|event| definition.events[*event].name.as_str()).collect();
             let reached = rehearse(&BUILT, &names).pop().unwrap().state;
             let next = definition.cell(state, event).map_or(state, |cell| cell.next);
@@ -192,7 +192,7 @@ fn generated() -> Vec<(&'static str, String)> {
     let (before, rest) = readme.split_at(place.expect("the README shows the table"));
     let after = &rest[rest.find("```").unwrap()..];
     vec![
-        ("tests/golden/smtp_states.rs", autofsm::rust(&definition, &VOCABULARY, "smtp-states.def")),
+        ("tests/golden/smtp_states.rs", autofsm::rust(&definition, &VOCABULARY, "smtp-states.def", SOURCE)),
         ("docs/smtp-states.svg", autofsm::svg(&definition).unwrap()),
         ("README.md", format!("{before}{}{after}", autofsm::table(&definition))),
         (LAST_SEEN, SOURCE.to_owned()),

@@ -378,7 +378,12 @@ fn each_counterexample_happens_in_the_session_itself() {
             let events: Vec<_> = lines.iter().map(|words| words[0]).collect();
             let exchanges = rehearse(machine, &events);
             for (line, exchange) in lines.iter().zip(&exchanges[1..]) {
-                let state = if line[2] == "->" { line[3] } else { line[1] };
+                let state = match line.as_slice() {
+                    [_, _, "->", next, ..] => next,
+                    // A refusal that closes has a row for it, and the line says no more than its code.
+                    _ if line.contains(&"421") => "done",
+                    _ => line[1],
+                };
                 assert_eq!(exchange.state, state, "{}: {found:?} {exchanges:?}", mutant.shown);
                 let code = exchange.replies.first().map_or("", |reply| &reply[..3]);
                 let refused = line.iter().position(|word| *word == "with").and_then(|place| line.get(place + 1));

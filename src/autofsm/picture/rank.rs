@@ -5,8 +5,9 @@
 //! share their bends**: many states have an edge to the same few (the end, a reset), and one
 //! line that gathers them reads better than a bundle, and costs less.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
+use super::super::graph::{StateIndex, Walk};
 use super::{Definition, Edge};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,25 +70,16 @@ impl Layers {
 
 /// The states in the order in which a client can meet them; the last one stays the last.
 fn met(definition: &Definition) -> Vec<usize> {
-    let count = definition.states.len();
-    let (mut order, mut known) = (Vec::new(), vec![false; count]);
-    let last = count.saturating_sub(1);
+    let last = definition.states.len().saturating_sub(1);
+    let mut known = vec![false; definition.states.len()];
     if let Some(known) = known.get_mut(last) {
         *known = true;
     }
+    let mut walk = Walk::new();
     for root in 0..last {
-        let mut open = VecDeque::from([root]);
-        while let Some(state) = open.pop_front() {
-            if std::mem::replace(&mut known[state], true) {
-                continue;
-            }
-            order.push(state);
-            let cells = (0..definition.events.len()).filter_map(|event| definition.cell(state, event));
-            open.extend(cells.map(|cell| cell.next));
-        }
+        definition.walk(&mut walk, &mut known, StateIndex(root), |_| false);
     }
-    order.push(last);
-    order
+    walk.nodes().map(|state| state.0).chain([last]).collect()
 }
 
 pub(super) fn rank(definition: &Definition, edges: &[Edge]) -> Layers {

@@ -107,7 +107,7 @@ impl Resolver<'_> {
                 || word.len() > 100
                 || !word.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
             {
-                self.say(value.span, format!("`{}` is not an EHLO keyword", shown(word)));
+                self.say(value.span, format!("`{}` is not a keyword", shown(word)));
             } else if self.definition.keywords.iter().any(|known| known.eq_ignore_ascii_case(word)) {
                 self.say(value.span, format!("the keyword `{word}` is listed twice"));
             } else if let Some(help) = self.unkept(word) {

@@ -228,7 +228,7 @@ impl<'a> Resolver<'a> {
         if self.rows_in_doubt {
             return;
         }
-        let reached = reached(&self.definition);
+        let reached = self.definition.reached();
         let (mut used, events) = (vec![false; self.definition.events.len()], self.definition.events.len().max(1));
         for (index, cell) in self.definition.cells.iter().enumerate() {
             used[index % events] |= cell.is_some();
@@ -251,17 +251,4 @@ fn mark(used: &mut [bool], index: Option<usize>) -> Option<usize> {
         *used = true;
     }
     index
-}
-
-/// Which states some run reaches.
-pub(super) fn reached(definition: &Definition) -> Vec<bool> {
-    let mut reached = vec![false; definition.states.len()];
-    let mut open = vec![0];
-    while let Some(state) = open.pop() {
-        if !std::mem::replace(&mut reached[state], true) {
-            let cells = (0..definition.events.len()).filter_map(|event| definition.cell(state, event));
-            open.extend(cells.map(|cell| cell.next).filter(|next| !reached[*next]));
-        }
-    }
-    reached
 }

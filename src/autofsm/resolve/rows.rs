@@ -228,7 +228,7 @@ impl Resolver<'_> {
         {
             self.actions_in_doubt = true;
             let help = if name.eq_ignore_ascii_case("noop") {
-                "`answer` gives the reply, and does nothing else".to_owned()
+                format!("`{}` gives the reply, and does nothing else", rules.refusing)
             } else {
                 let near = suggest(name, rules.actions.iter().map(|action| action.name));
                 near.unwrap_or_else(|| format!("the actions are {}", action_names(rules)))

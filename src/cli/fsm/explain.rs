@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{Checked, Defines, End, File, Source, checked, print};
-use crate::autofsm::{Cell, Definition, Span, place, same_name, suggest};
+use crate::autofsm::{Cell, Definition, EventIndex, Move, Span, StateIndex, place, same_name, suggest};
 use crate::dialogue::rehearse;
 use crate::smtp::machine::Machine;
 use crate::smtp::vocabulary::VOCABULARY;
@@ -260,24 +260,21 @@ impl Question<'_> {
     /// The shortest dialogue that leads to the state, and there gives the event: as the session holds
     /// it if it can, else as events and states.
     fn dialogue(&self, state: usize, event: Option<usize>) -> String {
-        let Some(way) = self.definition.way_to(state) else {
+        let Some(mut run) = self.definition.shortest_run(|known| known.0 == state) else {
             return format!("\nno dialogue leads to {}\n", self.state_name(state));
         };
-        if way.is_empty() && event.is_none() {
+        if run.moves.is_empty() && event.is_none() {
             return String::new();
         }
         let mut text = String::from("\nthe shortest dialogue:\n");
+        let asked = event.map(|event| Move { state: StateIndex(state), event: EventIndex(event) });
         let Some(machine) = self.machine else {
-            for (from, event) in way.into_iter().chain(event.map(|event| (state, event))) {
-                let next = self.definition.cell(from, event).map_or("refused", |cell| self.state_name(cell.next));
-                let _ = writeln!(text, "   C: {:<7} {} -> {next}", self.event_name(event), self.state_name(from));
-            }
-            return text;
+            run.moves.extend(asked);
+            return run.dialogue(self.definition).iter().fold(text, |text, line| text + &format!("   {line}\n"));
         };
-        let mut events: Vec<_> = way.into_iter().map(|(_, event)| self.event_name(event)).collect();
-        if state + 1 < self.definition.states.len() {
-            events.extend(event.map(|event| self.event_name(event)));
-        }
+        // After the last state nothing is heard.
+        run.moves.extend(asked.filter(|asked| asked.state.0 + 1 < self.definition.states.len()));
+        let events: Vec<_> = run.moves.iter().map(|step| self.event_name(step.event.0)).collect();
         let mut state = "";
         for exchange in rehearse(machine, &events) {
             if !exchange.line.is_empty() {
