@@ -126,27 +126,24 @@ impl Question<'_> {
     /// Why a state treats an event as it does.
     fn cell(&self, state: usize, event: usize) -> String {
         let mut text = format!("{} in {}: ", self.event_name(event), self.state_name(state));
-        match self.definition.cell(state, event) {
-            Some(cell) => {
-                text += &self.does(state, cell);
-                text += "\n\nthe row that decides it:\n";
-                text += &self.row(cell.block);
-                if !cell.overridden.is_empty() {
-                    text += "\nwhat it overrides, the last first:\n";
-                    cell.overridden.iter().for_each(|span| text += &self.row(*span));
-                }
-            }
-            None => {
-                text += &self.refuses(state, event);
-                if let Some((row, overridden)) = self.taken_back(state, event) {
+        let (row, overridden) = if let Some(cell) = self.definition.cell(state, event) {
+            text += &self.does(state, cell);
+            text += "\n\nthe row that decides it:\n";
+            (Some(cell.block), cell.overridden.as_slice())
+        } else {
+            text += &self.refuses(state, event);
+            match self.taken_back(state, event) {
+                Some((row, overridden)) => {
                     text += "\nthe row that takes it back:\n";
-                    text += &self.row(row);
-                    if !overridden.is_empty() {
-                        text += "\nwhat it overrides, the last first:\n";
-                        overridden.iter().for_each(|span| text += &self.row(*span));
-                    }
+                    (Some(row), overridden)
                 }
+                None => (None, &[][..]),
             }
+        };
+        text.extend(row.map(|row| self.row(row)));
+        if !overridden.is_empty() {
+            text += "\nwhat it overrides, the last first:\n";
+            text.extend(overridden.iter().map(|span| self.row(*span)));
         }
         text + &self.dialogue(state, Some(event))
     }
