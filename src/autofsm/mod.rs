@@ -12,7 +12,7 @@
 //! Definition --rust--> the table that is built; --picture, show--> for people; --diff--> against another
 //! ```
 //!
-//! Whatever follows a run of the machine does so by [`graph`]'s walk.
+//! Whatever follows a run of the machine does so by `graph`'s walk.
 //!
 //! This module knows nothing of SMTP, nor of the rest of this crate: the build script includes
 //! it by path, so that what the build checks and what the command line checks is one piece of
