@@ -1,6 +1,6 @@
 //! The door: accepts clients, and turns away those for which the caps or the system have no room.
 
-use std::io::{self, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
@@ -92,10 +92,15 @@ impl Door {
     }
 }
 
+/// What is read of a client that is turned away, in octets.
+const UNREAD_BYTES_MAX: usize = 4096;
+
 /// Sends one reply and closes, without waiting. A fresh socket has room for the reply.
 pub(super) fn turn_away(mut stream: &TcpStream, reply: &Reply) {
     if stream.set_nonblocking(true).is_ok() && stream.write_all(&wire(reply)).is_ok() {
         let _ = stream.shutdown(Shutdown::Write);
+        // A socket that is closed with octets unread resets the connection, and the client may lose the reply.
+        let _ = stream.read(&mut [0; UNREAD_BYTES_MAX]);
     }
 }
 

@@ -151,14 +151,22 @@ def deliver(recipients, content):
                 sync(folder)
     except OSError:
         for path in done:
-            try:
-                if cheat != "leaves-copies" or "/tmp/" in path[len(options.maildir):]:
-                    os.unlink(path)
-            except OSError:
-                # Not there, or a disk so full that it cannot: the others are to go all the same.
-                pass
+            if cheat != "leaves-copies" or "/tmp/" in path[len(options.maildir):]:
+                take_back(path)
         raise
     return folders
+
+
+def take_back(path):
+    """Removes a file that may not be there. On a disk so full that it cannot, another's end makes room."""
+    for _ in range(200):
+        try:
+            os.unlink(path)
+            return
+        except FileNotFoundError:
+            return
+        except OSError:
+            time.sleep(0.02)
 
 
 def deliver_one(recipient, content, done, folders):
