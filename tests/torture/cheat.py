@@ -144,8 +144,17 @@ def run_queue(names):
 def deliver(recipients, content):
     done, folders = [], []
     try:
-        for recipient in recipients:
-            deliver_one(recipient, content, done, folders)
+        # All are written before the first is moved: a reader takes no copy of a mail that has no room for the others.
+        written = (write_one(recipient, content, done) for recipient in recipients)
+        written = written if cheat == "leaves-copies" else list(written)
+        for path, last in written:
+            # Before the move, which on a full disk can fail behind its first half.
+            done.append(last)
+            if cheat == "clock-names":
+                os.rename(path, last)
+            elif cheat != "in-place":
+                move(path, last)
+            folders.append(os.path.dirname(last))
         if cheat not in ("no-sync", "no-folder-sync", "late-sync"):
             for folder in folders:
                 sync(folder)
@@ -169,7 +178,7 @@ def take_back(path):
             time.sleep(0.02)
 
 
-def deliver_one(recipient, content, done, folders):
+def write_one(recipient, content, done):
     home = os.path.join(options.maildir, recipient)
     for folder in (home, home + "/tmp", home + "/new", home + "/cur"):
         try:
@@ -194,13 +203,7 @@ def deliver_one(recipient, content, done, folders):
             os.fsync(file.fileno())
         if cheat == "early-sync":
             file.write(b"the last line\n")
-    # Before the move, which on a full disk can fail behind its first half.
-    done.append(last)
-    if cheat == "clock-names":
-        os.rename(path, last)
-    elif cheat != "in-place":
-        move(path, last)
-    folders.append(os.path.join(home, "new"))
+    return path, last
 
 
 def sweep():
