@@ -4,7 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use postman::dialogue::{Dialogue, Peer};
-use postman::smtp::machine::BUILT;
 
 use crate::rig::{Server, Talk};
 
@@ -217,7 +216,7 @@ fn a_trace_is_a_dialogue_that_plays() {
         let traced: Vec<_> = lines.iter().filter(|line| !is_event(line, &id)).cloned().collect();
         let text = dialogue(&traced, &id);
         let dialogue = Dialogue::parse(&text).unwrap_or_else(|failure| panic!("{failure}\n{text}"));
-        let played = dialogue.play(&mut Peer::new(&dialogue.config().unwrap(), &BUILT), |most| most);
+        let played = dialogue.play(&mut Peer::new(&dialogue.config().unwrap(), crate::peer::page()), |most| most);
         assert_eq!(played, Ok(()), "{text}");
     }
     let second = dialogue(&lines, "0002");
