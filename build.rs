@@ -73,7 +73,12 @@ fn commit() -> Option<String> {
     let git = |arguments: &[&str]| {
         let mut git = Command::new("git");
         // A hook of git's that builds would name another repository.
-        let git = git.arg("-C").arg(&folder).args(arguments).env_remove("GIT_DIR").env_remove("GIT_WORK_TREE");
+        let git = git
+            .arg("-C")
+            .arg(&folder)
+            .args(arguments)
+            .env_remove("GIT_DIR")
+            .env_remove("GIT_WORK_TREE");
         let output = git.output().ok().filter(|output| output.status.success())?;
         Some(String::from_utf8(output.stdout).ok()?.trim_end().to_owned())
     };

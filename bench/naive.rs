@@ -23,7 +23,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use postman::config::Config;
 use postman::smtp::envelope::Envelope;
 use postman::smtp::machine::BUILT;
-use postman::smtp::session::{Client, Input, Output, Question, Refusal, Session, Settings, World, drive};
+use postman::smtp::session::{
+    Client, Input, Output, Question, Refusal, Session, Settings, World, drive,
+};
 
 /// Numbers the files, beside the time.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -57,7 +59,10 @@ impl World for Connection {
             Question::Room(_) => Input::Room(Ok(())),
             Question::User(_) => Input::User(Ok(())),
             Question::Store => {
-                let stored = self.message.take().map(|(envelope, content)| store(&self.folder, &envelope, &content));
+                let stored = self
+                    .message
+                    .take()
+                    .map(|(envelope, content)| store(&self.folder, &envelope, &content));
                 Input::Stored(match stored {
                     Some(Ok(())) => Ok(()),
                     Some(Err(error)) => {
@@ -72,7 +77,8 @@ impl World for Connection {
 }
 
 fn store(folder: &Path, envelope: &Envelope, content: &[u8]) -> io::Result<()> {
-    let names: BTreeSet<String> = envelope.recipients.iter().map(|to| to.mailbox.local.folded()).collect();
+    let names: BTreeSet<String> =
+        envelope.recipients.iter().map(|to| to.mailbox.local.folded()).collect();
     for name in names {
         let home = folder.join(&name);
         if !home.join("new").is_dir() {
@@ -81,9 +87,11 @@ fn store(folder: &Path, envelope: &Envelope, content: &[u8]) -> io::Result<()> {
             }
         }
         let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs());
-        let file_name = format!("{seconds}_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let file_name =
+            format!("{seconds}_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let (tmp, new) = (home.join("tmp").join(&file_name), home.join("new").join(&file_name));
-        let mut octets = format!("X-Postman-From: {}\nX-Postman-To: {name}\n", envelope.sender).into_bytes();
+        let mut octets =
+            format!("X-Postman-From: {}\nX-Postman-To: {name}\n", envelope.sender).into_bytes();
         octets.extend(content.iter().copied().filter(|octet| *octet != b'\r'));
         let mut file = File::create_new(&tmp)?;
         file.write_all(&octets)?;
@@ -99,8 +107,13 @@ fn serve(mut stream: TcpStream, settings: Arc<Settings>, folder: PathBuf) -> io:
     let (address, local) = (stream.peer_addr()?.ip(), stream.local_addr()?.ip());
     let client = Client { id: "1".to_owned(), address, local, may_relay: false, refused: false };
     let mut session = Session::new(settings, client);
-    let mut connection =
-        Connection { folder, enhanced: session.shows_enhanced(), out: Vec::new(), message: None, closed: false };
+    let mut connection = Connection {
+        folder,
+        enhanced: session.shows_enhanced(),
+        out: Vec::new(),
+        message: None,
+        closed: false,
+    };
     drive(&mut session, Input::Connect, &mut connection);
     let mut octets = vec![0; 16 * 1024];
     loop {

@@ -79,10 +79,13 @@ fn disk(folder: &Path, threads: &str, seconds: &str) -> Result<()> {
             }
             Ok(())
         };
-        let workers: Vec<_> = (0..threads).map(|number| scope.spawn(move || work(number))).collect();
+        let workers: Vec<_> =
+            (0..threads).map(|number| scope.spawn(move || work(number))).collect();
         thread::sleep(Duration::from_secs_f64(seconds));
         over.store(true, Ordering::Relaxed);
-        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| Err("a thread panicked".into())))
+        workers.into_iter().try_for_each(|worker| {
+            worker.join().unwrap_or_else(|_| Err("a thread panicked".into()))
+        })
     })?;
     let files = u32::try_from(files.into_inner())?;
     println!("{:.1}", f64::from(files) / begin.elapsed().as_secs_f64());
@@ -158,8 +161,9 @@ fn hold(address: &str, count: &str) -> Result<()> {
     let mut closed = 0;
     for stream in &mut held {
         stream.set_nonblocking(true)?;
-        closed +=
-            u32::from(!matches!(stream.read(&mut [0; 64]), Err(error) if error.kind() == io::ErrorKind::WouldBlock));
+        closed += u32::from(
+            !matches!(stream.read(&mut [0; 64]), Err(error) if error.kind() == io::ErrorKind::WouldBlock),
+        );
     }
     println!("{closed}");
     Ok(())
@@ -225,7 +229,9 @@ fn start(address: &str, program: &str, arguments: &[&str]) -> Result<()> {
     let greeted = loop {
         match Peer::connect(address) {
             Ok(mut peer) => break peer.reply(),
-            Err(_) if begin.elapsed() < Duration::from_secs(10) => thread::sleep(Duration::from_micros(100)),
+            Err(_) if begin.elapsed() < Duration::from_secs(10) => {
+                thread::sleep(Duration::from_micros(100))
+            }
             Err(error) => break Err(error.into()),
         }
     };

@@ -19,8 +19,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{
-    AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags, fallocate, fdatasync, fsync, linkat, openat,
-    renameat_with, syncfs,
+    AtFlags, CWD, FallocateFlags, Mode, OFlags, RenameFlags, fallocate, fdatasync, fsync, linkat,
+    openat, renameat_with, syncfs,
 };
 use rustix::time::{ClockId, clock_gettime};
 
@@ -64,7 +64,9 @@ const WAYS: [(&str, Way, usize, usize); 14] = [
 fn main() -> ExitCode {
     let words: Vec<String> = env::args().skip(1).collect();
     let done = match words.as_slice() {
-        [folder, seconds] => seconds.parse().map_err(Into::into).and_then(|seconds| all(Path::new(folder), seconds)),
+        [folder, seconds] => {
+            seconds.parse().map_err(Into::into).and_then(|seconds| all(Path::new(folder), seconds))
+        }
         _ => Err("the usage stands at the top of bench/ways.rs".into()),
     };
     done.map_or_else(
@@ -79,8 +81,9 @@ fn main() -> ExitCode {
 fn all(folder: &Path, seconds: f64) -> Result<()> {
     for (number, (name, way, threads, boxes)) in WAYS.into_iter().enumerate() {
         let place = folder.join(number.to_string());
-        let boxes =
-            (0..boxes).map(|number| Mailbox::new(&place.join(number.to_string()))).collect::<Result<Vec<_>>>()?;
+        let boxes = (0..boxes)
+            .map(|number| Mailbox::new(&place.join(number.to_string())))
+            .collect::<Result<Vec<_>>>()?;
         rustix::fs::sync();
         let (rate, own, machine) = run(way, threads, &boxes, seconds)?;
         println!("{name}\t{rate:.0}\t{own:.0}\t{machine:.0}");
@@ -97,7 +100,11 @@ impl Mailbox {
     fn new(folder: &Path) -> Result<Self> {
         let open = |name: &str| -> io::Result<_> {
             fs::create_dir_all(folder.join(name))?;
-            Ok(rustix::fs::open(folder.join(name), OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+            Ok(rustix::fs::open(
+                folder.join(name),
+                OFlags::DIRECTORY | OFlags::CLOEXEC,
+                Mode::empty(),
+            )?)
         };
         Ok(Self { tmp: open("tmp")?, new: open("new")? })
     }
@@ -119,8 +126,11 @@ fn run(way: Way, threads: usize, boxes: &[Mailbox], seconds: f64) -> Result<(f64
             }
             Ok(())
         };
-        let workers: Vec<_> = (0..threads).map(|number| scope.spawn(move || work(number))).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| Err("a thread panicked".into())))
+        let workers: Vec<_> =
+            (0..threads).map(|number| scope.spawn(move || work(number))).collect();
+        workers.into_iter().try_for_each(|worker| {
+            worker.join().unwrap_or_else(|_| Err("a thread panicked".into()))
+        })
     })?;
     let (taken, own, machine) = (begin.elapsed(), own_cpu() - own, machine_cpu()? - machine);
     let files = f64::from(u32::try_from(files.into_inner())?);
@@ -172,7 +182,13 @@ fn one(way: Way, mailbox: &Mailbox, name: &str) -> Result<()> {
         let file = openat(&mailbox.new, ".", flags, Mode::RUSR | Mode::WUSR)?;
         write(&file)?;
         fdatasync(&file)?;
-        linkat(CWD, format!("/proc/self/fd/{}", file.as_raw_fd()), &mailbox.new, name, AtFlags::SYMLINK_FOLLOW)?;
+        linkat(
+            CWD,
+            format!("/proc/self/fd/{}", file.as_raw_fd()),
+            &mailbox.new,
+            name,
+            AtFlags::SYMLINK_FOLLOW,
+        )?;
         return Ok(fsync(&mailbox.new)?);
     }
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::CLOEXEC;
@@ -197,10 +213,18 @@ fn own_cpu() -> f64 {
 /// Seconds in which the processors were busy, in ticks of 10 ms: the kernel's own threads among them.
 fn machine_cpu() -> Result<f64> {
     let text = fs::read_to_string("/proc/stat")?;
-    let numbers: Vec<u32> =
-        text.lines().next().unwrap_or_default().split_whitespace().filter_map(|it| it.parse().ok()).collect();
+    let numbers: Vec<u32> = text
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .filter_map(|it| it.parse().ok())
+        .collect();
     // user, nice, system, (idle, iowait), irq, softirq
-    let busy =
-        [0, 1, 2, 5, 6].iter().filter_map(|place| numbers.get(*place)).map(|ticks| f64::from(*ticks)).sum::<f64>();
+    let busy = [0, 1, 2, 5, 6]
+        .iter()
+        .filter_map(|place| numbers.get(*place))
+        .map(|ticks| f64::from(*ticks))
+        .sum::<f64>();
     Ok(busy / 100.0)
 }

@@ -76,7 +76,10 @@ fn lines(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn verb() {
-    let _ = black_box(command::split(black_box("MAIL FROM:<someone@client.example> SIZE=4096"), Syntax::Lenient));
+    let _ = black_box(command::split(
+        black_box("MAIL FROM:<someone@client.example> SIZE=4096"),
+        Syntax::Lenient,
+    ));
 }
 
 #[divan::bench]
@@ -96,7 +99,11 @@ fn rcpt() {
 /// One message of 4 KiB through a session, from MAIL to its answer; nothing is stored.
 #[divan::bench]
 fn session_a_message(bencher: Bencher<'_, '_>) {
-    let config = Config { commands_max: usize::MAX, recipients_per_session_max: usize::MAX, ..Config::default() };
+    let config = Config {
+        commands_max: usize::MAX,
+        recipients_per_session_max: usize::MAX,
+        ..Config::default()
+    };
     let mut session = Session::new(Arc::new(config.settings(&BUILT)), client(&config));
     let mut content = format!("{}\r\n", "x".repeat(78)).repeat(51);
     content += ".\r\n";
@@ -104,9 +111,12 @@ fn session_a_message(bencher: Bencher<'_, '_>) {
     drive(&mut session, Input::Connect, &mut world);
     drive(&mut session, Input::Octets(b"EHLO client.example\r\n"), &mut world);
     bencher.counter(ItemsCount::new(1_usize)).bench_local(|| {
-        for text in
-            ["MAIL FROM:<someone@client.example>\r\n", "RCPT TO:<someone@postman.local>\r\n", "DATA\r\n", &content]
-        {
+        for text in [
+            "MAIL FROM:<someone@client.example>\r\n",
+            "RCPT TO:<someone@postman.local>\r\n",
+            "DATA\r\n",
+            &content,
+        ] {
             drive(&mut session, Input::Octets(text.as_bytes()), &mut world);
             black_box(std::mem::take(&mut world.out));
         }

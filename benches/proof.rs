@@ -23,7 +23,9 @@ fn main() {
 
 /// A phase cannot be skipped; `reset` leads to the first from everywhere.
 fn source(properties: bool) -> String {
-    let names = |name: &dyn Fn(usize) -> String, count: usize| (0..count).map(name).collect::<Vec<_>>().join(", ");
+    let names = |name: &dyn Fn(usize) -> String, count: usize| {
+        (0..count).map(name).collect::<Vec<_>>().join(", ")
+    };
     let state = |number: usize| if number == 0 { "init".to_owned() } else { format!("s{number}") };
     let mut text = format!(
         "AutoGen Definitions fsm;\nstate = {};\nevent = reset, {}, {};\n",
@@ -40,11 +42,17 @@ fn source(properties: bool) -> String {
         let from = state(number);
         if phase + 1 < PHASES {
             let to = state(next);
-            let _ = writeln!(text, "transition = {{ tst = {from}; tev = g{phase}; next = {to}; ttype = noop; }};");
+            let _ = writeln!(
+                text,
+                "transition = {{ tst = {from}; tev = g{phase}; next = {to}; ttype = noop; }};"
+            );
         }
         for event in 0..MOVES {
             let to = state((phase * INNER + (inner * 3 + event + 1) % INNER).min(states - 1));
-            let _ = writeln!(text, "transition = {{ tst = {from}; tev = x{event}; next = {to}; ttype = noop; }};");
+            let _ = writeln!(
+                text,
+                "transition = {{ tst = {from}; tev = x{event}; next = {to}; ttype = noop; }};"
+            );
         }
     }
     if properties {
@@ -66,7 +74,9 @@ fn definition(bencher: Bencher<'_, '_>, (_, properties): (&str, bool)) {
     let source = source(properties);
     let compiled = compile(&source, None);
     assert_eq!(compiled.diagnostics, [], "all properties hold");
-    let size = compiled.definition.map(|found| (found.states.len(), found.events.len(), found.properties.len()));
+    let size = compiled
+        .definition
+        .map(|found| (found.states.len(), found.events.len(), found.properties.len()));
     assert_eq!(size, Some((PHASES * INNER, 100, if properties { 50 } else { 0 })));
     bencher.bench(|| compile(black_box(&source), None));
 }

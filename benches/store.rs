@@ -37,7 +37,8 @@ const TIME: Duration = Duration::from_millis(1500);
 
 fn main() -> Result<()> {
     let words: Vec<String> = env::args().skip(1).collect();
-    let folder = words.iter().position(|word| word == "--folder").and_then(|place| words.get(place + 1));
+    let folder =
+        words.iter().position(|word| word == "--folder").and_then(|place| words.get(place + 1));
     let folder = folder.map_or_else(|| PathBuf::from(env!("CARGO_TARGET_TMPDIR")), PathBuf::from);
     let place = folder.join(format!("store-bench-{}", std::process::id()));
     fs::create_dir_all(&place)?;
@@ -49,27 +50,32 @@ fn main() -> Result<()> {
 fn all(place: &Path) -> Result<()> {
     println!("{:<44} {:>10} {:>10} {:>7} {:>12}", "case", "store", "probe", "ratio", "CPU us/msg");
     let content = message(FILE_BYTES);
-    let case = |name: &str, threads: usize, sessions: usize, boxes: usize, content: &[u8]| -> Result<()> {
-        let (mut rates, mut probes, mut cpus) = (Vec::new(), Vec::new(), Vec::new());
-        for round in 0..ROUNDS {
-            let mut ask = || -> Result<()> {
-                probes.push(probe(&place.join("probe"), threads, content.len())? / boxes as f64);
-                Ok(())
-            };
-            if round % 2 == 0 {
-                ask()?;
+    let case =
+        |name: &str, threads: usize, sessions: usize, boxes: usize, content: &[u8]| -> Result<()> {
+            let (mut rates, mut probes, mut cpus) = (Vec::new(), Vec::new(), Vec::new());
+            for round in 0..ROUNDS {
+                let mut ask = || -> Result<()> {
+                    probes
+                        .push(probe(&place.join("probe"), threads, content.len())? / boxes as f64);
+                    Ok(())
+                };
+                if round % 2 == 0 {
+                    ask()?;
+                }
+                let (rate, cpu) = store(&place.join("store"), sessions, boxes, content)?;
+                rates.push(rate);
+                cpus.push(cpu);
+                if round % 2 == 1 {
+                    ask()?;
+                }
             }
-            let (rate, cpu) = store(&place.join("store"), sessions, boxes, content)?;
-            rates.push(rate);
-            cpus.push(cpu);
-            if round % 2 == 1 {
-                ask()?;
-            }
-        }
-        let (rate, probe, cpu) = (median(&mut rates), median(&mut probes), median(&mut cpus));
-        println!("{name:<44} {rate:>10.1} {probe:>10.1} {:>6.0}% {cpu:>12.0}", 100.0 * rate / probe);
-        Ok(())
-    };
+            let (rate, probe, cpu) = (median(&mut rates), median(&mut probes), median(&mut cpus));
+            println!(
+                "{name:<44} {rate:>10.1} {probe:>10.1} {:>6.0}% {cpu:>12.0}",
+                100.0 * rate / probe
+            );
+            Ok(())
+        };
     case("1 session, 4 KiB; 1 thread", 1, 1, 1, &content)?;
     case("50 sessions, 4 KiB; 64 threads", 64, 50, 1, &content)?;
     case("200 sessions, 4 KiB; 64 threads", 64, 200, 1, &content)?;
@@ -118,8 +124,11 @@ fn probe(folder: &Path, threads: usize, octets: usize) -> Result<f64> {
             }
             Ok(())
         };
-        let workers: Vec<_> = (0..threads).map(|number| scope.spawn(move || work(number))).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| Err("a thread panicked".into())))
+        let workers: Vec<_> =
+            (0..threads).map(|number| scope.spawn(move || work(number))).collect();
+        workers.into_iter().try_for_each(|worker| {
+            worker.join().unwrap_or_else(|_| Err("a thread panicked".into()))
+        })
     })?;
     let rate = files.into_inner() as f64 / begin.elapsed().as_secs_f64();
     fs::remove_dir_all(folder)?;

@@ -25,7 +25,9 @@ const ROUND: [&str; 8] = ["EHLO", "MAIL", "RCPT", "RCPT", "NOOP", "DATA", "READ"
 fn main() {
     if env::args().any(|word| word == "--bench") {
         match autogens_c() {
-            Ok(nanoseconds) => println!("C from autogen, look, step, record: {nanoseconds} ns a step"),
+            Ok(nanoseconds) => {
+                println!("C from autogen, look, step, record: {nanoseconds} ns a step")
+            }
             Err(error) => println!("C from autogen: not measured: {error}"),
         }
     }
@@ -49,7 +51,13 @@ fn record(machine: &mut StateMachine<Protocol>, event: EventId) -> Option<Step> 
     let cell = machine.consume(&event).ok().flatten()?;
     let name = from.machine().events.get(usize::from(event.0)).map_or("", |event| event.name);
     let code = cell.reply.map_or(0, |reply| reply.code);
-    Some(Step { from: from.name(), event: name, action: cell.action.name(), code, to: machine.state().name() })
+    Some(Step {
+        from: from.name(),
+        event: name,
+        action: cell.action.name(),
+        code,
+        to: machine.state().name(),
+    })
 }
 
 fn round(bencher: Bencher<'_, '_>, table: &'static Machine) {
@@ -128,8 +136,16 @@ mod by_macro {
 #[divan::bench]
 fn rust_fsms_macro_step_only(bencher: Bencher<'_, '_>) {
     use by_macro::smtp::{Input, StateMachine};
-    let events =
-        [Input::Ehlo, Input::Mail, Input::Rcpt, Input::Rcpt, Input::Noop, Input::Data, Input::Read, Input::End];
+    let events = [
+        Input::Ehlo,
+        Input::Mail,
+        Input::Rcpt,
+        Input::Rcpt,
+        Input::Noop,
+        Input::Data,
+        Input::Read,
+        Input::End,
+    ];
     let mut machine = StateMachine::new();
     bencher.counter(ItemsCount::new(ROUND.len())).bench_local(|| {
         for event in &events {
@@ -181,7 +197,9 @@ fn autogens_c() -> Result<String, Box<dyn Error>> {
             && let Some((action, _)) = rest.split_once("()")
         {
             let fields = "record.from = smtp_state, record.event = trans_evt, record.to = nxtSt";
-            hooks += &format!("#define HANDLE_{action}() ({fields}, record.action = SMTP_TR_{action}, nxtSt)\n");
+            hooks += &format!(
+                "#define HANDLE_{action}() ({fields}, record.action = SMTP_TR_{action}, nxtSt)\n"
+            );
         }
     }
     fs::write(at("hooks.h"), hooks)?;
@@ -198,7 +216,9 @@ fn run(folder: &Path, program: &str, arguments: &[&str]) -> Result<String, Box<d
     let done = Command::new(&program).args(arguments).current_dir(folder).output()?;
     if !done.status.success() {
         let told = String::from_utf8_lossy(&done.stderr).into_owned();
-        return Err(format!("{}: {}", program.display(), told.lines().next().unwrap_or("failed")).into());
+        return Err(
+            format!("{}: {}", program.display(), told.lines().next().unwrap_or("failed")).into()
+        );
     }
     Ok(String::from_utf8(done.stdout)?)
 }

@@ -112,9 +112,12 @@ impl LogFiles {
                 Err(_) => open(path),
             };
             let file = file.map_err(|error| {
-                let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
-                let missing =
-                    folder.map_or_else(String::new, |folder| format!("; there is no folder {}", folder.display()));
+                let folder = path
+                    .parent()
+                    .filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+                let missing = folder.map_or_else(String::new, |folder| {
+                    format!("; there is no folder {}", folder.display())
+                });
                 format!("cannot open the log {}: {error}{missing}", path.display())
             })?;
             opened.files.push((path.clone(), file));
@@ -146,14 +149,21 @@ impl Logging {
     fn start(log: &Log, files: Vec<(PathBuf, File)>) -> Result<Self, String> {
         let (channel, messages) = sync_channel(LINES_MAX);
         let mut dispatch = fern::Dispatch::new().format(|out, message, record| {
-            out.finish(format_args!("{} {:<5} {message}", chrono::Utc::now().format("%F %T%.3f"), record.level()));
+            out.finish(format_args!(
+                "{} {:<5} {message}",
+                chrono::Utc::now().format("%F %T%.3f"),
+                record.level()
+            ));
         });
         // Only our own lines: those of libraries have another form.
-        let levels = std::iter::once(log.console_level).chain(log.files.iter().map(|(_, level)| *level));
+        let levels =
+            std::iter::once(log.console_level).chain(log.files.iter().map(|(_, level)| *level));
         for (number, level) in levels.enumerate() {
-            let output: Box<dyn log::Log> = Box::new(Sink { channel: channel.clone(), number, lost: &LOST });
+            let output: Box<dyn log::Log> =
+                Box::new(Sink { channel: channel.clone(), number, lost: &LOST });
             let only_ours = |metadata: &log::Metadata<'_>| metadata.target().starts_with("postman");
-            dispatch = dispatch.chain(fern::Dispatch::new().level(level.0).filter(only_ours).chain(output));
+            dispatch = dispatch
+                .chain(fern::Dispatch::new().level(level.0).filter(only_ours).chain(output));
         }
         dispatch.apply().map_err(|error| format!("cannot start the log: {error}"))?;
         let reopen = Arc::new(AtomicBool::new(false));
@@ -174,7 +184,8 @@ impl Logging {
 impl Drop for Logging {
     fn drop(&mut self) {
         let until = Instant::now() + END_SECONDS_MAX;
-        let is_finished = |writer: &Option<JoinHandle<()>>| writer.as_ref().is_none_or(JoinHandle::is_finished);
+        let is_finished =
+            |writer: &Option<JoinHandle<()>>| writer.as_ref().is_none_or(JoinHandle::is_finished);
         // A log disk that hangs must not keep a server from stopping.
         while !is_finished(&self.writer) && Instant::now() < until {
             let _ = self.channel.try_send(Message::End);
@@ -250,7 +261,11 @@ impl Outputs {
                 Ok(opened) => *file = opened,
                 // The old file is better than none.
                 Err(error) => {
-                    let _ = writeln!(io::stderr(), "postman: cannot reopen {}: {error}", path.display());
+                    let _ = writeln!(
+                        io::stderr(),
+                        "postman: cannot reopen {}: {error}",
+                        path.display()
+                    );
                 }
             }
         }

@@ -24,7 +24,12 @@ const PLACES_MAX: usize = 8;
 
 /// Joins the findings that have one cause, and sorts them: errors before warnings, causes before
 /// what may follow from them, each by place.
-pub(super) fn order(source: &str, resolved: Option<&Resolved>, comments: &[Comment], found: &mut Vec<Diagnostic>) {
+pub(super) fn order(
+    source: &str,
+    resolved: Option<&Resolved>,
+    comments: &[Comment],
+    found: &mut Vec<Diagnostic>,
+) {
     let mut groups: BTreeMap<(&'static str, String), Vec<usize>> = BTreeMap::new();
     for (index, diagnostic) in found.iter().enumerate() {
         if let Some(unknown) = &diagnostic.unknown {
@@ -36,14 +41,24 @@ pub(super) fn order(source: &str, resolved: Option<&Resolved>, comments: &[Comme
         let mut dropped = vec![false; found.len()];
         for mut group in groups.into_values() {
             group.sort_by_key(|index| found[*index].span);
-            let Some(unknown) = group.first().and_then(|first| found[*first].unknown.clone()) else { continue };
+            let Some(unknown) = group.first().and_then(|first| found[*first].unknown.clone())
+            else {
+                continue;
+            };
             if let Some(comment) = swallowed(source, comments, &unknown.name) {
                 for index in group {
                     dropped[index] = true;
                 }
                 found.push(comment);
             } else {
-                join(&lines, &unknown, &group, unused(definition, used, &unknown), found, &mut dropped);
+                join(
+                    &lines,
+                    &unknown,
+                    &group,
+                    unused(definition, used, &unknown),
+                    found,
+                    &mut dropped,
+                );
             }
         }
         let mut index = 0;
@@ -65,12 +80,17 @@ fn swallowed(source: &str, comments: &[Comment], name: &str) -> Option<Diagnosti
         lines.split(|character| !is_of_name(character)).any(|word| same_name(word, name))
     })?;
     let span = Span { start: comment.span.start, end: comment.span.start + 2 };
-    let message = format!("this comment goes on over another `/*`, and so `{name}` is not declared");
+    let message =
+        format!("this comment goes on over another `/*`, and so `{name}` is not declared");
     Some(Diagnostic::error(span, message).help(Some("close it with `*/`".to_owned())).cause())
 }
 
 /// A declared name that nothing uses and that is a slip away from an unknown one, with its place.
-fn unused<'d>(definition: &'d Definition, used: &Used, unknown: &Unknown) -> Option<(&'d str, Span)> {
+fn unused<'d>(
+    definition: &'d Definition,
+    used: &Used,
+    unknown: &Unknown,
+) -> Option<(&'d str, Span)> {
     let is_event = unknown.kind == "event";
     let declared: Vec<(&str, Span)> = if is_event {
         definition.events.iter().map(|event| (event.name.as_str(), event.span)).collect()
@@ -80,7 +100,9 @@ fn unused<'d>(definition: &'d Definition, used: &Used, unknown: &Unknown) -> Opt
     let used = if is_event { &used.events } else { &used.states };
     let in_paths = |name: &str| {
         let mut words = definition.properties.iter().flat_map(|property| {
-            property.path.split(|sign: char| !(sign.is_ascii_alphanumeric() || matches!(sign, '-' | '_')))
+            property
+                .path
+                .split(|sign: char| !(sign.is_ascii_alphanumeric() || matches!(sign, '-' | '_')))
         });
         is_event && words.any(|word| normal(word) == normal(name))
     };
@@ -115,7 +137,8 @@ fn join(
 ) {
     let Some((&first, others)) = group.split_first() else { return };
     if found[first].help.is_none() && declared.is_none() && is_plain_name(&unknown.name) {
-        found[first].help = Some(format!("if it is new, declare it: `{} = {};`", unknown.kind, unknown.name));
+        found[first].help =
+            Some(format!("if it is new, declare it: `{} = {};`", unknown.kind, unknown.name));
     }
     if others.is_empty() {
         if let (Some((_, span)), None) = (declared, found[first].also) {

@@ -124,7 +124,11 @@ pub(super) struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     pub(super) fn new(source: &'a str) -> Self {
-        let after = source.bytes().enumerate().filter(|(_, octet)| *octet == b'\n').map(|(place, _)| place + 1);
+        let after = source
+            .bytes()
+            .enumerate()
+            .filter(|(_, octet)| *octet == b'\n')
+            .map(|(place, _)| place + 1);
         Self { source, starts: std::iter::once(0).chain(after).collect() }
     }
 
@@ -154,15 +158,20 @@ impl<'a> Lines<'a> {
         let line = line.strip_suffix('\n').unwrap_or(line);
         let line = line.strip_suffix('\r').unwrap_or(line);
         let at = (start - line_start).min(line.len());
-        let end = line.ceil_char_boundary(span.end.saturating_sub(line_start).clamp(at, line.len()));
+        let end =
+            line.ceil_char_boundary(span.end.saturating_sub(line_start).clamp(at, line.len()));
         if line.len() <= LINE_CHARS_MAX || line.chars().nth(LINE_CHARS_MAX).is_none() {
             return (line.to_owned(), at..end);
         }
         let (before, after) = line.split_at_checked(at).unwrap_or((line, ""));
-        let from = before.char_indices().rev().nth(BEFORE_CHARS_MAX - 1).map_or(0, |(place, _)| place);
-        let to =
-            after.char_indices().nth(LINE_CHARS_MAX - BEFORE_CHARS_MAX).map_or(line.len(), |(place, _)| at + place);
-        let (left, right) = (if from > 0 { "..." } else { "" }, if to < line.len() { "..." } else { "" });
+        let from =
+            before.char_indices().rev().nth(BEFORE_CHARS_MAX - 1).map_or(0, |(place, _)| place);
+        let to = after
+            .char_indices()
+            .nth(LINE_CHARS_MAX - BEFORE_CHARS_MAX)
+            .map_or(line.len(), |(place, _)| at + place);
+        let (left, right) =
+            (if from > 0 { "..." } else { "" }, if to < line.len() { "..." } else { "" });
         let text = format!("{left}{}{right}", line.get(from..to).unwrap_or_default());
         let shift = |place: usize| place.min(to) - from + left.len();
         (text, shift(at)..shift(end))
@@ -208,7 +217,9 @@ fn show(text: &mut String, diagnostic: &Diagnostic, file: &str, lines: &Lines<'_
     *text += &format!("{file}:{line}:{column}: {word}: {}\n", diagnostic.message);
     let (shown, culprit) = lines.window(diagnostic.span);
     if !shown.is_empty() {
-        let snippet = Snippet::source(shown).line_start(line).annotation(AnnotationKind::Primary.span(culprit));
+        let snippet = Snippet::source(shown)
+            .line_start(line)
+            .annotation(AnnotationKind::Primary.span(culprit));
         let group = level.no_name().primary_title("").element(snippet);
         let report = Renderer::plain().render(&[group]);
         // The lines before would repeat what is above.

@@ -64,9 +64,16 @@ impl Node for Pair {
 pub fn diff(old: &Definition, new: &Definition) -> Vec<Difference> {
     let mut found = whole(old, new);
     // Each event of either, by its number in both; a name that one lacks is a cell that it lacks.
-    let number = |events: &Definition, name: &str| events.events.iter().position(|event| same_name(&event.name, name));
+    let number = |events: &Definition, name: &str| {
+        events.events.iter().position(|event| same_name(&event.name, name))
+    };
     let mut names: Vec<&str> = old.events.iter().map(|event| event.name.as_str()).collect();
-    names.extend(new.events.iter().map(|event| event.name.as_str()).filter(|name| number(old, name).is_none()));
+    names.extend(
+        new.events
+            .iter()
+            .map(|event| event.name.as_str())
+            .filter(|name| number(old, name).is_none()),
+    );
     let events: Vec<_> = names.iter().map(|name| (number(old, name), number(new, name))).collect();
 
     let start = Pair { old: StateIndex(0), new: StateIndex(0) };
@@ -81,7 +88,12 @@ pub fn diff(old: &Definition, new: &Definition) -> Vec<Difference> {
             let one = of_old.and_then(|event| old.cell(pair.old.0, event));
             let other = of_new.and_then(|event| new.cell(pair.new.0, event));
             for change in changes(old, new, one, other) {
-                if said.insert((change, event, one.map(|cell| cell.block), other.map(|cell| cell.block))) {
+                if said.insert((
+                    change,
+                    event,
+                    one.map(|cell| cell.block),
+                    other.map(|cell| cell.block),
+                )) {
                     found.push(Difference {
                         change,
                         run: run(&walk, &names, at),
@@ -92,7 +104,8 @@ pub fn diff(old: &Definition, new: &Definition) -> Vec<Difference> {
                 }
             }
             // Where only one accepts it, or has ended, there is nothing more to compare.
-            let after = |cell: Option<&Cell>, state| cell.map_or(state, |cell| StateIndex(cell.next));
+            let after =
+                |cell: Option<&Cell>, state| cell.map_or(state, |cell| StateIndex(cell.next));
             let next = Pair { old: after(one, pair.old), new: after(other, pair.new) };
             if accepts(one) == accepts(other)
                 && is_last(old, next.old.0) == is_last(new, next.new.0)
@@ -113,7 +126,12 @@ fn accepts(cell: Option<&Cell>) -> bool {
     cell.is_some_and(|cell| !cell.is_refusal())
 }
 
-fn changes(old: &Definition, new: &Definition, one: Option<&Cell>, other: Option<&Cell>) -> Vec<Change> {
+fn changes(
+    old: &Definition,
+    new: &Definition,
+    one: Option<&Cell>,
+    other: Option<&Cell>,
+) -> Vec<Change> {
     match (accepts(one), accepts(other)) {
         (true, false) => return vec![Change::Gone],
         (false, true) => return vec![Change::New],
@@ -122,7 +140,9 @@ fn changes(old: &Definition, new: &Definition, one: Option<&Cell>, other: Option
     let refused = !accepts(one);
     let word = |cell: Option<&Cell>| cell.and_then(|cell| cell.action.as_deref()).map(normal);
     let reply = |cell: Option<&Cell>| cell.and_then(|cell| cell.reply.clone());
-    let ends = |definition: &Definition, cell: Option<&Cell>| cell.is_some_and(|cell| is_last(definition, cell.next));
+    let ends = |definition: &Definition, cell: Option<&Cell>| {
+        cell.is_some_and(|cell| is_last(definition, cell.next))
+    };
     [
         (one.is_some() && other.is_some() && word(one) != word(other), Change::Action),
         (reply(one) != reply(other), if refused { Change::Refusal } else { Change::Reply }),

@@ -23,8 +23,8 @@ use super::{Diagnostic, Span};
 
 /// The directives of AutoGen, with which a misspelt one is compared.
 const DIRECTIVES: &[&str] = &[
-    "ifdef", "ifndef", "else", "endif", "define", "undef", "if", "elif", "include", "error", "shell", "endshell",
-    "macdef", "endmac", "option", "assert", "line", "pragma", "ident", "let",
+    "ifdef", "ifndef", "else", "endif", "define", "undef", "if", "elif", "include", "error",
+    "shell", "endshell", "macdef", "endmac", "option", "assert", "line", "pragma", "ident", "let",
 ];
 
 /// The most names that may be defined: each `#ifdef` looks through them.
@@ -60,7 +60,11 @@ impl Directives {
     /// With these names defined, each as `NAME` or `NAME=VALUE`.
     pub(super) fn new(defines: &[&str]) -> Self {
         let name = |define: &&str| define.split('=').next().unwrap_or_default().to_owned();
-        Self { defined: defines.iter().map(name).collect(), suggestions_left: SUGGESTIONS_MAX, ..Self::default() }
+        Self {
+            defined: defines.iter().map(name).collect(),
+            suggestions_left: SUGGESTIONS_MAX,
+            ..Self::default()
+        }
     }
 }
 
@@ -107,8 +111,11 @@ fn meant(wrong: &str) -> Option<&'static str> {
     let distance = |known: &&'static str| strsim::damerau_levenshtein(known, &small);
     let near = DIRECTIVES.iter().copied().min_by_key(distance);
     let near = near.filter(|known| *known == small || (small.len() > 2 && distance(known) < 2));
-    let begins = [("ifdef", "ifdef"), ("ifndef", "ifndef"), ("end", "endif"), ("els", "else"), ("if", "if")];
-    near.or_else(|| begins.iter().find(|(begin, _)| small.starts_with(begin)).map(|(_, known)| *known))
+    let begins =
+        [("ifdef", "ifdef"), ("ifndef", "ifndef"), ("end", "endif"), ("els", "else"), ("if", "if")];
+    near.or_else(|| {
+        begins.iter().find(|(begin, _)| small.starts_with(begin)).map(|(_, known)| *known)
+    })
 }
 
 impl<'a> Lexer<'a, '_> {
@@ -118,7 +125,10 @@ impl<'a> Lexer<'a, '_> {
         let whole = line.span;
         let conditional = ["if", "ifdef", "ifndef", "else", "endif", "macdef"].contains(&line.word);
         if line.is_indented && conditional {
-            let message = format!("GNU autogen does not find this `#{}` while it passes over text", line.word);
+            let message = format!(
+                "GNU autogen does not find this `#{}` while it passes over text",
+                line.word
+            );
             self.say(whole.start, whole.end, message, "start it in the first column");
         }
         match line.word {
@@ -128,7 +138,12 @@ impl<'a> Lexer<'a, '_> {
             "endif" => {
                 self.check_tail(&line.rest, line.rest_span);
                 if self.directives.open.pop().is_none() {
-                    self.say(whole.start, whole.end, "no `#ifdef` is open here", "take this `#endif` away");
+                    self.say(
+                        whole.start,
+                        whole.end,
+                        "no `#ifdef` is open here",
+                        "take this `#endif` away",
+                    );
                 }
             }
             "macdef" => drop(self.skip(Until::EndOfMacro, "macdef", whole)),
@@ -137,14 +152,26 @@ impl<'a> Lexer<'a, '_> {
             "line" | "pragma" | "ident" | "let" => {}
             "error" => {
                 let message = format!("`#error`: {}", shown(line.rest.trim()));
-                self.doubt(whole, message, "GNU autogen stops here: a name is missing, or one too many is defined");
+                self.doubt(
+                    whole,
+                    message,
+                    "GNU autogen stops here: a name is missing, or one too many is defined",
+                );
             }
             "include" if line.rest.trim_start().starts_with(['"', '<']) => {}
             "include" => {
-                self.doubt(whole, "`#include` is not read: a definition is one file", "put the file's text here");
+                self.doubt(
+                    whole,
+                    "`#include` is not read: a definition is one file",
+                    "put the file's text here",
+                );
             }
             "shell" => {
-                self.doubt(whole, "`#shell` is not read: nothing is run", "put here what the program would print");
+                self.doubt(
+                    whole,
+                    "`#shell` is not read: nothing is run",
+                    "put here what the program would print",
+                );
                 if let Some(length) = self.rest().find("\n#endshell") {
                     self.place += length + 1;
                     self.place = self.line_end();
@@ -153,7 +180,11 @@ impl<'a> Lexer<'a, '_> {
             "assert" if !line.rest.trim_start().starts_with(['`', '(']) => {}
             "assert" => self.doubt(whole, "`#assert` is not read: nothing is run", "take it away"),
             "option" => {
-                self.doubt(whole, "`#option` is not read: it is for the autogen command", "give `-D` for `define`");
+                self.doubt(
+                    whole,
+                    "`#option` is not read: it is for the autogen command",
+                    "give `-D` for `define`",
+                );
             }
             "elif" => {
                 let message = "`#elif` has a meaning in `#if` only, which is never true";
@@ -171,7 +202,8 @@ impl<'a> Lexer<'a, '_> {
     fn line(&mut self) -> Option<Line<'a>> {
         let (source, start) = (self.source(), self.place);
         let before = source.get(..start).unwrap_or_default();
-        let before = before.rfind('\n').map_or(before, |end| before.get(end + 1..).unwrap_or_default());
+        let before =
+            before.rfind('\n').map_or(before, |end| before.get(end + 1..).unwrap_or_default());
         let first_end = self.line_end();
         let mut end = first_end;
         while end < source.len() && source.get(..end).is_some_and(|text| text.ends_with('\\')) {
@@ -187,7 +219,12 @@ impl<'a> Lexer<'a, '_> {
         }
         self.place = (end + 1).min(source.len());
         if before.contains(|sign| !is_blank(sign)) {
-            self.say(start, start + 1, "a directive stands alone on its line", "put it on a line of its own");
+            self.say(
+                start,
+                start + 1,
+                "a directive stands alone on its line",
+                "put it on a line of its own",
+            );
             return None;
         }
         let text = source.get(start + 1..end).unwrap_or_default();
@@ -201,17 +238,34 @@ impl<'a> Lexer<'a, '_> {
         let inside = text.trim_start_matches(|sign| sign == '\\' || is_blank(sign));
         let tail = inside.get(word.len()..).unwrap_or_default();
         let rest_span = Span { start: (end - tail.len()).min(first_end), end: first_end };
-        let rest = if tail.contains("\\\n") { Cow::from(tail.replace("\\\n", "  ")) } else { Cow::from(tail) };
+        let rest = if tail.contains("\\\n") {
+            Cow::from(tail.replace("\\\n", "  "))
+        } else {
+            Cow::from(tail)
+        };
         self.check_comment(tail, end - tail.len());
-        Some(Line { word, rest, span: Span { start, end: first_end }, rest_span, is_indented: !before.is_empty() })
+        Some(Line {
+            word,
+            rest,
+            span: Span { start, end: first_end },
+            rest_span,
+            is_indented: !before.is_empty(),
+        })
     }
 
     /// A comment that starts in a directive's line, which is passed over, has to end there.
     fn check_comment(&mut self, tail: &str, start: usize) {
-        if let Some(open) = tail.rfind("/*").filter(|open| !tail.get(*open..).unwrap_or_default().contains("*/")) {
+        if let Some(open) =
+            tail.rfind("/*").filter(|open| !tail.get(*open..).unwrap_or_default().contains("*/"))
+        {
             let place = start + open;
             let help = "end it on this line: GNU autogen passes over the directive's line alone";
-            self.say(place, place + 2, "a comment starts on a directive's line and does not end there", help);
+            self.say(
+                place,
+                place + 2,
+                "a comment starts on a directive's line and does not end there",
+                help,
+            );
         }
     }
 
@@ -226,8 +280,14 @@ impl<'a> Lexer<'a, '_> {
         let length = given.bytes().position(|octet| !is_name(octet)).unwrap_or(given.len());
         let name = given.get(..length).unwrap_or_default();
         if name.is_empty() && given.is_empty() {
-            let help = "what follows is read if the name is defined, or is not, as in `#ifdef DEBUG`";
-            self.say(line.span.start, line.span.end, format!("`#{}` needs a name", line.word), help);
+            let help =
+                "what follows is read if the name is defined, or is not, as in `#ifdef DEBUG`";
+            self.say(
+                line.span.start,
+                line.span.end,
+                format!("`#{}` needs a name", line.word),
+                help,
+            );
         } else if name.len() < given.len() {
             let message = format!("GNU autogen takes all of `{}` for the name", shown(given));
             let help = "end the line right after the name: a comment stands on another line";
@@ -249,7 +309,12 @@ impl<'a> Lexer<'a, '_> {
             Some(Condition { other: Some(first), .. }) => self.second_else(line.span, Some(first)),
             Some(_) => {}
             None => {
-                self.say(line.span.start, line.span.end, "no `#ifdef` is open here", "take this `#else` away");
+                self.say(
+                    line.span.start,
+                    line.span.end,
+                    "no `#ifdef` is open here",
+                    "take this `#else` away",
+                );
                 return;
             }
         }
@@ -257,7 +322,8 @@ impl<'a> Lexer<'a, '_> {
     }
 
     fn second_else(&mut self, span: Span, first: Option<Span>) {
-        let mut diagnostic = Diagnostic::error(span, "a second `#else`, which GNU autogen passes over");
+        let mut diagnostic =
+            Diagnostic::error(span, "a second `#else`, which GNU autogen passes over");
         if let Some(first) = first {
             diagnostic = diagnostic.also("the first", first);
         }
@@ -271,7 +337,11 @@ impl<'a> Lexer<'a, '_> {
         let mut inside: Vec<bool> = Vec::new();
         loop {
             let rest = self.rest();
-            let sign = if rest.starts_with('#') { Some(0) } else { rest.find("\n#").map(|place| place + 1) };
+            let sign = if rest.starts_with('#') {
+                Some(0)
+            } else {
+                rest.find("\n#").map(|place| place + 1)
+            };
             let Some(sign) = sign else {
                 self.place = self.source().len();
                 self.directives.in_doubt = true;
@@ -279,7 +349,12 @@ impl<'a> Lexer<'a, '_> {
                     Until::EndOfMacro => ("endmac", "close it with `#endmac`, in the first column"),
                     _ => ("endif", CLOSE_IT),
                 };
-                self.say(opened.start, opened.end, format!("this `#{begun}` has no `#{end}`"), help);
+                self.say(
+                    opened.start,
+                    opened.end,
+                    format!("this `#{begun}` has no `#{end}`"),
+                    help,
+                );
                 return None;
             };
             let start = self.place + sign;
@@ -330,7 +405,12 @@ impl<'a> Lexer<'a, '_> {
         let is_code = tail.contains(['=', ';', '{', '}']) && !tail.trim_start().starts_with('/');
         if is_code || tail.ends_with('\\') {
             let help = "put it on a line of its own";
-            self.say(span.start, span.end.max(span.start + 1), "what follows on this line has no effect", help);
+            self.say(
+                span.start,
+                span.end.max(span.start + 1),
+                "what follows on this line has no effect",
+                help,
+            );
         }
     }
 
@@ -347,7 +427,12 @@ impl<'a> Lexer<'a, '_> {
         } else {
             if value.starts_with(|sign| !is_blank(sign)) {
                 let message = format!("this defines `{}` to GNU autogen", shown(name));
-                self.say(line.rest_span.start, line.rest_span.end, message, "leave a blank between name and value");
+                self.say(
+                    line.rest_span.start,
+                    line.rest_span.end,
+                    message,
+                    "leave a blank between name and value",
+                );
             }
             if self.directives.defined.iter().any(|defined| defined == name) {
                 return;
@@ -362,15 +447,26 @@ impl<'a> Lexer<'a, '_> {
 
     fn undefine(&mut self, line: &Line<'_>) {
         let name = line.rest.trim_start_matches(is_blank);
-        let plain = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-' | b':');
+        let plain =
+            |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-' | b':');
         if name.is_empty() || !name.bytes().all(plain) {
             let message = "`#undef` takes all of the line as a regular expression to GNU autogen";
-            self.say(line.span.start, line.span.end, message, "write a name alone, and nothing after it");
+            self.say(
+                line.span.start,
+                line.span.end,
+                message,
+                "write a name alone, and nothing after it",
+            );
             return;
         }
-        let more = self.directives.defined.iter().find(|defined| *defined != name && defined.contains(name));
+        let more = self
+            .directives
+            .defined
+            .iter()
+            .find(|defined| *defined != name && defined.contains(name));
         if let Some(more) = more {
-            let message = format!("GNU autogen takes back `{}` too, which has `{name}` in it", shown(more));
+            let message =
+                format!("GNU autogen takes back `{}` too, which has `{name}` in it", shown(more));
             self.say(line.span.start, line.span.end, message, "rename one of them");
         }
         self.directives.defined.retain(|defined| !defined.contains(name));

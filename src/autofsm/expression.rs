@@ -60,7 +60,10 @@ pub(super) fn read(
 ) -> Option<Vec<Step>> {
     let before = found.len();
     if text.len() > BYTES_MAX {
-        found.push(Diagnostic::error(span, format!("an expression of more than {BYTES_MAX} octets is not read")));
+        found.push(Diagnostic::error(
+            span,
+            format!("an expression of more than {BYTES_MAX} octets is not read"),
+        ));
         return None;
     }
     let exact = source.get(span.start + 1..).is_some_and(|rest| rest.starts_with(text));
@@ -127,7 +130,10 @@ impl Parser<'_> {
                 '*' | '+' | '?' => {
                     self.place += 1;
                     let Some(node) = nodes.pop() else {
-                        self.error(start..start + 1, &format!("there is nothing for this `{sign}` to repeat"));
+                        self.error(
+                            start..start + 1,
+                            &format!("there is nothing for this `{sign}` to repeat"),
+                        );
                         return None;
                     };
                     Node::Repeat(Box::new(node), sign != '+', sign != '?')
@@ -157,7 +163,8 @@ impl Parser<'_> {
                     Node::Events(events)
                 }
                 _ => {
-                    let message = format!("a `{}` has no meaning in an expression", sign.escape_default());
+                    let message =
+                        format!("a `{}` has no meaning in an expression", sign.escape_default());
                     let diagnostic = self.diagnostic(start..start + sign.len_utf8(), &message);
                     let help =
                         "names of events, `.`, `[A B]`, `[^ A B]`, `*`, `+`, `?`, `|` and parentheses".to_owned();
@@ -186,7 +193,8 @@ impl Parser<'_> {
             return;
         }
         let help = suggest(name, known.iter().map(|event| event.name.as_str()));
-        let diagnostic = self.diagnostic(start..self.place, &format!("no event is called `{name}`"));
+        let diagnostic =
+            self.diagnostic(start..self.place, &format!("no event is called `{name}`"));
         let diagnostic = diagnostic.help(help).unknown("event", name);
         self.found.push(diagnostic);
     }
@@ -209,9 +217,13 @@ impl Parser<'_> {
                     self.name(&mut events);
                 }
                 // Without a `]` further on it is the `[` that is wrong.
-                Some(sign) if self.rest().split('[').next().is_some_and(|rest| rest.contains(']')) => {
-                    let (place, message) =
-                        (self.place, format!("a `{}` has no meaning between [ and ]", sign.escape_default()));
+                Some(sign)
+                    if self.rest().split('[').next().is_some_and(|rest| rest.contains(']')) =>
+                {
+                    let (place, message) = (
+                        self.place,
+                        format!("a `{}` has no meaning between [ and ]", sign.escape_default()),
+                    );
                     self.error(place..place + sign.len_utf8(), &message);
                     return None;
                 }
@@ -222,7 +234,8 @@ impl Parser<'_> {
             }
         }
         if is_empty {
-            let diagnostic = self.diagnostic(start..self.place, "there is no event between [ and ]");
+            let diagnostic =
+                self.diagnostic(start..self.place, "there is no event between [ and ]");
             self.found.push(diagnostic.help(Some("`.` is any event".to_owned())));
             return None;
         }
@@ -268,7 +281,11 @@ fn emit(node: &Node, steps: &mut Vec<Step>) {
             emit(inner, steps);
             if *may_repeat {
                 let again = steps.len();
-                steps.push(if *may_lack { Step::Jump(start) } else { Step::Fork(start, again + 1) });
+                steps.push(if *may_lack {
+                    Step::Jump(start)
+                } else {
+                    Step::Fork(start, again + 1)
+                });
             }
             if *may_lack {
                 steps[start] = Step::Fork(start + 1, steps.len());

@@ -10,7 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::diagnostic::keep;
 use super::served::{action, cells, event};
 use super::{
-    ActionSpec, Argument, Cell, CommandSpec, Definition, Diagnostic, Event, Reply, Span, Vocabulary, same_name,
+    ActionSpec, Argument, Cell, CommandSpec, Definition, Diagnostic, Event, Reply, Span,
+    Vocabulary, same_name,
 };
 
 /// What an event means to a client.
@@ -42,21 +43,26 @@ pub(super) fn check_rows<'c>(
     cells: impl Iterator<Item = (usize, &'c Cell)>,
     found: &mut Vec<Diagnostic>,
 ) -> bool {
-    let meanings: Vec<_> = definition.events.iter().map(|event| Meaning::of(event, rules)).collect();
+    let meanings: Vec<_> =
+        definition.events.iter().map(|event| Meaning::of(event, rules)).collect();
     // One finding for a row, whatever the number of its events and cells.
     let mut reported = BTreeSet::new();
     let mut wrong: BTreeMap<Span, (&str, Vec<&CommandSpec>)> = BTreeMap::new();
     let mut unable: BTreeMap<Span, BTreeSet<&str>> = BTreeMap::new();
     for (index, cell) in cells {
         let Some(spec) = action(rules, cell) else { continue };
-        let Some((meaning, event)) = meanings.get(index).zip(definition.events.get(index)) else { continue };
+        let Some((meaning, event)) = meanings.get(index).zip(definition.events.get(index)) else {
+            continue;
+        };
         // A refusal is given before the argument is read.
         if meaning.is_framers || cell.is_refusal() {
             continue;
         }
         // Where the actions of content may be is asked of the whole table.
         let is_of_content = [rules.append, rules.deliver].contains(&spec.name);
-        let command = meaning.command.filter(|command| !is_of_content && !command.actions.contains(&spec.name));
+        let command = meaning
+            .command
+            .filter(|command| !is_of_content && !command.actions.contains(&spec.name));
         if meaning.is_unable && !is_of_content {
             unable.entry(cell.row).or_default().insert(&event.name);
         }
@@ -83,10 +89,14 @@ fn report(
 ) {
     for (span, (action, commands)) in wrong {
         let names: Vec<_> = commands.iter().map(|command| command.name).collect();
-        let wanted = |command: &&CommandSpec| format!("`{}` by `{}`", command.name, command.actions.join("` or `"));
+        let wanted = |command: &&CommandSpec| {
+            format!("`{}` by `{}`", command.name, command.actions.join("` or `"))
+        };
         let wanted: Vec<_> = commands.iter().map(wanted).collect();
-        let message = format!("accepting `{}` promises what `{action}` does not do", names.join("`, `"));
-        let help = format!("accept {}; or refuse, with a `reply` of 400 or more", wanted.join(", "));
+        let message =
+            format!("accepting `{}` promises what `{action}` does not do", names.join("`, `"));
+        let help =
+            format!("accept {}; or refuse, with a `reply` of 400 or more", wanted.join(", "));
         keep(found, Diagnostic::error(span, message).help(Some(help)));
     }
     for (span, names) in unable {
@@ -100,14 +110,19 @@ fn report(
 fn argument(spec: &ActionSpec, event: &Event) -> Option<(String, String)> {
     let syntax = event.display.as_deref().unwrap_or(&event.name);
     let why = match (spec.argument, shown(syntax)) {
-        (Argument::Required, Shown::None) => format!("needs an argument, and `{syntax}` shows none"),
-        (Argument::Required, Shown::Optional) => format!("needs an argument, and `{syntax}` lets it be left out"),
+        (Argument::Required, Shown::None) => {
+            format!("needs an argument, and `{syntax}` shows none")
+        }
+        (Argument::Required, Shown::Optional) => {
+            format!("needs an argument, and `{syntax}` lets it be left out")
+        }
         (Argument::Refused, Shown::Optional | Shown::Required) => {
             format!("takes no argument, and `{syntax}` shows one")
         }
         _ => return None,
     };
-    let help = format!("another action, or another syntax at the top: `{0} = \"{0} ...\";`", event.name);
+    let help =
+        format!("another action, or another syntax at the top: `{0} = \"{0} ...\";`", event.name);
     Some((format!("`{}` {why}", spec.name), help))
 }
 
@@ -125,15 +140,22 @@ struct Row<'a> {
 }
 
 /// What a row answers is true. The table must be whole.
-pub(super) fn check_replies(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
-    let meanings: Vec<_> = definition.events.iter().map(|event| Meaning::of(event, rules)).collect();
+pub(super) fn check_replies(
+    definition: &Definition,
+    rules: &Vocabulary,
+    found: &mut Vec<Diagnostic>,
+) {
+    let meanings: Vec<_> =
+        definition.events.iter().map(|event| Meaning::of(event, rules)).collect();
     let (content, end) = (event(definition, rules.content), event(definition, rules.end));
     let mut reported = BTreeSet::new();
     for (state, index, cell) in cells(definition) {
         let (Some(spec), Some(reply)) = (action(rules, cell), &cell.reply) else { continue };
-        let content_follows = content.is_some_and(|content| definition.cell(cell.next, content).is_some());
+        let content_follows =
+            content.is_some_and(|content| definition.cell(cell.next, content).is_some());
         let meaning = &meanings[index];
-        let row = Row { definition, rules, state, event: index, cell, spec, meaning, content_follows };
+        let row =
+            Row { definition, rules, state, event: index, cell, spec, meaning, content_follows };
         let mistake = if Some(index) == content {
             Some((format!("`{}` is not answered", row.name()), "leave out `reply`".to_owned()))
         } else {
@@ -143,7 +165,10 @@ pub(super) fn check_replies(definition: &Definition, rules: &Vocabulary, found: 
         if let Some((message, help)) = mistake
             && reported.insert((cell.row, message.clone()))
         {
-            keep(found, Diagnostic::error(cell.reply_span.unwrap_or(cell.row), message).help(Some(help)));
+            keep(
+                found,
+                Diagnostic::error(cell.reply_span.unwrap_or(cell.row), message).help(Some(help)),
+            );
         }
     }
 }
@@ -153,7 +178,10 @@ impl Row<'_> {
     fn reply(&self, reply: &Reply, is_end: bool) -> Option<(String, String)> {
         let promise = match self.cell.is_refusal() {
             true if is_end => {
-                let message = format!("no row refuses `{}`: its answer says whether the message is safe", self.name());
+                let message = format!(
+                    "no row refuses `{}`: its answer says whether the message is safe",
+                    self.name()
+                );
                 Some((message, self.usual_codes()))
             }
             true => self.refusal(reply.code),
@@ -166,15 +194,21 @@ impl Row<'_> {
     fn refusal(&self, code: u16) -> Option<(String, String)> {
         let (does, refusing) = (self.spec.name, self.rules.refusing);
         if does != refusing {
-            let message = format!("{code} tells the client that nothing was done, but this row does `{does}`");
+            let message = format!(
+                "{code} tells the client that nothing was done, but this row does `{does}`"
+            );
             return Some((
                 message,
-                format!("a row that refuses has `ttype = {refusing};`; one that accepts answers 2xx"),
+                format!(
+                    "a row that refuses has `ttype = {refusing};`; one that accepts answers 2xx"
+                ),
             ));
         }
         if self.cell.next != self.state && !self.closes() {
             let next = &self.definition.states[self.cell.next].name;
-            let message = format!("{code} tells the client that nothing changed, but this row goes on to `{next}`");
+            let message = format!(
+                "{code} tells the client that nothing changed, but this row goes on to `{next}`"
+            );
             let free = if self.meaning.command.is_none() { ", or answer 2xx" } else { "" };
             return Some((message, format!("leave out `next`{free}")));
         }
@@ -188,13 +222,17 @@ impl Row<'_> {
             return Some((format!("{code} asks for content, and none is read after it"), usual));
         }
         if self.content_follows && code != asks {
-            return Some((format!("content follows, and {code} does not ask for any"), format!("`reply = {asks};`")));
+            return Some((
+                format!("content follows, and {code} does not ask for any"),
+                format!("`reply = {asks};`"),
+            ));
         }
         if code >= 300 && code != asks {
             return Some((format!("{code} asks for more, and nothing reads it"), usual));
         }
         // With another action the code is wrong for that reason, and `actions` says so.
-        let command = self.meaning.command.filter(|command| command.actions.contains(&self.spec.name));
+        let command =
+            self.meaning.command.filter(|command| command.actions.contains(&self.spec.name));
         if let Some(command) = command.filter(|command| !command.codes.contains(&code)) {
             let codes = command.codes.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ");
             let message = format!("`{}` is accepted with {codes}, not with {code}", command.name);
@@ -212,16 +250,22 @@ impl Row<'_> {
         let last = self.definition.states.last().map_or("", |state| state.name.as_str());
         let says = self.rules.closing_codes.contains(&code);
         if says && !self.closes() {
-            let message = format!("{code} says that the connection closes, and this row does not lead to `{last}`");
+            let message = format!(
+                "{code} says that the connection closes, and this row does not lead to `{last}`"
+            );
             return Some((message, format!("add `next = {last};`, or use another code")));
         }
         if says || !self.closes() {
             return None;
         }
-        let message = format!("this row leads to `{last}`, which closes the connection, and {code} does not say so");
+        let message = format!(
+            "this row leads to `{last}`, which closes the connection, and {code} does not say so"
+        );
         let is_refusal = |code: u16| code >= 400;
-        let right = self.rules.closing_codes.iter().find(|right| is_refusal(**right) == is_refusal(code));
-        let allowed = self.meaning.command.filter(|_| !is_refusal(code)).map(|command| command.codes);
+        let right =
+            self.rules.closing_codes.iter().find(|right| is_refusal(**right) == is_refusal(code));
+        let allowed =
+            self.meaning.command.filter(|_| !is_refusal(code)).map(|command| command.codes);
         let right = right.filter(|right| allowed.is_none_or(|allowed| allowed.contains(right)));
         let help = match right {
             Some(code) => format!("`reply = {code};`, or another `next`"),
@@ -248,7 +292,9 @@ impl Row<'_> {
 fn status(reply: &Reply) -> Option<(String, String)> {
     let word = reply.text.as_deref()?.split(' ').next()?;
     let parts: Vec<_> = word.split('.').collect();
-    let is_number = |part: &&str| (1..=3).contains(&part.len()) && part.bytes().all(|octet| octet.is_ascii_digit());
+    let is_number = |part: &&str| {
+        (1..=3).contains(&part.len()) && part.bytes().all(|octet| octet.is_ascii_digit())
+    };
     if parts.len() != 3 || !parts.iter().all(is_number) {
         return None;
     }

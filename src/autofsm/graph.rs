@@ -30,7 +30,8 @@ impl Move {
     /// and an event without a row leads to `refused`.
     #[must_use]
     pub fn line(self, definition: &Definition) -> String {
-        let name = |state: usize| definition.states.get(state).map_or("", |state| state.name.as_str());
+        let name =
+            |state: usize| definition.states.get(state).map_or("", |state| state.name.as_str());
         let event = definition.events.get(self.event.0).map_or("", |event| event.name.as_str());
         let cell = definition.cell(self.state.0, self.event.0);
         let next = cell.map_or("refused", |cell| name(cell.next));
@@ -130,7 +131,8 @@ impl<N: Node> Walk<N> {
 impl Definition {
     /// What a state has rows for, accepted or refused, by the number of the event.
     pub fn cells_of(&self, state: StateIndex) -> impl Iterator<Item = (EventIndex, &Cell)> {
-        (0..self.events.len()).filter_map(move |event| Some((EventIndex(event), self.cell(state.0, event)?)))
+        (0..self.events.len())
+            .filter_map(move |event| Some((EventIndex(event), self.cell(state.0, event)?)))
     }
 
     /// The shortest run from `init` to a state of this kind, refusals that move included; none if no run leads to one.
@@ -138,7 +140,8 @@ impl Definition {
     pub fn shortest_run(&self, is_wanted: impl Fn(StateIndex) -> bool) -> Option<Run> {
         let mut walk = Walk::new();
         let mut known = vec![false; self.states.len()];
-        self.walk(&mut walk, &mut known, StateIndex(0), is_wanted).map(|found| walk.run(found, None))
+        self.walk(&mut walk, &mut known, StateIndex(0), is_wanted)
+            .map(|found| walk.run(found, None))
     }
 
     /// Which states some run reaches.
@@ -156,8 +159,9 @@ impl Definition {
         start: StateIndex,
         is_wanted: impl Fn(StateIndex) -> bool,
     ) -> Option<NodeIndex> {
-        let is_new =
-            |known: &mut [bool], state: usize| known.get_mut(state).is_some_and(|is| !std::mem::replace(is, true));
+        let is_new = |known: &mut [bool], state: usize| {
+            known.get_mut(state).is_some_and(|is| !std::mem::replace(is, true))
+        };
         if is_new(known, start.0) {
             walk.meet(start, None);
         }

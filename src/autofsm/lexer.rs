@@ -59,7 +59,11 @@ fn is_word(octet: u8) -> bool {
 }
 
 impl<'a, 'f> Lexer<'a, 'f> {
-    pub(super) fn new(source: &'a str, directives: Directives, found: &'f mut Vec<Diagnostic>) -> Self {
+    pub(super) fn new(
+        source: &'a str,
+        directives: Directives,
+        found: &'f mut Vec<Diagnostic>,
+    ) -> Self {
         // To autogen a NUL is the end of the file, wherever it stands.
         let end = source.find('\0');
         if let Some(start) = end {
@@ -68,7 +72,15 @@ impl<'a, 'f> Lexer<'a, 'f> {
         }
         let source = source.get(..end.unwrap_or(source.len())).unwrap_or(source);
         let comments = Vec::new();
-        Self { source, place: 0, directives, comments, found, odd_blank: false, search_left: source.len() }
+        Self {
+            source,
+            place: 0,
+            directives,
+            comments,
+            found,
+            odd_blank: false,
+            search_left: source.len(),
+        }
     }
 
     pub(super) fn source(&self) -> &'a str {
@@ -181,7 +193,8 @@ impl<'a, 'f> Lexer<'a, 'f> {
     /// A number, or a word without quotes.
     fn word(&mut self) -> Kind<'a> {
         let start = self.place;
-        let is_number = self.octet(0).is_ascii_digit() || (self.octet(0) == b'-' && self.octet(1).is_ascii_digit());
+        let is_number = self.octet(0).is_ascii_digit()
+            || (self.octet(0) == b'-' && self.octet(1).is_ascii_digit());
         let length = if self.rest().starts_with("0x") || self.rest().starts_with("0X") {
             self.place += 2;
             self.run(|octet| octet.is_ascii_hexdigit())
@@ -196,12 +209,17 @@ impl<'a, 'f> Lexer<'a, 'f> {
         self.place += self.run(is_word);
         let word = self.source.get(start..self.place).unwrap_or_default();
         if word.contains("//") || (word.ends_with('/') && self.octet(0) == b'*') {
-            let message = format!("a comment touches `{}`", shown(word.split('/').next().unwrap_or_default()));
+            let message = format!(
+                "a comment touches `{}`",
+                shown(word.split('/').next().unwrap_or_default())
+            );
             let help = "put a blank between, or quotes around: to GNU autogen the comment is part of the word";
             self.say(start, self.place, message, help);
             // What follows is the comment's, which autogen would take for something else.
             self.place = start + word.find("//").unwrap_or(word.len() - 1);
-            return Kind::Text(Cow::Borrowed(self.source.get(start..self.place).unwrap_or_default()));
+            return Kind::Text(Cow::Borrowed(
+                self.source.get(start..self.place).unwrap_or_default(),
+            ));
         }
         if is_number && !is_whole {
             let message = format!("`{}` begins as a number and is none", shown(word));
@@ -220,7 +238,12 @@ impl<'a, 'f> Lexer<'a, 'f> {
             let start = self.place;
             let Some(text) = self.string() else {
                 let quote = char::from(self.octet(0));
-                self.say(start, start + 1, "this string has no end", &format!("close it with `{quote}`"));
+                self.say(
+                    start,
+                    start + 1,
+                    "this string has no end",
+                    &format!("close it with `{quote}`"),
+                );
                 self.place = self.line_end();
                 return (Kind::Unread, self.place);
             };
@@ -297,7 +320,10 @@ impl<'a, 'f> Lexer<'a, 'f> {
         let (start, rest, line_end) = (self.place, self.rest(), self.line_end());
         let rest = rest.get(..rest.floor_char_boundary(self.search_left)).unwrap_or(rest);
         let (what, length) = if rest.starts_with('`') {
-            ("shell strings (`)", rest.get(1..).and_then(|inside| inside.find('`')).map(|length| length + 2))
+            (
+                "shell strings (`)",
+                rest.get(1..).and_then(|inside| inside.find('`')).map(|length| length + 2),
+            )
         } else if rest.starts_with("<<") {
             ("here-strings (`<<`)", here_string(rest))
         } else if rest.starts_with('$') {
@@ -309,7 +335,12 @@ impl<'a, 'f> Lexer<'a, 'f> {
             self.search_left -= rest.len();
         }
         self.place = length.map_or(line_end, |length| start + length);
-        self.say(start, self.place.min(line_end), format!("AutoGen's {what} are not read here"), "");
+        self.say(
+            start,
+            self.place.min(line_end),
+            format!("AutoGen's {what} are not read here"),
+            "",
+        );
         Kind::Unread
     }
 
@@ -320,8 +351,17 @@ impl<'a, 'f> Lexer<'a, 'f> {
         let known = |sign: char| sign.is_ascii_whitespace() || sign.is_ascii_graphic();
         let length = self.rest().find(known).unwrap_or(self.rest().len());
         self.place += length.max(sign.len_utf8());
-        let help = if sign.is_ascii() { "" } else { "only strings and comments may have other signs than ASCII's" };
-        self.say(start, self.place, format!("`{}` has no meaning here", shown(&sign.to_string())), help);
+        let help = if sign.is_ascii() {
+            ""
+        } else {
+            "only strings and comments may have other signs than ASCII's"
+        };
+        self.say(
+            start,
+            self.place,
+            format!("`{}` has no meaning here", shown(&sign.to_string())),
+            help,
+        );
         Kind::Unread
     }
 }
@@ -336,10 +376,14 @@ fn cooked(after: &str) -> Escape {
         digits.take_while(|octet| char::from(*octet).is_digit(base)).count()
     };
     let number = |from: usize, length: usize, base: u32| {
-        let value = u32::from_str_radix(after.get(from..from + length).unwrap_or_default(), base).unwrap_or_default();
+        let value = u32::from_str_radix(after.get(from..from + length).unwrap_or_default(), base)
+            .unwrap_or_default();
         match u8::try_from(value) {
             Ok(octet) if octet.is_ascii() && octet > 0 => Ok(Some(char::from(octet))),
-            _ => Err(format!("`\\{}` stands for no character", after.get(..from + length).unwrap_or_default())),
+            _ => Err(format!(
+                "`\\{}` stands for no character",
+                after.get(..from + length).unwrap_or_default()
+            )),
         }
     };
     let Some(sign) = after.chars().next() else { return (Ok(None), 0) };

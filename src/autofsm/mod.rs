@@ -81,7 +81,13 @@ pub fn compile_with(source: &str, rules: Option<&Vocabulary>, defines: &[&str]) 
             let is_well_formed = diagnostics.is_empty();
             slips::mend(&mut parsed, rules.is_some(), &mut diagnostics);
             let found = resolve::resolve(source, &parsed, rules, &mut diagnostics);
-            check(source, &found, rules.filter(|_| found.answers), is_well_formed, &mut diagnostics);
+            check(
+                source,
+                &found,
+                rules.filter(|_| found.answers),
+                is_well_formed,
+                &mut diagnostics,
+            );
             resolved = Some(found);
             comments = parsed.comments;
         }
@@ -96,7 +102,13 @@ pub fn compile_with(source: &str, rules: Option<&Vocabulary>, defines: &[&str]) 
 /// All that is checked of a table. Rows are checked by themselves whatever else is wrong; what
 /// holds of the machine as a whole, only where each row is in it: else it may follow from a mistake
 /// that was reported.
-fn check(source: &str, found: &Resolved, rules: Option<&Vocabulary>, is_well_formed: bool, said: &mut Vec<Diagnostic>) {
+fn check(
+    source: &str,
+    found: &Resolved,
+    rules: Option<&Vocabulary>,
+    is_well_formed: bool,
+    said: &mut Vec<Diagnostic>,
+) {
     let definition = &found.definition;
     let is_whole = found.is_whole && is_well_formed;
     if let Some(rules) = rules {
@@ -110,7 +122,9 @@ fn check(source: &str, found: &Resolved, rules: Option<&Vocabulary>, is_well_for
     }
     // A refusal that moves is a mistake, and what the rules say of its move would follow from it.
     let last = definition.states.len().saturating_sub(1);
-    let strays = |(state, _, cell): (usize, usize, &Cell)| cell.is_refusal() && ![state, last].contains(&cell.next);
+    let strays = |(state, _, cell): (usize, usize, &Cell)| {
+        cell.is_refusal() && ![state, last].contains(&cell.next)
+    };
     let strays = rules.is_some() && served::cells(definition).any(strays);
     proof::check(source, definition, is_whole && !strays, said);
 }
@@ -129,7 +143,9 @@ fn folded(octet: u8) -> u8 {
 }
 
 fn normal(name: &str) -> String {
-    name.chars().map(|sign| if matches!(sign, '-' | '^') { '_' } else { sign.to_ascii_lowercase() }).collect()
+    name.chars()
+        .map(|sign| if matches!(sign, '-' | '^') { '_' } else { sign.to_ascii_lowercase() })
+        .collect()
 }
 
 /// What a server can do: the actions that a definition to be served may name.

@@ -62,7 +62,11 @@ struct Parser<'a, 'f> {
 }
 
 /// Parses a file, with these names defined to `#ifdef`.
-pub(super) fn parse<'a>(source: &'a str, defines: &[&str], found: &mut Vec<Diagnostic>) -> Parsed<'a> {
+pub(super) fn parse<'a>(
+    source: &'a str,
+    defines: &[&str],
+    found: &mut Vec<Diagnostic>,
+) -> Parsed<'a> {
     let lexer = Lexer::new(source, Directives::new(defines), found);
     let mut parser = Parser {
         lexer,
@@ -72,7 +76,8 @@ pub(super) fn parse<'a>(source: &'a str, defines: &[&str], found: &mut Vec<Diagn
         broken: false,
         lost: false,
     };
-    let attributes = if parser.header() { parser.attributes(0, Span::default()) } else { Vec::new() };
+    let attributes =
+        if parser.header() { parser.attributes(0, Span::default()) } else { Vec::new() };
     let broken = parser.broken || parser.lost || parser.lexer.directives.in_doubt;
     Parsed { attributes, comments: parser.lexer.comments, broken }
 }
@@ -133,7 +138,10 @@ impl<'a> Parser<'a, '_> {
         let text = self.lexer.source().get(self.last.start..self.last.end).unwrap_or_default();
         let (lines, span) = (text.matches('\n').count(), self.last);
         if !self.lost && self.last_is_text && lines > 0 {
-            let message = format!("this string goes on for {} lines: does it lack its closing quote?", lines + 1);
+            let message = format!(
+                "this string goes on for {} lines: does it lack its closing quote?",
+                lines + 1
+            );
             // What was read ahead is inside out already.
             self.lexer.found.retain(|found| found.span.start < span.end);
             self.say(span, message, "what follows it is not read");
@@ -170,7 +178,10 @@ impl<'a> Parser<'a, '_> {
 
     /// Whether a token is the first of its line.
     fn is_first(&self, span: Span) -> bool {
-        self.lexer.source().get(self.last.end..span.start).is_some_and(|between| between.contains('\n'))
+        self.lexer
+            .source()
+            .get(self.last.end..span.start)
+            .is_some_and(|between| between.contains('\n'))
     }
 
     /// Whether an attribute begins here, on a line of its own.
@@ -207,7 +218,8 @@ impl<'a> Parser<'a, '_> {
                 // The header is in what was passed over for want of an `#endif`.
                 return false;
             }
-            if !matches!(&found, Some(Token { kind: Kind::Name(text), .. }) if text.eq_ignore_ascii_case(word)) {
+            if !matches!(&found, Some(Token { kind: Kind::Name(text), .. }) if text.eq_ignore_ascii_case(word))
+            {
                 self.say(found.map_or(self.last, |token| token.span), HEADER, "");
                 return false;
             }
@@ -260,9 +272,17 @@ impl<'a> Parser<'a, '_> {
                 }
                 Kind::Name(word) if is_keyword(word) => {
                     if is_sign(self.look(1), '=') {
-                        self.say(span, format!("`{word}` is AutoGen's own word"), "an attribute has another name");
+                        self.say(
+                            span,
+                            format!("`{word}` is AutoGen's own word"),
+                            "an attribute has another name",
+                        );
                     } else {
-                        self.say(span, "one file is one definition: a second header is not read here", "");
+                        self.say(
+                            span,
+                            "one file is one definition: a second header is not read here",
+                            "",
+                        );
                     }
                     self.broken = true;
                     // It is taken, or what is passed ends before it: it may look like an attribute.
@@ -293,10 +313,19 @@ impl<'a> Parser<'a, '_> {
         if self.take_sign(';') {
             values.push(Value { content: Content::Text(Cow::Borrowed("")), span });
         } else {
-            if let Some(open) = self.peek().filter(|token| token.kind == Kind::Sign('[')).map(|token| token.span) {
-                self.say(open, "AutoGen's indices (`[`) are not read here", "values stand in the order of the file");
+            if let Some(open) =
+                self.peek().filter(|token| token.kind == Kind::Sign('[')).map(|token| token.span)
+            {
+                self.say(
+                    open,
+                    "AutoGen's indices (`[`) are not read here",
+                    "values stand in the order of the file",
+                );
                 self.broken = true;
-                while self.peek().is_some_and(|token| !matches!(token.kind, Kind::Sign('=' | ';' | '{' | '}'))) {
+                while self
+                    .peek()
+                    .is_some_and(|token| !matches!(token.kind, Kind::Sign('=' | ';' | '{' | '}')))
+                {
                     self.take();
                 }
             }
@@ -333,8 +362,12 @@ impl<'a> Parser<'a, '_> {
                     return;
                 }
                 Kind::Sign('}') => return self.missing(';'),
-                Kind::Name(_) if is_sign(self.look(1), '=') || self.is_first(span) => return self.missing(';'),
-                Kind::Name(_) | Kind::Bare(_) | Kind::Text(_) | Kind::Sign('{') => self.missing(','),
+                Kind::Name(_) if is_sign(self.look(1), '=') || self.is_first(span) => {
+                    return self.missing(';');
+                }
+                Kind::Name(_) | Kind::Bare(_) | Kind::Text(_) | Kind::Sign('{') => {
+                    self.missing(',')
+                }
                 _ => {
                     self.unexpected("`,` or `;`");
                     return self.recover(depth);

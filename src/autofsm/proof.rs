@@ -31,12 +31,18 @@ enum Verdict {
 
 /// Proves each property, or says how it can be broken. Where there are other errors, only what is
 /// wrong with the expressions themselves is said: about a broken machine a proof says nothing.
-pub(super) fn check(source: &str, definition: &Definition, prove: bool, found: &mut Vec<Diagnostic>) {
+pub(super) fn check(
+    source: &str,
+    definition: &Definition,
+    prove: bool,
+    found: &mut Vec<Diagnostic>,
+) {
     let (mut moves_left, before) = (MOVES_MAX, found.len());
     // That a rule is idle may follow from the same mistake as that another one is broken.
     let mut idle = Vec::new();
     for property in &definition.properties {
-        let Some(steps) = read(source, definition, &property.path, property.path_span, found) else {
+        let Some(steps) = read(source, definition, &property.path, property.path_span, found)
+        else {
             continue;
         };
         if !prove {
@@ -65,12 +71,15 @@ pub(super) fn check(source: &str, definition: &Definition, prove: bool, found: &
                 let state = run.end(definition).0;
                 match refused {
                     Some(EventIndex(event)) => {
-                        let why = definition.cell(state, event).and_then(|cell| Some((cell, cell.reply.as_ref()?)));
+                        let why = definition
+                            .cell(state, event)
+                            .and_then(|cell| Some((cell, cell.reply.as_ref()?)));
                         let why = why.map_or("has no row for it".to_owned(), |(cell, reply)| {
                             let (row, column) = place(source, cell.row.start);
                             format!("refuses it with {}      the row at {row}:{column}", reply.code)
                         });
-                        let (event, state) = (&definition.events[event].name, &definition.states[state].name);
+                        let (event, state) =
+                            (&definition.events[event].name, &definition.states[state].name);
                         notes.push(format!("C: {event:<7} {state} {why}"));
                     }
                     None if run.moves.is_empty() => {
@@ -81,7 +90,8 @@ pub(super) fn check(source: &str, definition: &Definition, prove: bool, found: &
                 // The block's begin: a caret under all of it would hide the words.
                 let begin = Span { start: property.span.start, end: property.span.start + 1 };
                 let (line, column) = place(source, begin.start);
-                let help = format!("if this is what you want, change the rule: it is at {line}:{column}");
+                let help =
+                    format!("if this is what you want, change the rule: it is at {line}:{column}");
                 found.push(Diagnostic::error(begin, message).notes(notes).help(Some(help)));
             }
         }
@@ -94,7 +104,9 @@ pub(super) fn check(source: &str, definition: &Definition, prove: bool, found: &
 /// A rule that no edit of a last row could break.
 fn untouched(property: &Property, says: &str) -> Diagnostic {
     let message = match property.accepts {
-        None => format!("no conversation gets as far as the last event of `path`, so this forbids nothing: {says}"),
+        None => format!(
+            "no conversation gets as far as the last event of `path`, so this forbids nothing: {says}"
+        ),
         Some(_) => format!("no conversation is as `after` says, so this promises nothing: {says}"),
     };
     let help = "is the expression what you mean? `.*` at its start stands for all that came before";
@@ -102,7 +114,12 @@ fn untouched(property: &Property, says: &str) -> Diagnostic {
 }
 
 /// A run as a dialogue; the last line says which row allows it, if that is the mistake.
-pub(super) fn dialogue(source: &str, definition: &Definition, run: &Run, allows: bool) -> Vec<String> {
+pub(super) fn dialogue(
+    source: &str,
+    definition: &Definition,
+    run: &Run,
+    allows: bool,
+) -> Vec<String> {
     let mut lines = run.dialogue(definition);
     let last = run.moves.last().and_then(|last| definition.cell(last.state.0, last.event.0));
     if let (Some(line), Some(cell), true) = (lines.last_mut(), last, allows) {
@@ -143,7 +160,9 @@ impl Pairs<'_> {
                 continue;
             }
             match self.steps[pair.step] {
-                Step::Fork(one, other) => self.open.extend([other, one].map(|step| Pair { state, step })),
+                Step::Fork(one, other) => {
+                    self.open.extend([other, one].map(|step| Pair { state, step }))
+                }
                 Step::Jump(step) => self.open.push(Pair { state, step }),
                 Step::Event(_) | Step::Match => self.walk.meet(pair, before),
             }
@@ -165,7 +184,8 @@ fn walk(definition: &Definition, property: &Property, steps: &[Step]) -> Verdict
                 None => return Verdict::Broken(pairs.walk.run(at, None), None),
                 Some(promised) => {
                     touched = true;
-                    let refused = promised.iter().find(|event| definition.accepted(state, **event).is_none());
+                    let refused =
+                        promised.iter().find(|event| definition.accepted(state, **event).is_none());
                     if let Some(event) = refused {
                         return Verdict::Broken(pairs.walk.run(at, None), Some(EventIndex(*event)));
                     }

@@ -10,16 +10,23 @@ use super::{Cell, Definition, Vocabulary, normal};
 /// definition that `source` names, it comes from.
 #[must_use]
 pub fn rust(definition: &Definition, rules: &Vocabulary, source: &str, page: &str) -> String {
-    let mut text =
-        format!("// The protocol of {source}, as build.rs compiled it. Edits here are lost: edit {source}.\n\n");
+    let mut text = format!(
+        "// The protocol of {source}, as build.rs compiled it. Edits here are lost: edit {source}.\n\n"
+    );
     for (index, state) in definition.states.iter().enumerate() {
         let doc = match (state.doc.as_str(), index) {
             ("", 0) => "just connected".to_owned(),
-            ("", _) if index + 1 == definition.states.len() => "the end: the server closes".to_owned(),
+            ("", _) if index + 1 == definition.states.len() => {
+                "the end: the server closes".to_owned()
+            }
             ("", _) => format!("`{}`", state.name),
             (doc, _) => doc.to_owned(),
         };
-        let _ = writeln!(text, "/// {doc}\npub const {}: StateId = StateId({index});", constant(&state.name));
+        let _ = writeln!(
+            text,
+            "/// {doc}\npub const {}: StateId = StateId({index});",
+            constant(&state.name)
+        );
     }
     text += "\n/// A cell: do this, go there, answer that.\n\
              const fn to(next: StateId, action: Action, reply: Option<ReplySpec>) -> Option<Transition> {\n    \
@@ -47,7 +54,9 @@ pub fn rust(definition: &Definition, rules: &Vocabulary, source: &str, page: &st
     let _ = write!(text, "    ],\n    keywords: &{:?},\n    cells: &[\n", definition.keywords);
     let lines = Lines::new(page);
     let width = definition.events.iter().map(|event| event.name.len()).max().unwrap_or(0);
-    for (state, row) in definition.states.iter().zip(definition.cells.chunks(definition.events.len().max(1))) {
+    for (state, row) in
+        definition.states.iter().zip(definition.cells.chunks(definition.events.len().max(1)))
+    {
         let _ = writeln!(text, "        // {}", state.name);
         for (event, cell) in definition.events.iter().zip(row) {
             let (cell, row) = match cell {
@@ -78,6 +87,7 @@ fn transition(definition: &Definition, rules: &Vocabulary, cell: &Cell) -> Strin
             Some(words) => format!("says({}, {words:?})", reply.code),
         },
     };
-    let next = definition.states.get(cell.next).map_or(String::new(), |state| constant(&state.name));
+    let next =
+        definition.states.get(cell.next).map_or(String::new(), |state| constant(&state.name));
     format!("to({next}, Action::{variant}, {reply})")
 }

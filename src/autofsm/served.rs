@@ -23,7 +23,12 @@ impl Node for Place {
 }
 
 /// `fits` says whether each row does what it is meant to: else a need would only follow from that.
-pub(super) fn check(definition: &Definition, rules: &Vocabulary, fits: bool, found: &mut Vec<Diagnostic>) {
+pub(super) fn check(
+    definition: &Definition,
+    rules: &Vocabulary,
+    fits: bool,
+    found: &mut Vec<Diagnostic>,
+) {
     let before = found.len();
     check_content(definition, rules, found);
     check_end(definition, found);
@@ -65,7 +70,10 @@ fn check_content(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Di
             ),
             (None, Some(cell)) => keep(
                 found,
-                Diagnostic::error(cell.row, format!("`{shown}` has {} without {}", rules.end, rules.content)),
+                Diagnostic::error(
+                    cell.row,
+                    format!("`{shown}` has {} without {}", rules.end, rules.content),
+                ),
             ),
             (Some(_), Some(_)) => {
                 for index in 0..definition.events.len() {
@@ -73,8 +81,10 @@ fn check_content(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Di
                         && Some(index) != content
                         && Some(index) != end
                     {
-                        let message =
-                            format!("`{}` is never heard in `{shown}`: all that comes there is content", name(index));
+                        let message = format!(
+                            "`{}` is never heard in `{shown}`: all that comes there is content",
+                            name(index)
+                        );
                         keep(found, Diagnostic::error(cell.row, message));
                     }
                 }
@@ -123,7 +133,11 @@ fn check_end(definition: &Definition, found: &mut Vec<Diagnostic>) {
             let help = format!("add a row with `next = {}`", definition.states[last].name);
             keep(
                 found,
-                Diagnostic::error(state.span, format!("no way leads from `{}` to `done`", state.name)).help(Some(help)),
+                Diagnostic::error(
+                    state.span,
+                    format!("no way leads from `{}` to `done`", state.name),
+                )
+                .help(Some(help)),
             );
         }
     }
@@ -150,18 +164,32 @@ fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diag
             }
             // A refusal does nothing and moves nothing, but that it may end the session.
             let Some(spec) = action(rules, cell).filter(|_| !cell.is_refusal()) else { continue };
-            let mut then: Resources = at_hand.iter().copied().filter(|thing| !spec.drops.contains(thing)).collect();
+            let mut then: Resources =
+                at_hand.iter().copied().filter(|thing| !spec.drops.contains(thing)).collect();
             then.extend(spec.gives);
-            let reads = content.is_some_and(|content| definition.cell(cell.next, content).is_some());
+            let reads =
+                content.is_some_and(|content| definition.cell(cell.next, content).is_some());
             let missing = spec.needs.iter().find(|need| !at_hand.contains(*need));
             let left = spec.lacks.iter().find(|thing| at_hand.contains(*thing));
             let wrong = if let Some(missing) = missing {
-                Some((*missing, format!("`{}` needs {missing}, and there is a way here without", spec.name)))
+                Some((
+                    *missing,
+                    format!("`{}` needs {missing}, and there is a way here without", spec.name),
+                ))
             } else if let Some(left) = left {
-                Some((*left, format!("`{}` must not find {left}, and there is a way here with one", spec.name)))
+                Some((
+                    *left,
+                    format!(
+                        "`{}` must not find {left}, and there is a way here with one",
+                        spec.name
+                    ),
+                ))
             } else if then.contains(rules.message) && !reads {
                 let next = &definition.states[cell.next].name;
-                let message = format!("`{}` leaves {} in `{next}`, which reads no content", spec.name, rules.message);
+                let message = format!(
+                    "`{}` leaves {} in `{next}`, which reads no content",
+                    spec.name, rules.message
+                );
                 Some(("", message))
             } else {
                 None

@@ -16,7 +16,9 @@ pub fn table(definition: &Definition) -> String {
         let Some(cell) = definition.cell(state, event) else { return String::new() };
         let next = if cell.next == state { "" } else { &*definition.states[cell.next].name };
         match &cell.reply {
-            Some(reply) if cell.is_refusal() => format!("{} {next}", reply.code).trim_end().to_owned(),
+            Some(reply) if cell.is_refusal() => {
+                format!("{} {next}", reply.code).trim_end().to_owned()
+            }
             _ if next.is_empty() => "=".to_owned(),
             _ => next.to_owned(),
         }
@@ -26,7 +28,11 @@ pub fn table(definition: &Definition) -> String {
         .iter()
         .enumerate()
         .map(|(index, state)| {
-            (0..definition.events.len()).map(|event| cell(event, index).len()).max().unwrap_or(0).max(state.name.len())
+            (0..definition.events.len())
+                .map(|event| cell(event, index).len())
+                .max()
+                .unwrap_or(0)
+                .max(state.name.len())
         })
         .collect();
     let line = |name: &str, cells: Vec<String>| {

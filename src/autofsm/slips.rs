@@ -90,7 +90,9 @@ pub(super) fn mend(parsed: &mut Parsed<'_>, served: bool, found: &mut Vec<Diagno
             match &*kind {
                 "transition" => slips.block(block, ROW, "a row", served),
                 "never" => slips.block(block, &["says", "path"], "a `never`", served),
-                "always" => slips.block(block, &["says", "after", "accepts"], "an `always`", served),
+                "always" => {
+                    slips.block(block, &["says", "after", "accepts"], "an `always`", served)
+                }
                 _ => {}
             }
         }
@@ -100,16 +102,19 @@ pub(super) fn mend(parsed: &mut Parsed<'_>, served: bool, found: &mut Vec<Diagno
 /// The events that a file declares, by their attributes.
 fn events<'a>(attributes: &[Attribute<'a>]) -> Vec<Cow<'a, str>> {
     let declared = attributes.iter().filter(|attribute| normal(attribute.name) == "event");
-    let texts = declared.flat_map(|attribute| &attribute.values).filter_map(|value| match &value.content {
-        Content::Text(text) => Some(text.clone()),
-        _ => None,
-    });
+    let texts =
+        declared.flat_map(|attribute| &attribute.values).filter_map(|value| match &value.content {
+            Content::Text(text) => Some(text.clone()),
+            _ => None,
+        });
     texts.collect()
 }
 
 /// What a block must be from the names in it, if its own name is not known.
 fn by_content(attribute: &Attribute<'_>) -> Option<&'static str> {
-    let Some(Content::Block(block)) = attribute.values.first().map(|value| &value.content) else { return None };
+    let Some(Content::Block(block)) = attribute.values.first().map(|value| &value.content) else {
+        return None;
+    };
     let has = |name: &str| block.iter().any(|inner| normal(inner.name) == name);
     match (has("tst") && has("tev"), has("says"), has("path"), has("after")) {
         (true, false, ..) => Some("transition"),
@@ -137,7 +142,9 @@ impl Slips<'_> {
         let declared = events(attributes);
         let is_known = |name: &str, events: &[Cow<'_, str>]| {
             let name = normal(name);
-            TOP.contains(&&*name) || ROW.contains(&&*name) || events.iter().any(|event| normal(event) == name)
+            TOP.contains(&&*name)
+                || ROW.contains(&&*name)
+                || events.iter().any(|event| normal(event) == name)
         };
         let mut unknown: Vec<usize> = Vec::new();
         for (index, attribute) in attributes.iter_mut().enumerate() {
@@ -152,7 +159,8 @@ impl Slips<'_> {
             }
         }
         let is_event = |attribute: &Attribute<'_>| normal(attribute.name) == "event";
-        let in_doubt = in_doubt || attributes.iter().any(|attribute| is_event(attribute) && attribute.broken);
+        let in_doubt =
+            in_doubt || attributes.iter().any(|attribute| is_event(attribute) && attribute.broken);
         let declared = events(attributes);
         unknown.retain(|index| !is_known(attributes[*index].name, &declared));
         for index in unknown {
@@ -160,10 +168,22 @@ impl Slips<'_> {
         }
     }
 
-    fn top_one<'a>(&mut self, attributes: &mut [Attribute<'a>], index: usize, events: &[Cow<'a, str>], in_doubt: bool) {
+    fn top_one<'a>(
+        &mut self,
+        attributes: &mut [Attribute<'a>],
+        index: usize,
+        events: &[Cow<'a, str>],
+        in_doubt: bool,
+    ) {
         let attribute = &attributes[index];
-        let fits: Vec<_> = TOP.iter().copied().filter(|name| BLOCKS.contains(name) == is_block(attribute)).collect();
-        let near = self.near(attribute.name, &fits).or_else(|| by_content(attribute).filter(|_| self.served));
+        let fits: Vec<_> = TOP
+            .iter()
+            .copied()
+            .filter(|name| BLOCKS.contains(name) == is_block(attribute))
+            .collect();
+        let near = self
+            .near(attribute.name, &fits)
+            .or_else(|| by_content(attribute).filter(|_| self.served));
         if let Some(known) = near {
             self.report(attribute, "", Some(known));
             attributes[index].name = known;
@@ -188,7 +208,8 @@ impl Slips<'_> {
         // A declaration with the slip, and this name without one, look just so: see `causes`.
         let message = format!("unknown attribute `{}`", shown(attribute.name));
         let help = Some(format!("did you mean `{near}`?"));
-        let diagnostic = Diagnostic::error(attribute.span, message).help(help).unknown("event", attribute.name);
+        let diagnostic =
+            Diagnostic::error(attribute.span, message).help(help).unknown("event", attribute.name);
         keep(self.found, diagnostic);
         let exists = attributes.iter().any(|other| normal(other.name) == normal(near));
         let same = events.iter().find(|event| **event == near);
@@ -198,14 +219,23 @@ impl Slips<'_> {
     }
 
     /// The attributes of a block that has these and no other.
-    fn block(&mut self, block: &mut [Attribute<'_>], known: &'static [&'static str], place: &str, strict: bool) {
+    fn block(
+        &mut self,
+        block: &mut [Attribute<'_>],
+        known: &'static [&'static str],
+        place: &str,
+        strict: bool,
+    ) {
         for index in 0..block.len() {
             let name = normal(block[index].name);
             if known.contains(&&*name) {
                 continue;
             }
-            let lacks: Vec<_> =
-                known.iter().copied().filter(|known| !block.iter().any(|other| normal(other.name) == *known)).collect();
+            let lacks: Vec<_> = known
+                .iter()
+                .copied()
+                .filter(|known| !block.iter().any(|other| normal(other.name) == *known))
+                .collect();
             let twin = match &*name {
                 "path" => "after",
                 "after" => "path",
@@ -234,7 +264,9 @@ impl Slips<'_> {
 
     fn report(&mut self, attribute: &Attribute<'_>, place: &str, near: Option<&str>) {
         // A colon in the place of the `=` was reported.
-        if attribute.broken && attribute.name.strip_suffix(':').is_some_and(|name| near == Some(&*normal(name))) {
+        if attribute.broken
+            && attribute.name.strip_suffix(':').is_some_and(|name| near == Some(&*normal(name)))
+        {
             return;
         }
         let place = if place.is_empty() { String::new() } else { format!(" in {place}") };
@@ -244,7 +276,11 @@ impl Slips<'_> {
     }
 
     fn report_other(&mut self, attribute: &Attribute<'_>, place: &str, known: &[&str], more: &str) {
-        let near = if self.suggestions_left > 0 { suggest(attribute.name, known.iter().copied()) } else { None };
+        let near = if self.suggestions_left > 0 {
+            suggest(attribute.name, known.iter().copied())
+        } else {
+            None
+        };
         self.suggestions_left = self.suggestions_left.saturating_sub(1);
         let what = if place.is_empty() { "the file" } else { place };
         let help = near.unwrap_or_else(|| format!("{what} may have {}{more}", known.join(", ")));

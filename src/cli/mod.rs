@@ -83,14 +83,18 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// A message without the number that the standard library adds to the system's words.
 fn in_words(message: &str) -> String {
-    let number = message.split_once(" (os error ").and_then(|(before, rest)| Some((before, rest.split_once(')')?)));
+    let number = message
+        .split_once(" (os error ")
+        .and_then(|(before, rest)| Some((before, rest.split_once(')')?)));
     number.map_or_else(|| message.to_owned(), |(before, (_, after))| format!("{before}{after}"))
 }
 
 /// Prints; a reader that went away ends it quietly.
 fn print(text: &str) -> Result<(), End> {
     match io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(End::Error(format!("cannot print: {error}"))),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(End::Error(format!("cannot print: {error}")))
+        }
         _ => Ok(()),
     }
 }

@@ -40,7 +40,8 @@ pub(super) struct Options {
 
 impl Options {
     fn configuration(&self) -> Result<Config, String> {
-        let mut config = self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
+        let mut config =
+            self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
         if let Some(listen) = self.listen {
             config.listen_on(listen);
         }
@@ -91,19 +92,23 @@ impl Start {
         };
         let address = match &listener {
             None => SocketAddr::new(config.host, config.port),
-            Some(listener) => {
-                listener.local_addr().map_err(|error| format!("cannot tell the address of the port: {error}"))?
-            }
+            Some(listener) => listener
+                .local_addr()
+                .map_err(|error| format!("cannot tell the address of the port: {error}"))?,
         };
         // From here on nothing needs root, and no thread is started yet: it is given up for all.
-        let mut warnings: Vec<String> = user::become_configured(&config, address)?.into_iter().collect();
+        let mut warnings: Vec<String> =
+            user::become_configured(&config, address)?.into_iter().collect();
         let made = Store::make_folder(&config.maildir_path).map_err(|error| error.to_string())?;
         if let [_, above @ ..] = made.folders()
             && !above.is_empty()
         {
-            let above: Vec<String> = above.iter().map(|folder| folder.display().to_string()).collect();
+            let above: Vec<String> =
+                above.iter().map(|folder| folder.display().to_string()).collect();
             let (folder, above) = (config.maildir_path.display(), above.join(", "));
-            warnings.push(format!("the mail folder {folder} is new, and so is what was missing above it: {above}"));
+            warnings.push(format!(
+                "the mail folder {folder} is new, and so is what was missing above it: {above}"
+            ));
         }
         let logs = LogFiles::open(&config.log)?;
         let rules = sandbox::rules(&config, options.config.as_deref());
@@ -161,7 +166,8 @@ impl Start {
             text += &format!("  log         {}: {level}\n", path.display());
         }
         if let Some(user) = &config.user {
-            let group = config.group.as_ref().map_or_else(String::new, |group| format!(", group {group}"));
+            let group =
+                config.group.as_ref().map_or_else(String::new, |group| format!(", group {group}"));
             text += &format!("  runs as     {user}{group}\n");
         }
         text + &format!("  definition  {}\n", self.states.about())

@@ -43,9 +43,11 @@ impl States {
             None => (BUILT.source.to_owned(), BUILT_SOURCE.to_owned()),
             Some(path) => (path.display().to_string(), read(path)?),
         };
-        let Compilation { definition, diagnostics, .. } = autofsm::compile_with(&source, Some(&VOCABULARY), defines);
+        let Compilation { definition, diagnostics, .. } =
+            autofsm::compile_with(&source, Some(&VOCABULARY), defines);
         if path.is_some() {
-            let _ = io::stderr().write_all(autofsm::render(&diagnostics, &name, &source).as_bytes());
+            let _ =
+                io::stderr().write_all(autofsm::render(&diagnostics, &name, &source).as_bytes());
         }
         let definition = definition.ok_or(End::Findings)?;
         let machine = match path {
@@ -76,6 +78,9 @@ mod tests {
     fn the_build_and_the_loader_compute_the_same_digest() {
         assert_eq!(digest(BUILT_SOURCE), BUILT_DIGEST);
         // FIPS 180-4's own example.
-        assert_eq!(digest("abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            digest("abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
     }
 }

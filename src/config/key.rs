@@ -79,7 +79,12 @@ pub(super) use keys;
 const FORMER: &[(&str, &str)] = &[("strict_helo", "`syntax: Strict`, or `Lenient`")];
 
 /// Reads a value, or adds what is wrong with it, under the key's name.
-pub(super) fn read<T, K: Kind<T>>(kind: &K, name: &str, raw: Raw<'_>, findings: &mut Vec<Finding>) -> Option<T> {
+pub(super) fn read<T, K: Kind<T>>(
+    kind: &K,
+    name: &str,
+    raw: Raw<'_>,
+    findings: &mut Vec<Finding>,
+) -> Option<T> {
     let wrongs = match kind.value(raw) {
         Ok(value) => return Some(value),
         Err(wrongs) => wrongs,
@@ -87,9 +92,15 @@ pub(super) fn read<T, K: Kind<T>>(kind: &K, name: &str, raw: Raw<'_>, findings: 
     findings.extend(wrongs.into_iter().map(|wrong| match wrong {
         Wrong::Value { at, shown, note } => {
             let note = if note.is_empty() { note } else { format!("; {note}") };
-            Finding { at, key: name.to_owned(), message: format!("must be {}, not {shown}{note}", kind.allowed()) }
+            Finding {
+                at,
+                key: name.to_owned(),
+                message: format!("must be {}, not {shown}{note}", kind.allowed()),
+            }
         }
-        Wrong::Within(finding) if finding.key.is_empty() => Finding { key: format!("{name}:"), ..finding },
+        Wrong::Within(finding) if finding.key.is_empty() => {
+            Finding { key: format!("{name}:"), ..finding }
+        }
         Wrong::Within(finding) => Finding { key: format!("{name}.{}", finding.key), ..finding },
     }));
     None
@@ -116,11 +127,17 @@ pub(super) fn table<C: Keys>(entries: &[Entry<'_>], findings: &mut Vec<Finding>)
     for (number, entry) in entries.iter().enumerate() {
         let name = &entry.key;
         let Some(key) = Key::<C>::of(name) else {
-            let former =
-                FORMER.iter().find(|(former, _)| former == name).map(|(_, now)| format!("its successor is {now}"));
+            let former = FORMER
+                .iter()
+                .find(|(former, _)| former == name)
+                .map(|(_, now)| format!("its successor is {now}"));
             let near = || Key::<C>::near(name).map(|near| format!("did you mean `{near}`?"));
             let help = former.or_else(near).map_or(String::new(), |help| format!("; {help}"));
-            findings.push(Finding { at: entry.at, key: String::new(), message: format!("unknown key `{name}`{help}") });
+            findings.push(Finding {
+                at: entry.at,
+                key: String::new(),
+                message: format!("unknown key `{name}`{help}"),
+            });
             continue;
         };
         if entries.iter().take(number).any(|earlier| earlier.key == *name) {

@@ -11,7 +11,9 @@ use super::key::keys;
 use super::kind::{Account, Flag, Group, List, Pair, UNBOUNDED, Words};
 use super::kind::{address, domain, number, octets, parsed, path, seconds};
 use super::network::Network;
-use super::values::{BareNewline, Level, MailboxFormat, NETWORKS, Uncapped, UncappedFrom, UserList, Users, Verify};
+use super::values::{
+    BareNewline, Level, MailboxFormat, NETWORKS, Uncapped, UncappedFrom, UserList, Users, Verify,
+};
 use crate::smtp::path::{Domain, Syntax};
 
 /// The longest time that a key may set, in seconds: a day.

@@ -48,7 +48,12 @@ pub(super) trait Kind<T> {
     /// The rows of the documents' table.
     fn rows(&self, name: &str, words: &str, value: &T) -> Vec<Row> {
         let words = words.lines().map(str::trim).collect::<Vec<_>>().join(" ");
-        vec![Row { name: name.to_owned(), default: self.written(value, 0), allowed: self.allowed(), words }]
+        vec![Row {
+            name: name.to_owned(),
+            default: self.written(value, 0),
+            allowed: self.allowed(),
+            words,
+        }]
     }
 }
 
@@ -138,15 +143,20 @@ impl<T: TryFrom<i128> + TryInto<i128> + Copy> Kind<T> for Number {
 
     fn value(&self, raw: Raw<'_>) -> Result<T, Vec<Wrong>> {
         let number = raw.read().or_else(|| self.with_unit(&raw.read::<String>()?));
-        let Some(number) = number.filter(|number| self.bounds.contains(number)) else { return Err(Wrong::new(raw)) };
-        T::try_from(number).map_err(|_| Wrong::with_note(raw, "it is too large for this machine".to_owned()))
+        let Some(number) = number.filter(|number| self.bounds.contains(number)) else {
+            return Err(Wrong::new(raw));
+        };
+        T::try_from(number)
+            .map_err(|_| Wrong::with_note(raw, "it is too large for this machine".to_owned()))
     }
 
     fn written(&self, value: &T, _: usize) -> String {
         let Ok(value) = (*value).try_into() else { return String::new() };
         let whole = |(_, factor): &&(&str, i128)| value > 0 && value % factor == 0;
         match self.unit.multiples().iter().find(whole) {
-            Some((name, factor)) if self.unit == Unit::Octets => format!("\"{} {name}\"", value / factor),
+            Some((name, factor)) if self.unit == Unit::Octets => {
+                format!("\"{} {name}\"", value / factor)
+            }
             _ => value.to_string(),
         }
     }
@@ -184,7 +194,10 @@ impl<T: Clone + PartialEq> Kind<T> for Words<T> {
     }
 
     fn written(&self, value: &T, _: usize) -> String {
-        self.0.iter().find(|(_, this)| this == value).map_or_else(String::new, |(word, _)| (*word).to_owned())
+        self.0
+            .iter()
+            .find(|(_, this)| this == value)
+            .map_or_else(String::new, |(word, _)| (*word).to_owned())
     }
 }
 
@@ -217,7 +230,11 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// An address of the machine. `localhost` is the loopback address, without asking a name server.
 pub(super) const fn address() -> Text<IpAddr> {
-    Text { allowed: "an IP address in quotes, such as \"127.0.0.1\"", parse: parse_address, shown: IpAddr::to_string }
+    Text {
+        allowed: "an IP address in quotes, such as \"127.0.0.1\"",
+        parse: parse_address,
+        shown: IpAddr::to_string,
+    }
 }
 
 /// Reads an address, or `localhost`.
@@ -261,7 +278,9 @@ impl Kind<Option<String>> for Account {
 
     fn value(&self, raw: Raw<'_>) -> Result<Option<String>, Vec<Wrong>> {
         let name: Option<Option<String>> = raw.read();
-        let fits = |name: &Option<String>| name.as_ref().is_none_or(|name| !name.is_empty() && !name.contains('\0'));
+        let fits = |name: &Option<String>| {
+            name.as_ref().is_none_or(|name| !name.is_empty() && !name.contains('\0'))
+        };
         name.filter(fits).ok_or_else(|| Wrong::new(raw))
     }
 
@@ -294,7 +313,8 @@ impl<T, K: Kind<T>> Kind<Vec<T>> for List<K> {
     }
 
     fn written(&self, values: &Vec<T>, level: usize) -> String {
-        let values: Vec<String> = values.iter().map(|value| self.of.written(value, level)).collect();
+        let values: Vec<String> =
+            values.iter().map(|value| self.of.written(value, level)).collect();
         format!("[{}]", values.join(", "))
     }
 }
@@ -336,7 +356,11 @@ impl<C: Keys> Kind<C> for Group {
         }
         let mut findings = Vec::new();
         let table = key::table(&entries, &mut findings);
-        if findings.is_empty() { Ok(table) } else { Err(findings.into_iter().map(Wrong::Within).collect()) }
+        if findings.is_empty() {
+            Ok(table)
+        } else {
+            Err(findings.into_iter().map(Wrong::Within).collect())
+        }
     }
 
     fn written(&self, value: &C, level: usize) -> String {

@@ -23,9 +23,11 @@ impl FromStr for Listen {
         if let Ok(address) = text.parse::<SocketAddr>() {
             return Ok(Self { host: Some(address.ip()), port: Some(address.port()) });
         }
-        let unbracketed =
-            |text: &str| text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).map(str::to_owned);
-        let host = |text: &str| parse_address(&unbracketed(text).unwrap_or_else(|| text.to_owned()));
+        let unbracketed = |text: &str| {
+            text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).map(str::to_owned)
+        };
+        let host =
+            |text: &str| parse_address(&unbracketed(text).unwrap_or_else(|| text.to_owned()));
         let port = |text: &str| {
             let is_number = !text.is_empty() && text.bytes().all(|octet| octet.is_ascii_digit());
             let wrong = format!("`{text}` is not a port: a number from 0 to 65535");
@@ -35,8 +37,13 @@ impl FromStr for Listen {
             return Ok(Self { host: Some(host), port: None });
         }
         let Some((before, after)) = text.rsplit_once(':') else {
-            let is_port = text.bytes().next().is_some_and(|octet| octet.is_ascii_digit()) && !text.contains('.');
-            return if is_port { Ok(Self { host: None, port: Some(port(text)?) }) } else { Err(not_an_address(text)) };
+            let is_port = text.bytes().next().is_some_and(|octet| octet.is_ascii_digit())
+                && !text.contains('.');
+            return if is_port {
+                Ok(Self { host: None, port: Some(port(text)?) })
+            } else {
+                Err(not_an_address(text))
+            };
         };
         if before.is_empty() {
             return Ok(Self { host: None, port: Some(port(after)?) });
@@ -47,7 +54,9 @@ impl FromStr for Listen {
 }
 
 fn not_an_address(text: &str) -> String {
-    format!("`{text}` is not an IP address of this machine, nor `localhost`; every address is `[::]`")
+    format!(
+        "`{text}` is not an IP address of this machine, nor `localhost`; every address is `[::]`"
+    )
 }
 
 impl Config {

@@ -54,7 +54,8 @@ impl Config {
             failed(&format!("it is not valid UTF-8 at {line}:{column}"))
         })?;
         Self::parse(&text).map_err(|findings| {
-            let lines: Vec<String> = findings.lines().map(|line| format!("{shown}:{line}")).collect();
+            let lines: Vec<String> =
+                findings.lines().map(|line| format!("{shown}:{line}")).collect();
             lines.join("\n")
         })
     }
@@ -85,7 +86,9 @@ impl Config {
     #[must_use]
     pub fn sample() -> String {
         let sample = key::sample(&Self::default(), 0);
-        format!("// Postman's configuration. Every key may be left out; these are the defaults.\n{sample}\n")
+        format!(
+            "// Postman's configuration. Every key may be left out; these are the defaults.\n{sample}\n"
+        )
     }
 
     /// The keys as a table in Markdown, for the documents.
@@ -135,8 +138,13 @@ fn parse(source: &str) -> (Config, Vec<Finding>) {
     let (mut findings, mut mended): (_, Vec<Mend>) = (Vec::new(), Vec::new());
     loop {
         let (entries, stop) = reader::entries(Raw { text: &text, at: 0 });
-        let is_new = |mend: &Mend| matches!(mend, Mend::Comma { .. }) || !mended.iter().any(|one| one.holds(mend.at()));
-        let mend = stop.as_ref().filter(|_| mended.len() < SLIPS_MAX).and_then(|stop| slip::mend(&text, stop));
+        let is_new = |mend: &Mend| {
+            matches!(mend, Mend::Comma { .. }) || !mended.iter().any(|one| one.holds(mend.at()))
+        };
+        let mend = stop
+            .as_ref()
+            .filter(|_| mended.len() < SLIPS_MAX)
+            .and_then(|stop| slip::mend(&text, stop));
         if let (Some(mend), Some(stop)) = (mend.filter(is_new), &stop) {
             findings.push(mend.finding(source, stop.key.clone().unwrap_or_default()));
             mend.apply(&mut text);
@@ -158,18 +166,26 @@ fn parse(source: &str) -> (Config, Vec<Finding>) {
 fn check_together(config: &Config, entries: &[Entry<'_>], findings: &mut Vec<Finding>) {
     let mut at = |name: &str, message: String| {
         let entry = entries.iter().rfind(|entry| entry.key == name);
-        let at = entry.map_or_else(|| entries.last().map_or(0, |entry| entry.at), |entry| entry.value.at);
+        let at = entry
+            .map_or_else(|| entries.last().map_or(0, |entry| entry.at), |entry| entry.value.at);
         findings.push(Finding { at, key: name.to_owned(), message });
     };
     let (all, one) = (config.recipients_per_session_max, config.recipients_max);
     if all < one {
         let is_set = entries.iter().any(|entry| entry.key == "recipients_per_session_max");
         let name = if is_set { "recipients_per_session_max" } else { "recipients_max" };
-        let bound = if is_set { "at least recipients_max" } else { "at most recipients_per_session_max" };
-        at(name, format!("must be {bound}: recipients_max is {one}, recipients_per_session_max {all}"));
+        let bound =
+            if is_set { "at least recipients_max" } else { "at most recipients_per_session_max" };
+        at(
+            name,
+            format!("must be {bound}: recipients_max is {one}, recipients_per_session_max {all}"),
+        );
     }
     if config.syntax == Syntax::Strict && !config.domain.is_strict() {
-        at("domain", "must be without underscores for syntax: Strict, or no client could name it".to_owned());
+        at(
+            "domain",
+            "must be without underscores for syntax: Strict, or no client could name it".to_owned(),
+        );
     }
 }
 

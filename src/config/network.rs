@@ -17,7 +17,8 @@ impl FromStr for Network {
 
     /// Reads `192.0.2.0/24`, or one address.
     fn from_str(text: &str) -> Result<Self, NotANetwork> {
-        let (address, bits) = text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let (address, bits) =
+            text.split_once('/').map_or((text, None), |(address, bits)| (address, Some(bits)));
         let address: IpAddr = address.parse().map_err(|_| NotANetwork)?;
         let most = if address.is_ipv4() { 32 } else { 128 };
         let bits: u8 = bits.map_or(Ok(most), str::parse).map_err(|_| NotANetwork)?;
@@ -55,7 +56,9 @@ impl Network {
             one.checked_shr(rest).unwrap_or(0) == other.checked_shr(rest).unwrap_or(0)
         };
         match (self.0, address.to_canonical()) {
-            (IpAddr::V4(one), IpAddr::V4(other)) => same(one.to_bits().into(), other.to_bits().into(), 32),
+            (IpAddr::V4(one), IpAddr::V4(other)) => {
+                same(one.to_bits().into(), other.to_bits().into(), 32)
+            }
             (IpAddr::V6(one), IpAddr::V6(other)) => same(one.to_bits(), other.to_bits(), 128),
             _ => false,
         }
@@ -68,8 +71,9 @@ mod tests {
 
     #[test]
     fn a_network_holds_its_addresses() {
-        let holds =
-            |network: &str, address: &str| network.parse::<Network>().unwrap().contains(address.parse().unwrap());
+        let holds = |network: &str, address: &str| {
+            network.parse::<Network>().unwrap().contains(address.parse().unwrap())
+        };
         assert!(holds("127.0.0.0/8", "127.1.2.3") && holds("127.0.0.0/8", "::ffff:127.0.0.1"));
         assert!(!holds("127.0.0.0/8", "128.0.0.1") && !holds("127.0.0.0/8", "::1"));
         assert!(holds("0.0.0.0/0", "9.9.9.9") && holds("::/0", "2001:db8::1"));
@@ -81,7 +85,10 @@ mod tests {
     fn a_network_that_is_mapped_into_ipv6_is_its_ipv4_one() {
         let network: Network = "::ffff:10.0.0.0/104".parse().unwrap();
         assert_eq!(network, "10.0.0.0/8".parse().unwrap());
-        assert!(network.contains("10.1.2.3".parse().unwrap()) && !network.contains("9.9.9.9".parse().unwrap()));
+        assert!(
+            network.contains("10.1.2.3".parse().unwrap())
+                && !network.contains("9.9.9.9".parse().unwrap())
+        );
         assert_eq!("::ffff:0.0.0.0/95".parse::<Network>(), Err(NotANetwork));
     }
 }

@@ -206,14 +206,18 @@ pub(super) fn entries(raw: Raw<'_>) -> (Vec<Entry<'_>>, Option<Stop>) {
     let Reading { entries, key, end, .. } = reading;
     let stop = result.err().map(|error| {
         // The span begins with the last token; these are about what comes after it.
-        let is_after = matches!(error.code, Error::ExpectedComma | Error::ExpectedMapColon | Error::Eof);
+        let is_after =
+            matches!(error.code, Error::ExpectedComma | Error::ExpectedMapColon | Error::Eof);
         let at = octet(raw.text, if is_after { error.span.end } else { error.span.start });
         let last = entries.last();
         let value = match &key {
             Some(key) => {
                 let before = raw.text.get(end..at).unwrap_or_default();
                 let place = place_of_key(before, key);
-                before.get(place..).and_then(|rest| rest.find(':')).map_or(at, |colon| end + place + colon + 1)
+                before
+                    .get(place..)
+                    .and_then(|rest| rest.find(':'))
+                    .map_or(at, |colon| end + place + colon + 1)
             }
             None => last.map_or(at, |entry| entry.value.at - raw.at),
         };
@@ -226,7 +230,8 @@ pub(super) fn entries(raw: Raw<'_>) -> (Vec<Entry<'_>>, Option<Stop>) {
 
 /// The octet at a line and a column, both from 1.
 fn octet(text: &str, place: ron::error::Position) -> usize {
-    let line = text.split_inclusive('\n').take(place.line.saturating_sub(1)).map(str::len).sum::<usize>();
+    let line =
+        text.split_inclusive('\n').take(place.line.saturating_sub(1)).map(str::len).sum::<usize>();
     let rest = text.get(line..).unwrap_or_default();
     line + rest.char_indices().nth(place.col.saturating_sub(1)).map_or(rest.len(), |(at, _)| at)
 }

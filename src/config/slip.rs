@@ -40,7 +40,8 @@ impl Mend {
         let range = match self {
             Self::Value(range) => range,
             Self::Comma { at, is_within } => {
-                let message = if *is_within { "lacks a comma here" } else { "must be followed by a comma" };
+                let message =
+                    if *is_within { "lacks a comma here" } else { "must be followed by a comma" };
                 return Finding { at: *at, key, message: message.to_owned() };
             }
         };
@@ -48,16 +49,24 @@ impl Mend {
         let quoted = format!("\"{}\"", raw.text);
         let of_table = Key::<Config>::of(&key);
         let allowed = of_table.map_or_else(|| "a value".to_owned(), |key| (key.allowed)());
-        let is_right_quoted = of_table.is_some_and(|key| (key.accepts)(Raw { text: &quoted, at: 0 }));
-        let note = if is_right_quoted { format!("; write it in quotes, {quoted}") } else { String::new() };
-        Finding { at: raw.at, key, message: format!("must be {allowed}, not {}{note}", raw.shown()) }
+        let is_right_quoted =
+            of_table.is_some_and(|key| (key.accepts)(Raw { text: &quoted, at: 0 }));
+        let note =
+            if is_right_quoted { format!("; write it in quotes, {quoted}") } else { String::new() };
+        Finding {
+            at: raw.at,
+            key,
+            message: format!("must be {allowed}, not {}{note}", raw.shown()),
+        }
     }
 
     /// Changes the text; its length stays.
     pub(super) fn apply(&self, text: &mut String) {
         match self {
             // Any value will do that holds no place for a second mistake.
-            Self::Value(range) => text.replace_range(range.clone(), &format!("{:>1$}", "0", range.len())),
+            Self::Value(range) => {
+                text.replace_range(range.clone(), &format!("{:>1$}", "0", range.len()))
+            }
             Self::Comma { at, .. } => text.replace_range(*at..=*at, ","),
         }
     }
@@ -83,24 +92,31 @@ pub(super) fn mend(text: &str, stop: &Stop) -> Option<Mend> {
         let value = before.trim_end();
         let last_line = value.rsplit('\n').next().unwrap_or_default();
         if value.len() < before.len() && !last_line.contains("//") && !last_line.ends_with("*/") {
-            let next_line =
-                before[value.len()..].contains('\n') && rest.starts_with(|char: char| !",)]}".contains(char));
+            let next_line = before[value.len()..].contains('\n')
+                && rest.starts_with(|char: char| !",)]}".contains(char));
             if next_line || begins_with_key(rest) || rest.starts_with(['"', '(']) {
                 return Some(Mend::Comma { at: value.len(), is_within: stop.is_within });
             }
         }
     }
-    let is_of_value = matches!(stop.error, Error::ExpectedComma | Error::ExpectedInteger | Error::ExpectedFloat)
-        || matches!(stop.error, Error::UnexpectedChar(_) | Error::InvalidIntegerDigit { .. })
-        || matches!(stop.error, Error::FloatUnderscore | Error::UnderscoreAtBeginning | Error::IntegerOutOfBounds);
+    let is_of_value =
+        matches!(stop.error, Error::ExpectedComma | Error::ExpectedInteger | Error::ExpectedFloat)
+            || matches!(stop.error, Error::UnexpectedChar(_) | Error::InvalidIntegerDigit { .. })
+            || matches!(
+                stop.error,
+                Error::FloatUnderscore | Error::UnderscoreAtBeginning | Error::IntegerOutOfBounds
+            );
     // A bracket or the end of the text is another mistake than a wrong value before it.
     if !is_of_value || !rest.starts_with(is_bare) {
         return None;
     }
-    let word = before.len() - before.chars().rev().take_while(|char| is_bare(*char)).map(char::len_utf8).sum::<usize>();
+    let word = before.len()
+        - before.chars().rev().take_while(|char| is_bare(*char)).map(char::len_utf8).sum::<usize>();
     let mut start = word.max(stop.value);
     // `5 MiB`: the number was read as the value, and the unit is on the same line.
-    if stop.error == Error::ExpectedComma && !before.get(stop.value..)?.contains(['\n', '(', '[', '"']) {
+    if stop.error == Error::ExpectedComma
+        && !before.get(stop.value..)?.contains(['\n', '(', '[', '"'])
+    {
         start = stop.value;
     }
     let end = stop.at + rest.find(|char| !is_bare(char)).unwrap_or(rest.len());
@@ -115,26 +131,36 @@ pub(super) fn words(text: &str, stop: &Stop) -> Finding {
     let rest = text.get(stop.at..).unwrap_or_default();
     let found = rest.chars().next().map_or_else(
         || "the file ends".to_owned(),
-        |char| format!("found `{}`", Raw { text: char.encode_utf8(&mut [0; 4]), at: stop.at }.shown()),
+        |char| {
+            format!("found `{}`", Raw { text: char.encode_utf8(&mut [0; 4]), at: stop.at }.shown())
+        },
     );
     let key = stop.key.as_deref().unwrap_or_default();
     let after = if key.is_empty() { String::new() } else { format!(" after the value of `{key}`") };
     let within = if key.is_empty() { String::new() } else { format!("in the value of `{key}`: ") };
     let message = match &stop.error {
-        Error::ExpectedNamedStructLike(_) | Error::ExpectedDifferentStructName { .. } | Error::ExpectedStructLike => {
+        Error::ExpectedNamedStructLike(_)
+        | Error::ExpectedDifferentStructName { .. }
+        | Error::ExpectedStructLike => {
             format!("all keys go between one `(` and one `)`: expected `(`, {found}")
         }
         Error::ExpectedMapColon => format!("expected `:` after the key `{key}`, {found}"),
-        Error::ExpectedIdentifier | Error::SuggestRawIdentifier(_) | Error::InvalidIdentifier(_) => {
+        Error::ExpectedIdentifier
+        | Error::SuggestRawIdentifier(_)
+        | Error::InvalidIdentifier(_) => {
             format!("expected a key, in letters, digits and `_`{after}, {found}")
         }
         Error::ExpectedComma | Error::ExpectedStructLikeEnd if rest.is_empty() => {
             format!("the closing `)` is missing{after}: the file ends")
         }
         Error::ExpectedComma => format!("expected `,` or a closing bracket{after}, {found}"),
-        Error::ExpectedStringEnd => format!("{within}the string that begins here has no closing `\"`"),
+        Error::ExpectedStringEnd => {
+            format!("{within}the string that begins here has no closing `\"`")
+        }
         Error::InvalidEscape(_) => format!("{within}not an escape; a backslash itself is `\\\\`"),
-        Error::UnclosedBlockComment => "the comment that begins here has no closing `*/`".to_owned(),
+        Error::UnclosedBlockComment => {
+            "the comment that begins here has no closing `*/`".to_owned()
+        }
         Error::TrailingCharacters => format!("nothing may follow the closing `)`, {found}"),
         Error::Eof => format!("{within}the file ends too early"),
         Error::UnexpectedChar(_) => format!("{within}expected a value, {found}"),

@@ -26,7 +26,8 @@ impl Users {
             Self::Any => !local.as_str().is_empty(),
             Self::Listed(users) => {
                 let name = local.folded();
-                name == LocalPart::postmaster().as_str() || users.iter().any(|user| user.eq_ignore_ascii_case(&name))
+                name == LocalPart::postmaster().as_str()
+                    || users.iter().any(|user| user.eq_ignore_ascii_case(&name))
             }
         }
     }
@@ -45,7 +46,10 @@ impl UserList {
         }
         let path = format!("<{}@localhost>", quoted(&name));
         if name.is_empty() || ForwardPath::parse(&path, Syntax::Strict).is_err() {
-            return Err(Wrong::with_note(raw, "this is not the local part of an address (RFC 5321 4.1.2)".to_owned()));
+            return Err(Wrong::with_note(
+                raw,
+                "this is not the local part of an address (RFC 5321 4.1.2)".to_owned(),
+            ));
         }
         Ok(name)
     }
@@ -62,9 +66,14 @@ impl Kind<Users> for UserList {
         }
         let list = raw.inside("Listed").ok_or_else(|| Wrong::new(raw))?;
         let elements = list.elements().ok_or_else(|| Wrong::new(list))?;
-        let (names, wrongs): (Vec<_>, Vec<_>) = elements.into_iter().map(Self::user).partition(Result::is_ok);
+        let (names, wrongs): (Vec<_>, Vec<_>) =
+            elements.into_iter().map(Self::user).partition(Result::is_ok);
         let wrongs: Vec<Wrong> = wrongs.into_iter().filter_map(Result::err).flatten().collect();
-        if wrongs.is_empty() { Ok(Users::Listed(names.into_iter().flatten().collect())) } else { Err(wrongs) }
+        if wrongs.is_empty() {
+            Ok(Users::Listed(names.into_iter().flatten().collect()))
+        } else {
+            Err(wrongs)
+        }
     }
 
     fn written(&self, value: &Users, _: usize) -> String {
@@ -139,7 +148,9 @@ impl Kind<UncappedFrom> for Uncapped {
     fn written(&self, value: &UncappedFrom, level: usize) -> String {
         match value {
             UncappedFrom::RelayFrom => "RelayFrom".to_owned(),
-            UncappedFrom::Networks(networks) => format!("Networks({})", NETWORKS.written(networks, level)),
+            UncappedFrom::Networks(networks) => {
+                format!("Networks({})", NETWORKS.written(networks, level))
+            }
         }
     }
 }

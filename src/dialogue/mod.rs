@@ -186,7 +186,8 @@ fn unescape(text: &str) -> Option<Vec<u8>> {
 }
 
 fn octets(text: &str) -> Option<Vec<u8>> {
-    let Some((piece, times)) = text.rsplit_once(" * ").and_then(|(piece, times)| Some((piece, times.parse().ok()?)))
+    let Some((piece, times)) =
+        text.rsplit_once(" * ").and_then(|(piece, times)| Some((piece, times.parse().ok()?)))
     else {
         return unescape(text);
     };
@@ -228,8 +229,12 @@ fn expected(line: &str) -> &'static str {
         }
         [b'=', ..] => "a state, as in `= init`",
         [b'!', ..] => "`! key: value`",
-        [b'O', b':', ..] => "octets, with `\\r`, `\\n`, `\\t`, `\\0`, `\\\\`, `\\xHH`, and ` * N` for N times",
-        _ => "`C: ` and what the client says, `S: ` and how the reply begins, `= STATE`, or `#` and a comment",
+        [b'O', b':', ..] => {
+            "octets, with `\\r`, `\\n`, `\\t`, `\\0`, `\\\\`, `\\xHH`, and ` * N` for N times"
+        }
+        _ => {
+            "`C: ` and what the client says, `S: ` and how the reply begins, `= STATE`, or `#` and a comment"
+        }
     }
 }
 
@@ -244,9 +249,14 @@ impl Dialogue {
         let (mut acts, mut definition, mut key_lines) = (Vec::new(), None, BTreeMap::new());
         for (line, number) in text.lines().zip(1..) {
             let line = line.trim_start();
-            let fail = |expected: &str| Failure { line: number, expected: expected.to_owned(), got: shown(line) };
+            let fail = |expected: &str| Failure {
+                line: number,
+                expected: expected.to_owned(),
+                got: shown(line),
+            };
             if let Some(setting) = line.strip_prefix("! ") {
-                let (key, value) = setting.split_once(": ").ok_or_else(|| fail("`! key: value`"))?;
+                let (key, value) =
+                    setting.split_once(": ").ok_or_else(|| fail("`! key: value`"))?;
                 key_lines.insert(key.to_owned(), number);
                 if key == "definition" {
                     definition = Some(value.to_owned());
@@ -262,7 +272,8 @@ impl Dialogue {
             }
         }
         if acts.is_empty() {
-            let expected = "a dialogue, which begins with the server's greeting: `S: 220`".to_owned();
+            let expected =
+                "a dialogue, which begins with the server's greeting: `S: 220`".to_owned();
             return Err(Failure { line: 1, expected, got: "nothing".to_owned() });
         }
         Ok(Self { keys, key_lines, definition, acts })
@@ -286,9 +297,12 @@ impl Dialogue {
                 let value = self.keys.get(key)?;
                 Config::parse(&format!("({key}: {value})")).err().map(|error| (*line, error))
             });
-            let (line, error) = wrong.unwrap_or((self.acts.first().map_or(1, |(line, _)| *line), error));
+            let (line, error) =
+                wrong.unwrap_or((self.acts.first().map_or(1, |(line, _)| *line), error));
             // The place is one in a text that nobody wrote.
-            let place = error.find(|sign: char| !(sign.is_ascii_digit() || sign == ':')).unwrap_or_default();
+            let place = error
+                .find(|sign: char| !(sign.is_ascii_digit() || sign == ':'))
+                .unwrap_or_default();
             let got = error.get(place..).unwrap_or_default().trim_start().to_owned();
             Failure { line, expected: "a key of the configuration and its value".to_owned(), got }
         })
@@ -310,9 +324,14 @@ impl Dialogue {
             if let Act::State(name) = act
                 && !names().any(|known| same_name(known, name))
             {
-                let hint = suggest(name, names()).unwrap_or_else(|| names().collect::<Vec<_>>().join(", "));
+                let hint = suggest(name, names())
+                    .unwrap_or_else(|| names().collect::<Vec<_>>().join(", "));
                 let expected = format!("a state of {}", machine.source);
-                return Err(Failure { line: *line, expected, got: format!("{}; {hint}", shown(name)) });
+                return Err(Failure {
+                    line: *line,
+                    expected,
+                    got: format!("{}; {hint}", shown(name)),
+                });
             }
         }
         Ok(())
@@ -322,20 +341,32 @@ impl Dialogue {
     #[must_use]
     pub fn goes_over_a_socket(&self) -> bool {
         self.definition.is_none()
-            && !self.acts.iter().any(|(_, act)| matches!(act, Act::Verdict(_) | Act::Silence | Act::Stop))
+            && !self
+                .acts
+                .iter()
+                .any(|(_, act)| matches!(act, Act::Verdict(_) | Act::Silence | Act::Stop))
     }
 
     /// Plays it; `cut` says how many of the remaining octets arrive at once.
     ///
     /// # Errors
     /// The first line where the session goes another way.
-    pub fn play(&self, peer: &mut impl Play, mut cut: impl FnMut(usize) -> usize) -> Result<(), Failure> {
+    pub fn play(
+        &self,
+        peer: &mut impl Play,
+        mut cut: impl FnMut(usize) -> usize,
+    ) -> Result<(), Failure> {
         for (line, act) in &self.acts {
             let fail = |expected: String, got: String| Err(Failure { line: *line, expected, got });
             match act {
                 Act::Reply(begin) => match peer.take_reply() {
                     Some(reply) if reply.starts_with(begin.as_str()) => {}
-                    reply => return fail(shown(begin), reply.map_or("no reply".to_owned(), |reply| shown(&reply))),
+                    reply => {
+                        return fail(
+                            shown(begin),
+                            reply.map_or("no reply".to_owned(), |reply| shown(&reply)),
+                        );
+                    }
                 },
                 Act::Octets(octets) => {
                     if let Some(reply) = peer.take_reply() {
@@ -361,9 +392,16 @@ impl Dialogue {
                 Act::Stored(content) => {
                     let stored = peer.take_stored();
                     if stored.as_slice() != std::slice::from_ref(content) {
-                        let texts: Vec<_> = stored.iter().map(|text| shown(&String::from_utf8_lossy(text))).collect();
-                        let expected = format!("{} in the store", shown(&String::from_utf8_lossy(content)));
-                        return fail(expected, if texts.is_empty() { "nothing".to_owned() } else { texts.join(", ") });
+                        let texts: Vec<_> = stored
+                            .iter()
+                            .map(|text| shown(&String::from_utf8_lossy(text)))
+                            .collect();
+                        let expected =
+                            format!("{} in the store", shown(&String::from_utf8_lossy(content)));
+                        return fail(
+                            expected,
+                            if texts.is_empty() { "nothing".to_owned() } else { texts.join(", ") },
+                        );
                     }
                 }
                 Act::Discarded if peer.has_message() => {
@@ -392,7 +430,9 @@ impl Dialogue {
         let mut acts: Vec<Act> = Vec::new();
         for (_, act) in &self.acts {
             match (act, acts.last_mut()) {
-                (Act::Octets(octets), Some(Act::Octets(before))) => before.extend_from_slice(octets),
+                (Act::Octets(octets), Some(Act::Octets(before))) => {
+                    before.extend_from_slice(octets)
+                }
                 (Act::Octets(_) | Act::Silence | Act::Stop, _) => acts.push(act.clone()),
                 _ => {}
             }
@@ -408,7 +448,17 @@ mod tests {
 
     #[test]
     fn a_line_that_is_no_dialogues_is_refused() {
-        for line in ["", "X: x", "O: \\q", "O: \\x9", "O: x * 99999999999", "* verdict maybe", "* tea", "é", "=x"] {
+        for line in [
+            "",
+            "X: x",
+            "O: \\q",
+            "O: \\x9",
+            "O: x * 99999999999",
+            "* verdict maybe",
+            "* tea",
+            "é",
+            "=x",
+        ] {
             assert_eq!(act(line), None, "{line}");
         }
         assert_eq!(act("O: \\x41\\0 * 2"), Some(Act::Octets(b"A\0A\0".to_vec())));
@@ -431,12 +481,18 @@ mod tests {
             ("S: 220\n= done\n", "2: expected the state `done`, got `init`"),
             ("S: 220\n* closed\n", "2: expected a closed connection, got an open one"),
             ("S: 220\n* stored x\n", "2: expected `x` in the store, got nothing"),
-            ("# x\n! vrfy: Honest\n! prt: 1\nS: 220\n", "3: expected a key of the configuration and its value, got "),
+            (
+                "# x\n! vrfy: Honest\n! prt: 1\nS: 220\n",
+                "3: expected a key of the configuration and its value, got ",
+            ),
             (
                 "S: 220\nC: EHLO x\nS: 250\n* verdict unknown\nC: MAIL FROM:<>\n",
                 "5: expected a verdict that answers the question, got Unknown to Room(0)",
             ),
-            ("# x\n\n", "1: expected a dialogue, which begins with the server's greeting: `S: 220`, got nothing"),
+            (
+                "# x\n\n",
+                "1: expected a dialogue, which begins with the server's greeting: `S: 220`, got nothing",
+            ),
         ] {
             let said = play(text).unwrap_err().to_string();
             assert!(said.starts_with(expected), "{text}: {said}");

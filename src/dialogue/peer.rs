@@ -89,7 +89,9 @@ pub fn client(config: &Config) -> Client {
 pub fn usual_answer(question: &Question, users: &Users) -> Input<'static> {
     match question {
         Question::User(local) if !users.contains(local) => Input::User(Err(NoUser::Unknown)),
-        Question::User(local) if !maildir::takes_name(local) => Input::User(Err(NoUser::NameTooLong)),
+        Question::User(local) if !maildir::takes_name(local) => {
+            Input::User(Err(NoUser::NameTooLong))
+        }
         Question::User(_) => Input::User(Ok(())),
         Question::Room(_) => Input::Room(Ok(())),
         Question::Store => Input::Stored(Ok(())),
@@ -101,7 +103,9 @@ impl World for Around {
         match output {
             Output::Reply(reply) => reply.write(&mut self.said, self.enhanced),
             Output::Open(_) => self.draft = Some(Vec::new()),
-            Output::Content(content) => self.draft.get_or_insert_default().extend_from_slice(content),
+            Output::Content(content) => {
+                self.draft.get_or_insert_default().extend_from_slice(content)
+            }
             Output::Discard => self.draft = None,
             Output::Step(step) => self.steps.push(step),
             Output::Close => self.open = false,

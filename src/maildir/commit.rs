@@ -89,7 +89,9 @@ impl Commit {
             } else if self.rounds < ROUNDS_MAX {
                 file.start_over(store);
             } else {
-                let moved = io::Error::other("it was renamed or removed each time that the message was written");
+                let moved = io::Error::other(
+                    "it was renamed or removed each time that the message was written",
+                );
                 return context("deliver to", file.folder(), Err(moved));
             }
         }
@@ -108,7 +110,8 @@ impl Commit {
 /// The next step of all that have come so far. One that panics breaks no other.
 fn each(commits: &mut [Commit], step: impl Fn(&mut Commit) -> Result<(), Fault>) {
     for commit in commits.iter_mut().filter(|commit| commit.kept.is_ok()) {
-        commit.kept = catch_unwind(AssertUnwindSafe(|| step(commit))).unwrap_or_else(|_| Err(Fault::panic()));
+        commit.kept =
+            catch_unwind(AssertUnwindSafe(|| step(commit))).unwrap_or_else(|_| Err(Fault::panic()));
     }
 }
 
@@ -127,7 +130,8 @@ fn sync_contents(store: &Arc<Inner>, commits: &mut [Commit]) {
     for (number, commit) in commits.iter().enumerate().filter(|(_, commit)| commit.kept.is_ok()) {
         for (place, file) in commit.files.iter().enumerate().filter(|(_, file)| !file.is_safe) {
             let Ok(open) = file.open_file() else { continue };
-            let octets = Octets { place: (number, place), file: open.handle.clone(), synced: not_yet() };
+            let octets =
+                Octets { place: (number, place), file: open.handle.clone(), synced: not_yet() };
             if open.home.on_root_fs { &mut shared } else { &mut own }.push(octets);
         }
     }
@@ -146,8 +150,11 @@ fn sync_contents(store: &Arc<Inner>, commits: &mut [Commit]) {
         syncing.syncfs.file_took(begin.elapsed());
     });
     for Octets { place: (number, place), synced, .. } in shared.into_iter().chain(own) {
-        let Some(commit) = commits.get_mut(number).filter(|commit| commit.kept.is_ok()) else { continue };
-        commit.kept = context("sync a file in", commit.files.get(place).map_or("", File::folder), synced);
+        let Some(commit) = commits.get_mut(number).filter(|commit| commit.kept.is_ok()) else {
+            continue;
+        };
+        commit.kept =
+            context("sync a file in", commit.files.get(place).map_or("", File::folder), synced);
     }
 }
 
@@ -159,7 +166,8 @@ struct Moves {
 }
 
 fn moves(store: &Inner, commits: &[Commit]) -> Vec<Moves> {
-    let files = commits.iter().filter(|commit| commit.kept.is_ok()).flat_map(|commit| &commit.files);
+    let files =
+        commits.iter().filter(|commit| commit.kept.is_ok()).flat_map(|commit| &commit.files);
     let files = files.filter(|file| !file.is_safe);
     let mut seen = HashSet::new();
     let homes = files.filter_map(|file| file.open_file().ok()).map(|open| &open.home);
@@ -180,7 +188,8 @@ fn sync_names(store: &Arc<Inner>, commits: &mut [Commit], moves: Vec<Moves>) {
         };
         syncing.syncfs.folder_took(begin.elapsed());
     };
-    let (mut shared, mut own): (Vec<_>, Vec<_>) = moves.into_iter().partition(|moves| moves.home.on_root_fs);
+    let (mut shared, mut own): (Vec<_>, Vec<_>) =
+        moves.into_iter().partition(|moves| moves.home.on_root_fs);
     if store.syncfs.folders_are_quick() {
         shared.iter_mut().for_each(&sync);
     } else {
@@ -188,7 +197,8 @@ fn sync_names(store: &Arc<Inner>, commits: &mut [Commit], moves: Vec<Moves>) {
     }
     own = store.pool.for_each_parallel(own, sync);
     let moves = shared.iter().chain(&own);
-    let synced: HashMap<_, _> = moves.map(|moves| (Arc::as_ptr(&moves.home), &moves.synced)).collect();
+    let synced: HashMap<_, _> =
+        moves.map(|moves| (Arc::as_ptr(&moves.home), &moves.synced)).collect();
     each(commits, |commit| {
         commit.new_files().try_for_each(|file| {
             let synced = synced.get(&Arc::as_ptr(&file.open_file()?.home));
@@ -206,7 +216,9 @@ fn not_yet() -> io::Result<()> {
 fn same(result: &Result<(), impl Borrow<io::Error>>) -> io::Result<()> {
     match result.as_ref().map_err(Borrow::borrow) {
         Ok(()) => Ok(()),
-        Err(error) => Err(error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)),
+        Err(error) => Err(error
+            .raw_os_error()
+            .map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)),
     }
 }
 
@@ -236,8 +248,11 @@ impl File {
 
     fn is_in_place(&self, store: &Inner) -> Result<bool, Fault> {
         let open = self.open_file()?;
-        let is_in_place =
-            context("look at the folder", self.folder(), open.home.is_in_place(&store.disk, &store.root))?;
+        let is_in_place = context(
+            "look at the folder",
+            self.folder(),
+            open.home.is_in_place(&store.disk, &store.root),
+        )?;
         Ok(is_in_place && !open.is_lost)
     }
 
@@ -248,8 +263,16 @@ impl File {
         if !open.home.on_root_fs || !store.syncfs.is_usable() {
             return Ok(());
         }
-        context("sync the file system of", self.folder(), store.syncfs.none_failed_since(open.failures))?;
-        context("find all octets of a file in", self.folder(), store.disk.has_no_holes(&open.handle, open.octets))
+        context(
+            "sync the file system of",
+            self.folder(),
+            store.syncfs.none_failed_since(open.failures),
+        )?;
+        context(
+            "find all octets of a file in",
+            self.folder(),
+            store.disk.has_no_holes(&open.handle, open.octets),
+        )
     }
 
     /// Nothing of a refused message is left. What cannot be removed from `tmp` now is swept later; a
@@ -261,7 +284,9 @@ impl File {
             let _ = store.disk.remove(&file.home.dest, name);
             // A failure here fails those too whose names are synced in the same folder.
             let sync = &file.home.dest_sync;
-            let _ = sync.ticket(&store.disk, &file.home.dest).and_then(|ticket| sync.sync(&store.disk, &ticket));
+            let _ = sync
+                .ticket(&store.disk, &file.home.dest)
+                .and_then(|ticket| sync.sync(&store.disk, &ticket));
         }
         let _ = store.disk.remove(&file.home.tmp, &file.tmp_name);
     }

@@ -9,7 +9,9 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, SeekFrom, StatxFlags};
+use rustix::fs::{
+    AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, RenameFlags, SeekFrom, StatxFlags,
+};
 use rustix::io::Errno;
 
 /// An open file or folder. Clones are the same one.
@@ -101,7 +103,8 @@ const SYNCS_ALL: [u64; 2] = [0xEF53, 0x5846_5342];
 
 /// Whether syncfs of this Linux hands on the errors of all files (5.8) and of the file system itself (5.17).
 fn tells_of_failures(release: &str) -> bool {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u32>().ok());
+    let mut numbers =
+        release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u32>().ok());
     (numbers.next(), numbers.next()) >= (Some(5), Some(17))
 }
 
@@ -120,7 +123,12 @@ impl Disk for RealDisk {
     }
 
     fn open_file(&self, at: &Handle, name: &str) -> io::Result<Handle> {
-        Ok(Handle::real(rustix::fs::openat(at.fd()?, name, FILE | OFlags::NONBLOCK, Mode::empty())?))
+        Ok(Handle::real(rustix::fs::openat(
+            at.fd()?,
+            name,
+            FILE | OFlags::NONBLOCK,
+            Mode::empty(),
+        )?))
     }
 
     fn write(&self, file: &Handle, octets: &[u8]) -> io::Result<usize> {
@@ -146,7 +154,8 @@ impl Disk for RealDisk {
 
     fn sync_fs_is_reliable(&self, folder: &Handle) -> bool {
         let is_known = folder.fd().is_ok_and(|folder| {
-            let found = rustix::fs::fstatfs(folder).ok().and_then(|found| u64::try_from(found.f_type).ok());
+            let found =
+                rustix::fs::fstatfs(folder).ok().and_then(|found| u64::try_from(found.f_type).ok());
             found.is_some_and(|found| SYNCS_ALL.contains(&found))
         });
         is_known && rustix::system::uname().release().to_str().is_ok_and(tells_of_failures)
@@ -185,7 +194,12 @@ impl Disk for RealDisk {
         for entry in Dir::read_from(folder.fd()?)? {
             // A name that is no UTF-8 is none of ours.
             names.extend(
-                entry?.file_name().to_str().ok().filter(|name| !matches!(*name, "." | "..")).map(str::to_owned),
+                entry?
+                    .file_name()
+                    .to_str()
+                    .ok()
+                    .filter(|name| !matches!(*name, "." | ".."))
+                    .map(str::to_owned),
             );
         }
         Ok(names)

@@ -152,7 +152,8 @@ impl File {
         let (disk, format) = (&store.disk, store.options.format);
         let tmp_name = store.tmp_name();
         // A copy is as good as what it is copied from.
-        let failures = message.spool.as_ref().map_or_else(|| store.syncfs.failures(), |spool| spool.failures);
+        let failures =
+            message.spool.as_ref().map_or_else(|| store.syncfs.failures(), |spool| spool.failures);
         let mut home = store.folders.home(disk, &store.root, *place, folder)?;
         let mut created = disk.create(&home.tmp, &tmp_name);
         if matches!(&created, Err(error) if error.kind() == io::ErrorKind::NotFound) {
@@ -167,8 +168,13 @@ impl File {
         }
         let handle = context("create a file in", folder, created)?;
         let opening = message.opening.as_ref();
-        let opening = context("know the form of", folder, opening.ok_or_else(|| io::ErrorKind::InvalidInput.into()))?;
-        let head = self.target.head(&message.envelope, message.time, &store.options.host, format, opening);
+        let opening = context(
+            "know the form of",
+            folder,
+            opening.ok_or_else(|| io::ErrorKind::InvalidInput.into()),
+        )?;
+        let head =
+            self.target.head(&message.envelope, message.time, &store.options.host, format, opening);
         let Head { text: out, replaced } = head;
         self.open = Some(OpenFile {
             home,
@@ -212,7 +218,11 @@ impl OpenFile {
         let mut offset = spool.from;
         while offset < spool.to {
             let wanted = usize::try_from(spool.to - offset).unwrap_or(PIECE_BYTES).min(PIECE_BYTES);
-            let read = store.disk.read(&spool.handle, piece.get_mut(..wanted).unwrap_or_default(), offset)?;
+            let read = store.disk.read(
+                &spool.handle,
+                piece.get_mut(..wanted).unwrap_or_default(),
+                offset,
+            )?;
             if read == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }

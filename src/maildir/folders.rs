@@ -100,9 +100,18 @@ impl Folders {
     }
 
     /// The home of a mailbox or a domain; made where it is not there.
-    pub(super) fn home(&self, disk: &dyn Disk, root: &Handle, place: Place, folder: &str) -> Result<Arc<Home>, Fault> {
+    pub(super) fn home(
+        &self,
+        disk: &dyn Disk,
+        root: &Handle,
+        place: Place,
+        folder: &str,
+    ) -> Result<Arc<Home>, Fault> {
         let key = (place, folder.to_owned());
-        let held = locked(&self.held).get(&key).filter(|home| home.opened.elapsed() < TRUST).map(Arc::clone);
+        let held = locked(&self.held)
+            .get(&key)
+            .filter(|home| home.opened.elapsed() < TRUST)
+            .map(Arc::clone);
         if let Some(home) = held
             && home.is_in_place(disk, root).unwrap_or(false)
         {
@@ -111,7 +120,8 @@ impl Folders {
         let mut opened = self.open(disk, root, place, folder);
         for _ in 1..OPENINGS_MAX {
             match &opened {
-                Err(fault) if fault.error.kind() == io::ErrorKind::NotFound && !fault.is_of_root() => {}
+                Err(fault)
+                    if fault.error.kind() == io::ErrorKind::NotFound && !fault.is_of_root() => {}
                 _ => break,
             }
             // A folder that was opened above was removed before the one below it was made.
@@ -120,20 +130,28 @@ impl Folders {
         let home = Arc::new(opened?);
         let mut held = locked(&self.held);
         if held.len() >= self.held_max && !held.contains_key(&key) {
-            let oldest = held.iter().min_by_key(|(_, home)| home.opened).map(|(key, _)| key.clone());
+            let oldest =
+                held.iter().min_by_key(|(_, home)| home.opened).map(|(key, _)| key.clone());
             oldest.map(|key| held.remove(&key));
         }
         held.insert(key, Arc::clone(&home));
         Ok(home)
     }
 
-    fn open(&self, disk: &dyn Disk, root: &Handle, place: Place, folder: &str) -> Result<Home, Fault> {
+    fn open(
+        &self,
+        disk: &dyn Disk,
+        root: &Handle,
+        place: Place,
+        folder: &str,
+    ) -> Result<Home, Fault> {
         let in_root = |name| match self.folder(disk, root, name) {
             // What cannot be made for want of its parent has none: the mail folder itself was removed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Fault::root_is_gone()),
             other => context("open the folder", name, other),
         };
-        let number = |handle: &Handle| context("look at the folder", folder, disk.number(handle, "."));
+        let number =
+            |handle: &Handle| context("look at the folder", folder, disk.number(handle, "."));
         let (home, path, above) = match place {
             Place::Local => {
                 let home = in_root(folder)?;

@@ -43,8 +43,11 @@ pub(super) fn targets(envelope: &Envelope) -> Option<Vec<Target>> {
     let mut targets: BTreeMap<(bool, String), (Vec<String>, Vec<usize>)> = BTreeMap::new();
     for (number, recipient) in envelope.recipients.iter().enumerate() {
         let local = recipient.place == Place::Local;
-        let folder =
-            if local { name::mailbox(&recipient.mailbox.local) } else { name::domain(&recipient.mailbox.domain) };
+        let folder = if local {
+            name::mailbox(&recipient.mailbox.local)
+        } else {
+            name::domain(&recipient.mailbox.domain)
+        };
         let (recipients, numbers) = targets.entry((local, folder?)).or_default();
         recipients.push(recipient.mailbox.to_string());
         numbers.push(number);
@@ -70,7 +73,14 @@ impl Target {
     }
 
     /// What stands before the content, whose begin is `opening`.
-    pub(super) fn head(&self, envelope: &Envelope, time: u64, host: &str, format: Format, opening: &Opening) -> Head {
+    pub(super) fn head(
+        &self,
+        envelope: &Envelope,
+        time: u64,
+        host: &str,
+        format: Format,
+        opening: &Opening,
+    ) -> Head {
         let sender = envelope.sender.to_string();
         let sender = if sender.is_empty() { "<>".to_owned() } else { sender };
         let mut text = String::new();
@@ -184,8 +194,12 @@ fn fold(field: &[u8], out: &mut Vec<u8>) {
     while rest.len() + indent > LINE_BYTES_MAX {
         let most = LINE_BYTES_MAX - indent;
         let piece = rest.get(..=most).unwrap_or(rest);
-        let blank = piece.iter().rposition(|octet| matches!(octet, b' ' | b'\t')).filter(|place| *place > 0);
-        let whole = || piece.iter().rposition(|octet| octet & 0xc0 != 0x80).filter(|place| *place > 0);
+        let blank = piece
+            .iter()
+            .rposition(|octet| matches!(octet, b' ' | b'\t'))
+            .filter(|place| *place > 0);
+        let whole =
+            || piece.iter().rposition(|octet| octet & 0xc0 != 0x80).filter(|place| *place > 0);
         let (line, left) = rest.split_at(blank.or_else(whole).unwrap_or(most));
         out.extend_from_slice(line);
         out.push(b'\n');
@@ -265,8 +279,15 @@ mod tests {
             with,
         };
         let recipients = recipients.iter().map(|text| (*text).to_owned()).collect();
-        let target = Target { place: Place::Local, folder: "b".to_owned(), recipients, numbers: Vec::new() };
-        let head = target.head(&envelope, 1_608_416_175, "postman.local", Format::Message, &Opening::default());
+        let target =
+            Target { place: Place::Local, folder: "b".to_owned(), recipients, numbers: Vec::new() };
+        let head = target.head(
+            &envelope,
+            1_608_416_175,
+            "postman.local",
+            Format::Message,
+            &Opening::default(),
+        );
         String::from_utf8(head.text).unwrap()
     }
 
@@ -308,18 +329,35 @@ mod tests {
     fn envelope(helo: &str, sender: ReversePath) -> Envelope {
         let client = "2001:db8:1234:5678:9abc:def0:1234:5678".parse().unwrap();
         let id = "0123456789abcdef-100000".to_owned();
-        Envelope { id, sender, recipients: Vec::new(), helo: helo.to_owned(), client, with: "ESMTP" }
+        Envelope {
+            id,
+            sender,
+            recipients: Vec::new(),
+            helo: helo.to_owned(),
+            client,
+            with: "ESMTP",
+        }
     }
 
     /// What a file of this content begins with behind our other headers, line ends included.
     fn begin(content: &[u8], format: Format) -> Vec<u8> {
         let place = Place::Local;
-        let target = Target { place, folder: "b".to_owned(), recipients: vec!["b@x.org".to_owned()], numbers: vec![] };
+        let target = Target {
+            place,
+            folder: "b".to_owned(),
+            recipients: vec!["b@x.org".to_owned()],
+            numbers: vec![],
+        };
         let opening = Opening::read(content, true).unwrap();
         let head = target.head(&envelope("x", ReversePath(None)), 0, "x.org", format, &opening);
-        let last = if format == Format::Envelope { "X-Postman-With: ESMTP\r\n" } else { "X-Postman-To: b@x.org" };
+        let last = if format == Format::Envelope {
+            "X-Postman-With: ESMTP\r\n"
+        } else {
+            "X-Postman-To: b@x.org"
+        };
         let place = memchr::memmem::find(&head.text, last.as_bytes()).unwrap() + last.len();
-        let line_end = if format == Format::Envelope { 0 } else { 1 + usize::from(head.text[place] == b'\r') };
+        let line_end =
+            if format == Format::Envelope { 0 } else { 1 + usize::from(head.text[place] == b'\r') };
         [&head.text[place + line_end..], &content[head.replaced..]].concat()
     }
 
@@ -342,7 +380,11 @@ mod tests {
         ] {
             let text = begin(content, Format::Message);
             assert_eq!(text, shown, "{content:?}: {:?}", String::from_utf8_lossy(&text));
-            assert_eq!(begin(content, Format::Envelope), [b"\r\n", content].concat(), "the queue's form: {content:?}");
+            assert_eq!(
+                begin(content, Format::Envelope),
+                [b"\r\n", content].concat(),
+                "the queue's form: {content:?}"
+            );
         }
     }
 
@@ -359,7 +401,11 @@ mod tests {
             (b"\xef\xbb\xbfbody\r\n", b"\r\n"),
             (b"", b"\r\n"),
         ] {
-            assert_eq!(begin(content, Format::MessageAsItCame), [before, content].concat(), "{content:?}");
+            assert_eq!(
+                begin(content, Format::MessageAsItCame),
+                [before, content].concat(),
+                "{content:?}"
+            );
         }
         let long = [b"From ", &[b'x'; 990][..], b"\r\nSubject: x\r\n"].concat();
         assert!(begin(&long, Format::MessageAsItCame).starts_with(b"X-Mailbox-Line:\r\n From x"));
@@ -367,37 +413,65 @@ mod tests {
 
     #[test]
     fn a_long_mbox_line_is_folded_where_a_reader_unfolds_it() {
-        for filling in ["x".repeat(4000), "word ".repeat(800), "\u{fc}".repeat(2000), " ".repeat(2000)] {
+        for filling in
+            ["x".repeat(4000), "word ".repeat(800), "\u{fc}".repeat(2000), " ".repeat(2000)]
+        {
             let content = format!("From {filling}\r\nSubject: x\r\n");
             let text = String::from_utf8(begin(content.as_bytes(), Format::Message)).unwrap();
             assert!(text.lines().all(|line| line.len() <= LINE_BYTES_MAX), "{text}");
             let (field, rest) = text.split_once("\nSubject:").unwrap();
-            assert!(rest.starts_with(" x") && field.lines().skip(1).all(|line| line.starts_with(' ')), "{text}");
+            assert!(
+                rest.starts_with(" x") && field.lines().skip(1).all(|line| line.starts_with(' ')),
+                "{text}"
+            );
             let without_blanks = |text: &str| text.replace([' ', '\n'], "");
-            assert_eq!(without_blanks(field), without_blanks(&format!("X-Mailbox-Line: From {filling}")));
+            assert_eq!(
+                without_blanks(field),
+                without_blanks(&format!("X-Mailbox-Line: From {filling}"))
+            );
         }
     }
 
     /// The longest of everything that is taken, in each form: RFC 5322 2.1.1.
     #[test]
     fn no_line_is_longer_than_998_octets() {
-        let address = |local: &str, length: usize| format!("{local}@{}", "d".repeat(length - local.len() - 1));
-        let mut recipients: Vec<String> = (0..1000).map(|number| format!("recipient-{number}@other.server")).collect();
-        recipients.extend((0..20).map(|number| address(&format!("\"a,b {number},\""), 900 - number)));
-        let longest = Mailbox { local: LocalPart::postmaster(), domain: Domain::Name("d".repeat(889)) };
-        for helo in ["h".repeat(2000), "(".repeat(2000), format!("{}.example", "h".repeat(247)), "\u{fc}x".to_owned()] {
+        let address = |local: &str, length: usize| {
+            format!("{local}@{}", "d".repeat(length - local.len() - 1))
+        };
+        let mut recipients: Vec<String> =
+            (0..1000).map(|number| format!("recipient-{number}@other.server")).collect();
+        recipients
+            .extend((0..20).map(|number| address(&format!("\"a,b {number},\""), 900 - number)));
+        let longest =
+            Mailbox { local: LocalPart::postmaster(), domain: Domain::Name("d".repeat(889)) };
+        for helo in [
+            "h".repeat(2000),
+            "(".repeat(2000),
+            format!("{}.example", "h".repeat(247)),
+            "\u{fc}x".to_owned(),
+        ] {
             let envelope = envelope(&helo, ReversePath(Some(longest.clone())));
-            for recipients in [recipients.clone(), vec![address("b", 900)], vec![address("b", 900); 2]] {
+            for recipients in
+                [recipients.clone(), vec![address("b", 900)], vec![address("b", 900); 2]]
+            {
                 for format in [Format::Message, Format::MessageAsItCame, Format::Envelope] {
                     let (place, recipients) = (Place::Local, recipients.clone());
-                    let target = Target { place, folder: "b".to_owned(), recipients, numbers: Vec::new() };
-                    let head = target.head(&envelope, 0, &"d".repeat(900), format, &Opening::default());
+                    let target =
+                        Target { place, folder: "b".to_owned(), recipients, numbers: Vec::new() };
+                    let head =
+                        target.head(&envelope, 0, &"d".repeat(900), format, &Opening::default());
                     let text = String::from_utf8(head.text).unwrap();
                     let longest = text.lines().max_by_key(|line| line.len()).unwrap();
                     assert!(longest.len() <= LINE_BYTES_MAX, "{} octets: {longest}", longest.len());
-                    assert!(text.lines().all(|line| !line.trim().is_empty() || line.is_empty()), "{text}");
+                    assert!(
+                        text.lines().all(|line| !line.trim().is_empty() || line.is_empty()),
+                        "{text}"
+                    );
                     let unfolded = text.replace("\r\n", "\n").replace(",\n ", ",");
-                    let line = unfolded.lines().find_map(|line| line.strip_prefix("X-Postman-To: ")).unwrap();
+                    let line = unfolded
+                        .lines()
+                        .find_map(|line| line.strip_prefix("X-Postman-To: "))
+                        .unwrap();
                     assert_eq!(line, target.recipients.join(","));
                 }
             }
@@ -419,14 +493,19 @@ mod tests {
 
     #[test]
     fn a_long_greeting_is_cut() {
-        for (helo, length) in [("h".repeat(255), 255), ("h".repeat(256), 255), (format!("{}-h", "h".repeat(254)), 255)]
-        {
+        for (helo, length) in [
+            ("h".repeat(255), 255),
+            ("h".repeat(256), 255),
+            (format!("{}-h", "h".repeat(254)), 255),
+        ] {
             let envelope = envelope(&helo, ReversePath(None));
             let (place, recipients) = (Place::Remote, vec!["b@x.org".to_owned()]);
-            let target = Target { place, folder: "x.org".to_owned(), recipients, numbers: Vec::new() };
+            let target =
+                Target { place, folder: "x.org".to_owned(), recipients, numbers: Vec::new() };
             let head = target.head(&envelope, 0, "x.org", Format::Message, &Opening::default());
             let text = String::from_utf8(head.text).unwrap();
-            let written = text.lines().find_map(|line| line.strip_prefix("X-Postman-Helo: ")).unwrap();
+            let written =
+                text.lines().find_map(|line| line.strip_prefix("X-Postman-Helo: ")).unwrap();
             assert!(helo.starts_with(written) && written.len() == length, "{text}");
         }
     }

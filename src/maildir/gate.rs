@@ -31,7 +31,11 @@ impl Gate {
     /// Waits until so many do.
     pub(crate) fn is_reached_by(&self, syncs: usize) {
         let waits = |state: &mut State| state.waiting < syncs;
-        let reached = self.0.1.wait_timeout_while(self.0.0.lock().unwrap(), Duration::from_secs(20), waits).unwrap();
+        let reached = self
+            .0
+            .1
+            .wait_timeout_while(self.0.0.lock().unwrap(), Duration::from_secs(20), waits)
+            .unwrap();
         assert!(!reached.1.timed_out(), "{syncs} syncs were to wait");
     }
 

@@ -82,7 +82,8 @@ impl Drop for Counted {
 impl GroupCommit {
     /// Where syncs are not shared, each message is a batch, and all threads take batches.
     pub(super) fn new(share: bool, threads_max: usize) -> Self {
-        let scheduler = if share { Scheduler::new(threads_max) } else { Scheduler::fixed(threads_max) };
+        let scheduler =
+            if share { Scheduler::new(threads_max) } else { Scheduler::fixed(threads_max) };
         Self {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
@@ -167,7 +168,11 @@ impl Inner {
             } else {
                 // If each thread has a batch there is nothing to begin.
                 let left = if left.is_zero() { stall } else { left };
-                state = group.is_empty.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+                state = group
+                    .is_empty
+                    .wait_timeout(state, left)
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .0;
             }
         }
         state.watchdog_running = false;
@@ -178,7 +183,8 @@ impl Inner {
         let mut state = locked(&self.group_commit.state);
         let (mut files, mut octets) = (0_usize, 0_u64);
         let fits = |waiting: &Waiting| {
-            let (first, recipients) = (files == 0, waiting.draft.message.envelope.recipients.len().max(1));
+            let (first, recipients) =
+                (files == 0, waiting.draft.message.envelope.recipients.len().max(1));
             files += recipients;
             octets = octets.saturating_add(waiting.draft.octets.saturating_mul(recipients as u64));
             first || (files <= self.group_commit.files_max && octets <= BATCH_BYTES_MAX)
@@ -189,8 +195,18 @@ impl Inner {
         let now = Instant::now();
         state.begun = now;
         let batch: Vec<Waiting> = state.waiting.drain(..count).collect();
-        let waited = batch.iter().map(|waiting| now.saturating_duration_since(waiting.arrived)).sum();
-        (batch, Report { limit: state.scheduler.limit(), messages: count, present: 0, waited, took: Duration::ZERO })
+        let waited =
+            batch.iter().map(|waiting| now.saturating_duration_since(waiting.arrived)).sum();
+        (
+            batch,
+            Report {
+                limit: state.scheduler.limit(),
+                messages: count,
+                present: 0,
+                waited,
+                took: Duration::ZERO,
+            },
+        )
     }
 
     #[cfg(test)]
@@ -205,7 +221,8 @@ impl Inner {
             commit(self, &mut commits);
             let all = commits.into_iter().zip(dones);
             let (over, again): (Vec<_>, Vec<_>) = all.partition(|(commit, _)| commit.is_over());
-            let (kept, failed): (Vec<_>, Vec<_>) = over.into_iter().partition(|(commit, _)| commit.kept.is_ok());
+            let (kept, failed): (Vec<_>, Vec<_>) =
+                over.into_iter().partition(|(commit, _)| commit.kept.is_ok());
             for (commit, done) in kept.into_iter().chain(failed) {
                 let taken_back = catch_unwind(AssertUnwindSafe(|| commit.take_back(self)));
                 let delivered = commit.files.iter().filter_map(File::delivered).collect();
@@ -265,7 +282,9 @@ impl Inner {
             let parts = catch_unwind(AssertUnwindSafe(|| self.files(draft)));
             match parts.unwrap_or_else(|_| Err(Fault::panic().into())) {
                 Ok((message, files)) => {
-                    let alone = files.iter().any(|file| self.folders.is_on_other_fs(file.target.place, file.folder()));
+                    let alone = files
+                        .iter()
+                        .any(|file| self.folders.is_on_other_fs(file.target.place, file.folder()));
                     let commit = Commit::new(message, files);
                     if alone {
                         let store = Arc::clone(self);

@@ -152,7 +152,11 @@ struct Fault {
 
 impl Fault {
     fn panic() -> Self {
-        Self { what: "go on", folder: "a commit".to_owned(), error: io::Error::other("it panicked") }
+        Self {
+            what: "go on",
+            folder: "a commit".to_owned(),
+            error: io::Error::other("it panicked"),
+        }
     }
 
     /// Nothing can be made in it any more, and a folder of its name is another one.
@@ -169,7 +173,8 @@ impl Fault {
     }
 
     fn unnamed() -> Self {
-        let error = io::Error::new(io::ErrorKind::InvalidFilename, "the name fits no path component");
+        let error =
+            io::Error::new(io::ErrorKind::InvalidFilename, "the name fits no path component");
         Self { what: "name", folder: "the folders".to_owned(), error }
     }
 }
@@ -242,10 +247,14 @@ impl Store {
     /// # Errors
     /// It cannot be made or opened. What was made of it is removed.
     pub fn make_folder(root: &Path) -> Result<Made, OpenError> {
-        let missing = root.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        let missing = root
+            .ancestors()
+            .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
         let made = Made(missing.map(Path::to_owned).collect());
         let opened = owner::open_root(root).map(|_| made);
-        opened.map_err(|error| OpenError(format!("cannot open the mail folder {}", root.display()), error))
+        opened.map_err(|error| {
+            OpenError(format!("cannot open the mail folder {}", root.display()), error)
+        })
     }
 
     /// Takes a lock in the mail folder as [`Store::open`] does, and gives it back.
@@ -255,7 +264,8 @@ impl Store {
     pub fn try_folder(root: &Path) -> Result<(), OpenError> {
         let shown = root.display();
         let folder = owner::open_root(root);
-        let folder = folder.map_err(|error| OpenError(format!("cannot open the mail folder {shown}"), error))?;
+        let folder = folder
+            .map_err(|error| OpenError(format!("cannot open the mail folder {shown}"), error))?;
         let owner = owner::Owner::take(&RealDisk, &folder);
         let owner = owner.map_err(|error| OpenError(format!("cannot lock {shown}"), error))?;
         owner.give_back(&RealDisk, &folder);
@@ -270,13 +280,15 @@ impl Store {
     pub fn open(options: Options) -> Result<Self, OpenError> {
         let shown = options.root.display().to_string();
         let root = owner::open_root(&options.root);
-        let root = root.map_err(|error| OpenError(format!("cannot open the mail folder {shown}"), error))?;
+        let root =
+            root.map_err(|error| OpenError(format!("cannot open the mail folder {shown}"), error))?;
         Self::with_disk(options, Box::new(RealDisk), root)
     }
 
     fn with_disk(options: Options, disk: Box<dyn Disk>, root: Handle) -> Result<Self, OpenError> {
         let shown = options.root.display().to_string();
-        let failed = |what: &str, error: io::Error| OpenError(format!("cannot {what} {shown}"), error);
+        let failed =
+            |what: &str, error: io::Error| OpenError(format!("cannot {what} {shown}"), error);
         let disk = RetryInterrupted(disk);
         let owner = owner::Owner::take(&disk, &root).map_err(|error| failed("lock", error))?;
         let left = disk.left(&root).map_err(|error| failed("ask for the free space of", error))?;
@@ -331,7 +343,11 @@ impl Store {
 
     /// The same after a look at the disk, since space may have come back while nothing was written.
     /// `done` is called exactly once, on another thread.
-    pub fn look_for_room(&self, octets: u64, done: impl FnOnce(Result<(), Failure>) + Send + 'static) {
+    pub fn look_for_room(
+        &self,
+        octets: u64,
+        done: impl FnOnce(Result<(), Failure>) + Send + 'static,
+    ) {
         let store = self.clone();
         self.run(move |inner| {
             inner.look_at_space();
@@ -344,7 +360,13 @@ impl Store {
     pub fn begin(&self, envelope: Envelope, time: u64) -> Draft {
         Draft {
             store: Arc::clone(&self.0),
-            message: Message { envelope: Arc::new(envelope), time, opening: None, memory: Vec::new(), spool: None },
+            message: Message {
+                envelope: Arc::new(envelope),
+                time,
+                opening: None,
+                memory: Vec::new(),
+                spool: None,
+            },
             files: Vec::new(),
             octets: 0,
             failure: None,
@@ -361,17 +383,26 @@ impl Store {
 
     /// Makes a message safe for every recipient. When it is, `done` receives its files; else the
     /// failure, and nothing of the message is left. It is called exactly once, on another thread.
-    pub fn commit(&self, draft: Draft, done: impl FnOnce(Result<Vec<Delivered>, Failure>) + Send + 'static) {
+    pub fn commit(
+        &self,
+        draft: Draft,
+        done: impl FnOnce(Result<Vec<Delivered>, Failure>) + Send + 'static,
+    ) {
         self.0.enqueue(draft, done);
     }
 
     /// Makes a message safe for each recipient on its own, as LMTP wants it (RFC 2033 4.2): `done` hears
     /// a result for each, in the envelope's order. Those in one file share theirs. It is called exactly
     /// once, on another thread.
-    pub fn commit_each(&self, draft: Draft, done: impl FnOnce(Vec<Result<(), Failure>>) + Send + 'static) {
+    pub fn commit_each(
+        &self,
+        draft: Draft,
+        done: impl FnOnce(Vec<Result<(), Failure>>) + Send + 'static,
+    ) {
         let counted = Counted::new(&self.0);
         self.run(move |store| {
-            let mut results = vec![Err(Fault::panic().into()); draft.message.envelope.recipients.len()];
+            let mut results =
+                vec![Err(Fault::panic().into()); draft.message.envelope.recipients.len()];
             match catch_unwind(AssertUnwindSafe(|| store.commit_each(draft))) {
                 Ok(Ok(commits)) => {
                     for Commit { files, kept, .. } in commits {
@@ -419,7 +450,11 @@ impl Inner {
         let message = Message {
             envelope: Arc::clone(&draft.message.envelope),
             time: draft.message.time,
-            opening: draft.message.opening.take().or_else(|| Opening::read(&draft.message.memory, true)),
+            opening: draft
+                .message
+                .opening
+                .take()
+                .or_else(|| Opening::read(&draft.message.memory, true)),
             memory: std::mem::take(&mut draft.message.memory),
             spool: files.first().and_then(File::spooled),
         };
@@ -451,13 +486,16 @@ impl Inner {
     }
 
     fn sweep(&self) {
-        self.has_old_locks.store(owner::sweep(&self.disk, &self.root, &self.owner), Ordering::Relaxed);
+        self.has_old_locks
+            .store(owner::sweep(&self.disk, &self.root, &self.owner), Ordering::Relaxed);
     }
 
     /// For a thread that has found nothing to do for a while.
     fn on_idle(&self) {
         self.folders.close(false);
-        if self.has_old_locks.load(Ordering::Relaxed) && owner::old_servers_are_gone(&self.disk, &self.root) {
+        if self.has_old_locks.load(Ordering::Relaxed)
+            && owner::old_servers_are_gone(&self.disk, &self.root)
+        {
             self.sweep();
         }
     }

@@ -47,14 +47,17 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::smtp::path::{ADDRESS_BYTES_MAX, DOMAIN_BYTES_MAX, ForwardPath, Mailbox, PathError, Syntax};
+    use crate::smtp::path::{
+        ADDRESS_BYTES_MAX, DOMAIN_BYTES_MAX, ForwardPath, Mailbox, PathError, Syntax,
+    };
 
     fn read(address: &str) -> Result<Mailbox, PathError> {
         match ForwardPath::parse(&format!("<{address}>"), Syntax::Lenient)? {
             ForwardPath::Mailbox(mailbox) => Ok(mailbox),
-            ForwardPath::Postmaster => {
-                Ok(Mailbox { local: LocalPart::postmaster(), domain: Domain::parse_own("postman.local")? })
-            }
+            ForwardPath::Postmaster => Ok(Mailbox {
+                local: LocalPart::postmaster(),
+                domain: Domain::parse_own("postman.local")?,
+            }),
         }
     }
 
@@ -122,7 +125,8 @@ mod tests {
     #[test]
     fn each_hostile_mailbox_has_a_harmless_folder_or_is_no_address() {
         for (name, expected) in MAILBOXES {
-            let found = read(&format!("{name}@postman.local")).map(|found| mailbox(&found.local).unwrap());
+            let found =
+                read(&format!("{name}@postman.local")).map(|found| mailbox(&found.local).unwrap());
             assert_eq!(found.as_deref(), expected.as_deref(), "{name:?}");
         }
         // The grammar has the empty name; no folder has.
@@ -139,7 +143,10 @@ mod tests {
             assert_eq!(mailbox(&found.local).is_some(), fits, "{name}");
             assert_eq!(takes_name(&found.local), fits, "{name}");
         }
-        assert_eq!(read(&format!("{}@x", "a".repeat(ADDRESS_BYTES_MAX - 1))), Err(PathError::AddressTooLong));
+        assert_eq!(
+            read(&format!("{}@x", "a".repeat(ADDRESS_BYTES_MAX - 1))),
+            Err(PathError::AddressTooLong)
+        );
     }
 
     /// What becomes of a domain's in the queue.
@@ -191,7 +198,9 @@ mod tests {
         !component.is_empty()
             && component.len() <= COMPONENT_BYTES_MAX
             && !component.starts_with(['.', '-'])
-            && component.bytes().all(|octet| octet.is_ascii_graphic() && !matches!(octet, b'/' | b'\\' | b'A'..=b'Z'))
+            && component.bytes().all(|octet| {
+                octet.is_ascii_graphic() && !matches!(octet, b'/' | b'\\' | b'A'..=b'Z')
+            })
     }
 
     /// Back again: who can be told from its component shares it with nobody.
@@ -214,15 +223,21 @@ mod tests {
         let mut folders: HashMap<String, String> = HashMap::new();
         for number in 0..SIGNS.len().pow(3) * 3 {
             let (length, number) = (1 + number % 3, number / 3);
-            let signs = (0..length)
-                .map(|place| char::from(SIGNS[number / SIGNS.len().pow(u32::try_from(place).unwrap()) % SIGNS.len()]));
+            let signs = (0..length).map(|place| {
+                char::from(
+                    SIGNS[number / SIGNS.len().pow(u32::try_from(place).unwrap()) % SIGNS.len()],
+                )
+            });
             let name = signs.collect::<String>().to_ascii_lowercase();
             let folder = component(&name).unwrap();
             assert!(is_harmless(&folder), "{name:?}: {folder:?}");
             let before = folders.entry(folder).or_insert_with(|| name.clone());
             assert_eq!(*before, name, "two names, one folder");
         }
-        assert_eq!(folders.keys().collect::<HashSet<_>>().len(), folders.values().collect::<HashSet<_>>().len());
+        assert_eq!(
+            folders.keys().collect::<HashSet<_>>().len(),
+            folders.values().collect::<HashSet<_>>().len()
+        );
     }
 
     proptest! {

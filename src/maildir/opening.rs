@@ -116,9 +116,13 @@ mod tests {
             (b"From a\r\n>From b\r\n", 2),
             (b"\xef\xbb\xbfFrom a\r\n\xef\xbb\xbf>From b\r\n\xef\xbb\xbf", 2),
         ] {
-            for field in
-                [&b"From: a@x.org\r\n"[..], b"Subject \t : x\r\n", b"From : a@x.org\r\n", b">From: x\r\n", b"x:"]
-            {
+            for field in [
+                &b"From: a@x.org\r\n"[..],
+                b"Subject \t : x\r\n",
+                b"From : a@x.org\r\n",
+                b">From: x\r\n",
+                b"x:",
+            ] {
                 let opening = read(&[before, field].concat());
                 assert_eq!(opening.header, Some(before.len()), "{before:?} {field:?}");
                 assert_eq!(opening.mbox_lines.len(), lines, "{before:?}");
@@ -164,7 +168,8 @@ mod tests {
     #[test]
     fn the_decision_is_the_same_wherever_the_content_is_cut_and_is_made_in_time() {
         let long = [b"From ".as_slice(), &[b'x'; 3000], b"\r\nSubject: y\r\n"].concat();
-        let over = [b"From ".as_slice(), &[b'x'; OPENING_BYTES_MAX], b"\r\nSubject: y\r\n"].concat();
+        let over =
+            [b"From ".as_slice(), &[b'x'; OPENING_BYTES_MAX], b"\r\nSubject: y\r\n"].concat();
         let name = [vec![b'x'; FIELD_NAME_BYTES_MAX], b": y\r\n".to_vec()].concat();
         let late = [vec![b'x'; FIELD_NAME_BYTES_MAX + 1], b": y\r\n".to_vec()].concat();
         let contents = [

@@ -200,7 +200,9 @@ pub(super) fn sweep(disk: &dyn Disk, root: &Handle, own: &Owner) -> bool {
             // A living server is locked out before its file is removed.
             Kind::Starting => {
                 is_older(disk, folder, name, STARTING_AGE)
-                    && disk.open_file(folder, name).is_ok_and(|file| matches!(disk.lock(&file), Ok(true)))
+                    && disk
+                        .open_file(folder, name)
+                        .is_ok_and(|file| matches!(disk.lock(&file), Ok(true)))
             }
             Kind::Beside(id) => known.is_dead(id) || is_older(disk, folder, name, STRANGERS_AGE),
         };
@@ -225,15 +227,21 @@ fn sweep_tmp(disk: &dyn Disk, root: &Handle, known: &Known) -> bool {
     let mut all_gone = true;
     // One folder at a time is open: there may be more of them than descriptors.
     let mut sweep_below = |above: &Handle| {
-        for name in disk.names(above).unwrap_or_default().iter().filter(|name| !name.starts_with('.')) {
-            all_gone &= match disk.open_folder(above, name).and_then(|home| disk.open_folder(&home, "tmp")) {
-                Ok(tmp) => sweep_folder(disk, &tmp, known),
-                // Where this server may not look it has not written either.
-                Err(error) => matches!(
-                    error.kind(),
-                    io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied
-                ),
-            };
+        for name in
+            disk.names(above).unwrap_or_default().iter().filter(|name| !name.starts_with('.'))
+        {
+            all_gone &=
+                match disk.open_folder(above, name).and_then(|home| disk.open_folder(&home, "tmp"))
+                {
+                    Ok(tmp) => sweep_folder(disk, &tmp, known),
+                    // Where this server may not look it has not written either.
+                    Err(error) => matches!(
+                        error.kind(),
+                        io::ErrorKind::NotFound
+                            | io::ErrorKind::NotADirectory
+                            | io::ErrorKind::PermissionDenied
+                    ),
+                };
         }
     };
     sweep_below(root);

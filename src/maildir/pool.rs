@@ -56,7 +56,8 @@ impl Pool {
             let started = thread.spawn(move || pool.work());
             state.threads += usize::from(started.is_ok());
         }
-        let dropped = if state.threads == 0 { std::mem::take(&mut state.jobs) } else { VecDeque::new() };
+        let dropped =
+            if state.threads == 0 { std::mem::take(&mut state.jobs) } else { VecDeque::new() };
         drop(state);
         self.work.notify_one();
         drop(dropped);
@@ -82,7 +83,8 @@ impl Pool {
                 break;
             }
             state.idle += 1;
-            let (again, waited) = self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
+            let (again, waited) =
+                self.work.wait_timeout(state, IDLE).unwrap_or_else(PoisonError::into_inner);
             state = again;
             state.idle -= 1;
             if waited.timed_out() && state.jobs.is_empty() {
@@ -107,7 +109,10 @@ impl Pool {
         state.closed = true;
         self.work.notify_all();
         let working = |state: &mut State| state.threads > 0;
-        let waited = self.ended.wait_timeout_while(state, within, working).unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .ended
+            .wait_timeout_while(state, within, working)
+            .unwrap_or_else(PoisonError::into_inner);
         !waited.1.timed_out()
     }
 
@@ -176,7 +181,12 @@ mod tests {
             for _ in 0..8 {
                 let (inner, sender) = (Arc::clone(&pool), sender.clone());
                 pool.run(move || {
-                    sender.send(inner.for_each_parallel((0..5).collect(), |thing: &mut i32| *thing += 1)).unwrap();
+                    sender
+                        .send(
+                            inner
+                                .for_each_parallel((0..5).collect(), |thing: &mut i32| *thing += 1),
+                        )
+                        .unwrap();
                 });
             }
             for _ in 0..8 {

@@ -128,7 +128,8 @@ impl Period {
     fn is_over(&self) -> bool {
         let batches = self.in_flight_max.clamp(PERIOD_BATCHES, PERIOD_BATCHES_MAX);
         // Clients that wait for each other's batches fall into step: a part of a round says little of the whole.
-        self.messages >= PERIOD_MESSAGES.max(PERIOD_ROUNDS * self.present) && self.batches >= batches
+        self.messages >= PERIOD_MESSAGES.max(PERIOD_ROUNDS * self.present)
+            && self.batches >= batches
     }
 }
 
@@ -266,7 +267,8 @@ impl Scheduler {
             let ratio = period.mean() / self.paused_mean;
             if self.paused_mean > 0.0 && !(1.0 / CHANGE..CHANGE).contains(&ratio) {
                 // What was learnt was learnt on another disk, or with other clients.
-                (self.pause, self.last_pause, self.fastest) = (0, PAUSE_PERIODS, [f64::INFINITY; 2]);
+                (self.pause, self.last_pause, self.fastest) =
+                    (0, PAUSE_PERIODS, [f64::INFINITY; 2]);
             }
         } else if let Some(other) = self.next_trial(period) {
             self.quiet = 0;
@@ -281,7 +283,9 @@ impl Scheduler {
         let now = self.best.min(period.in_flight_max);
         match self.gained.take() {
             Some(Step::Lower) if now > 1 => Some(now / 2),
-            Some(Step::Higher) if self.best < self.batches_max => Some((self.best * 2).min(self.batches_max)),
+            Some(Step::Higher) if self.best < self.batches_max => {
+                Some((self.best * 2).min(self.batches_max))
+            }
             _ if self.quiet >= QUIET_PERIODS && now > 1 => Some(now - now.div_ceil(4)),
             _ => self.other_limit(period),
         }
@@ -293,9 +297,13 @@ impl Scheduler {
         let mean = period.mean();
         let lower = self.lower_limit(period);
         let fastest = self.fastest[0].min(self.fastest[1]);
-        let lower_gain = lower.map_or(0.0, |limit| 1.0 - fastest * (1.0 + 0.5 / limit as f64) / mean);
-        let higher_gain =
-            if self.best < self.batches_max { period.waited / period.messages as f64 / mean } else { 0.0 };
+        let lower_gain =
+            lower.map_or(0.0, |limit| 1.0 - fastest * (1.0 + 0.5 / limit as f64) / mean);
+        let higher_gain = if self.best < self.batches_max {
+            period.waited / period.messages as f64 / mean
+        } else {
+            0.0
+        };
         if lower_gain.max(higher_gain) < WORTH {
             None
         } else if lower_gain >= higher_gain {
@@ -322,8 +330,10 @@ impl Scheduler {
             return Some(now - now.div_ceil(4));
         }
         let fastest = self.fastest[0].min(self.fastest[1]);
-        let (took, beside) =
-            (period.committed / period.messages as f64, period.in_flight as f64 / period.batches as f64 - 1.0);
+        let (took, beside) = (
+            period.committed / period.messages as f64,
+            period.in_flight as f64 / period.batches as f64 - 1.0,
+        );
         let serial = (took - fastest).max(0.0) / beside.max(0.5);
         let parallel = (fastest - serial).max(0.0);
         // A quotient that is not a number becomes 0.
@@ -333,8 +343,11 @@ impl Scheduler {
     fn end_trial(&mut self) {
         let Some(Trial { other, means }) = self.trial.take() else { return };
         let mean = |first: usize| {
-            let (count, sum) =
-                means.iter().skip(first).step_by(2).fold((0.0, 0.0), |(n, sum), mean| (n + 1.0, sum + mean));
+            let (count, sum) = means
+                .iter()
+                .skip(first)
+                .step_by(2)
+                .fold((0.0, 0.0), |(n, sum), mean| (n + 1.0, sum + mean));
             sum / count
         };
         if mean(1) < mean(0) * (1.0 - GAIN) {

@@ -57,7 +57,11 @@ impl SharedSync {
 
     /// Returns when a sync that began after this call has ended. One that failed since `failures`
     /// was asked fails this too: it may have been about this name, and the next would lie.
-    pub(super) fn wait(&self, failures: u64, sync: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    pub(super) fn wait(
+        &self,
+        failures: u64,
+        sync: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
         let mut state = locked(&self.state);
         let wanted = state.begun + 1;
         loop {

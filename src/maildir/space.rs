@@ -20,7 +20,10 @@ pub(super) struct Space {
 impl Space {
     /// Without a reserve the disk is filled to the last file.
     pub(super) fn new(left: FreeSpace, has_reserve: bool) -> Self {
-        let space = Self { known: Mutex::new((0, Instant::now())), files_min: if has_reserve { FILES_MIN } else { 0 } };
+        let space = Self {
+            known: Mutex::new((0, Instant::now())),
+            files_min: if has_reserve { FILES_MIN } else { 0 },
+        };
         space.update(left);
         space
     }

@@ -62,7 +62,12 @@ impl Mean {
 
 impl SyncFs {
     pub(super) fn new(is_usable: bool) -> Self {
-        Self { is_usable, shared: SharedSync::default(), failed: Mutex::default(), times: Mutex::default() }
+        Self {
+            is_usable,
+            shared: SharedSync::default(),
+            failed: Mutex::default(),
+            times: Mutex::default(),
+        }
     }
 
     pub(super) fn is_usable(&self) -> bool {
@@ -76,7 +81,9 @@ impl SyncFs {
             return false;
         }
         let mut times = locked(&self.times);
-        let (Some(file), Some(file_system)) = (times.file.0, times.file_system.0) else { return true };
+        let (Some(file), Some(file_system)) = (times.file.0, times.file_system.0) else {
+            return true;
+        };
         let waits = if self.shared.is_running() { file_system / 2 } else { Duration::ZERO };
         let others = u32::try_from(files - 1).unwrap_or(u32::MAX);
         let pays_off = file_system + waits <= file + THREAD.saturating_mul(others);
@@ -146,7 +153,8 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_slower_than_syncs_of_each_file_is_not_used_for_a_while_and_one_that_is_not_known_never() {
+    fn one_that_is_slower_than_syncs_of_each_file_is_not_used_for_a_while_and_one_that_is_not_known_never()
+     {
         let syncfs = SyncFs::new(true);
         syncfs.file_took(Duration::from_millis(1));
         assert!(syncfs.pays_off_for(2), "nothing is known of it");

@@ -28,7 +28,9 @@ fn options(root: &Path) -> Options {
 
 fn envelope(recipients: &[&str]) -> Envelope {
     let recipient = |address: &&str| {
-        let Ok(ForwardPath::Mailbox(mailbox)) = ForwardPath::parse(&format!("<{address}>"), Syntax::Lenient) else {
+        let Ok(ForwardPath::Mailbox(mailbox)) =
+            ForwardPath::parse(&format!("<{address}>"), Syntax::Lenient)
+        else {
             panic!("{address}")
         };
         let local = mailbox.domain.folded() == "postman.local";
@@ -68,7 +70,8 @@ fn deliver(store: &Store, recipients: &[&str], content: &[u8]) -> Result<(), Fai
 
 /// All of them take one turn, where there is one thread.
 fn deliver_all(store: &Store, each: &[&[&str]], content: &[u8]) -> Vec<Result<(), Failure>> {
-    let drafts: Vec<Draft> = each.iter().map(|recipients| draft(store, recipients, content)).collect();
+    let drafts: Vec<Draft> =
+        each.iter().map(|recipients| draft(store, recipients, content)).collect();
     let hold = (store.0.options.threads_max == 1).then(|| hold(store));
     let wait = |draft| {
         let (back, done) = channel();
@@ -107,7 +110,8 @@ fn files(root: &Path) -> Vec<(String, String)> {
             let path = entry.path();
             if entry.file_type().unwrap().is_dir() {
                 open.push(path);
-            } else if path.is_file() && !entry.file_name().to_string_lossy().starts_with(".owner.") {
+            } else if path.is_file() && !entry.file_name().to_string_lossy().starts_with(".owner.")
+            {
                 let name = path.strip_prefix(root).unwrap().parent().unwrap().display().to_string();
                 found.push((name, String::from_utf8(fs::read(path).unwrap()).unwrap()));
             }
@@ -117,7 +121,8 @@ fn files(root: &Path) -> Vec<(String, String)> {
     found
 }
 
-const ALL: &[&str] = &["user@postman.local", "Joe@postman.local", "a@other.server", "b@other.server"];
+const ALL: &[&str] =
+    &["user@postman.local", "Joe@postman.local", "a@other.server", "b@other.server"];
 
 #[test]
 fn each_mailbox_and_each_domain_gets_one_file() {
@@ -154,7 +159,8 @@ fn a_spooled_message_is_whole_in_both_forms() {
     let content = format!("Subject: x\r\n\r\n{body}");
     deliver(&store, ALL, content.as_bytes()).unwrap();
     for (place, text) in files(folder.path()) {
-        let expected = if place.starts_with('.') { content.clone() } else { content.replace("\r\n", "\n") };
+        let expected =
+            if place.starts_with('.') { content.clone() } else { content.replace("\r\n", "\n") };
         assert!(text.ends_with(&expected), "{place}");
     }
     assert!(store.close(Duration::from_mins(1)));
@@ -175,14 +181,17 @@ fn how_content_begins_is_decided_alike_however_it_comes() {
     {
         let disk = simulated::Simulated::new();
         let options = Options { memory_bytes_max, ..options(Path::new("/nowhere")) };
-        let store = Store::with_disk(options, Box::new(disk.clone()), simulated::Simulated::root()).unwrap();
+        let store = Store::with_disk(options, Box::new(disk.clone()), simulated::Simulated::root())
+            .unwrap();
         let cuts = content.len();
         for cut in 0..=cuts {
             // The last cut is between all octets.
             let size = if cut == cuts { 1 } else { cuts };
             let (first, second) = content.as_bytes().split_at(cut % cuts);
             // Where the first file is a mailbox's another's is copied from it; else it is the queue's.
-            for recipients in [["b@postman.local", "c@postman.local"], ["b@postman.local", "c@x.org"]] {
+            for recipients in
+                [["b@postman.local", "c@postman.local"], ["b@postman.local", "c@x.org"]]
+            {
                 let mut draft = store.begin(envelope(&recipients), 0);
                 for piece in first.chunks(size).chain(second.chunks(size)) {
                     draft = push(&store, draft, piece);
@@ -193,7 +202,8 @@ fn how_content_begins_is_decided_alike_however_it_comes() {
             }
         }
         assert!(store.close(Duration::from_mins(1)));
-        let found: Vec<_> = disk.state().files().into_iter().filter(|(place, _)| !place.is_empty()).collect();
+        let found: Vec<_> =
+            disk.state().files().into_iter().filter(|(place, _)| !place.is_empty()).collect();
         assert_eq!(found.len(), 4 * (cuts + 1));
         for (place, octets) in found {
             let expected = if place.contains("x.org") {
@@ -202,7 +212,10 @@ fn how_content_begins_is_decided_alike_however_it_comes() {
                 format!("X-Postman-To: {}@postman.local\n{shown}", &place[1..2])
             };
             let text = String::from_utf8(octets).unwrap();
-            assert!(text.ends_with(&expected), "{place} in {memory_bytes_max}: {text:?} must end with {expected:?}");
+            assert!(
+                text.ends_with(&expected),
+                "{place} in {memory_bytes_max}: {text:?} must end with {expected:?}"
+            );
         }
     }
 }
@@ -216,13 +229,20 @@ fn many_threads_into_one_mailbox_lose_nothing() {
             let store = &store;
             scope.spawn(move || {
                 for count in 0..10 {
-                    deliver(store, &["user@postman.local"], format!("no header {number} {count}").as_bytes()).unwrap();
+                    deliver(
+                        store,
+                        &["user@postman.local"],
+                        format!("no header {number} {count}").as_bytes(),
+                    )
+                    .unwrap();
                 }
             });
         }
     });
-    let mut bodies: Vec<_> =
-        files(folder.path()).into_iter().map(|(_, text)| text.lines().last().unwrap().to_owned()).collect();
+    let mut bodies: Vec<_> = files(folder.path())
+        .into_iter()
+        .map(|(_, text)| text.lines().last().unwrap().to_owned())
+        .collect();
     bodies.sort();
     bodies.dedup();
     assert_eq!(bodies.len(), 80);
@@ -258,7 +278,8 @@ fn the_mail_folder_has_no_folders_except_mailboxes_and_the_queue() {
     let folders = |path: &Path| {
         let entries = fs::read_dir(path).unwrap().map(Result::unwrap);
         let folders = entries.filter(|entry| entry.file_type().unwrap().is_dir());
-        let mut names: Vec<_> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> =
+            folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
         names.sort();
         names
     };
@@ -269,7 +290,10 @@ fn the_mail_folder_has_no_folders_except_mailboxes_and_the_queue() {
         assert_eq!(folders(&folder.path().join(QUEUE)), ["other.server"]);
         assert!(store.close(Duration::from_mins(1)));
     }
-    let files = fs::read_dir(folder.path()).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file());
+    let files = fs::read_dir(folder.path())
+        .unwrap()
+        .map(Result::unwrap)
+        .filter(|entry| entry.path().is_file());
     assert_eq!(files.count(), 0, "an orderly end leaves no lock");
 }
 
@@ -290,8 +314,10 @@ fn older_servers_locks_count_while_they_live_and_their_folder_goes_with_the_last
     let lock = RealDisk.open_file(&locks, living).unwrap();
     assert!(RealDisk.lock(&lock).unwrap());
     let names = |folder: &Path| {
-        let mut names: Vec<_> =
-            fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     };
@@ -328,7 +354,9 @@ fn a_mailbox_that_became_a_link_takes_nothing_and_nothing_is_left_where_it_leads
         let gate = gate::Gate::default();
         let store = gate::open(options(folder.path()), gate.clone()).unwrap();
         let (back, done) = channel();
-        store.commit(draft(&store, &["user@postman.local"], b"x"), move |result| back.send(result).unwrap());
+        store.commit(draft(&store, &["user@postman.local"], b"x"), move |result| {
+            back.send(result).unwrap()
+        });
         gate.is_reached();
         // While the message is in its sync.
         let moved = folder.path().join("moved");
@@ -397,7 +425,8 @@ fn a_turn_that_hangs_holds_no_other_back() {
 fn while_everything_hangs_no_more_turns_wait_than_there_are_threads() {
     let folder = tempfile::tempdir().unwrap();
     let gate = gate::Gate::default();
-    let store = gate::open(Options { threads_max: 3, ..options(folder.path()) }, gate.clone()).unwrap();
+    let store =
+        gate::open(Options { threads_max: 3, ..options(folder.path()) }, gate.clone()).unwrap();
     let (sender, results) = channel();
     let send = || {
         let sender = sender.clone();
@@ -425,7 +454,8 @@ fn while_everything_hangs_no_more_turns_wait_than_there_are_threads() {
 fn a_stall_while_several_messages_wait_leaves_none_of_them_waiting() {
     let folder = tempfile::tempdir().unwrap();
     let gate = gate::Gate::default();
-    let store = gate::open(Options { threads_max: 64, ..options(folder.path()) }, gate.clone()).unwrap();
+    let store =
+        gate::open(Options { threads_max: 64, ..options(folder.path()) }, gate.clone()).unwrap();
     let (sender, results) = channel();
     let send = || {
         let sender = sender.clone();
@@ -453,7 +483,11 @@ fn a_stall_while_several_messages_wait_leaves_none_of_them_waiting() {
 fn those_who_take_one_turn_all_arrive() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(Options { threads_max: 1, ..options(folder.path()) }).unwrap();
-    let all = [&["user@postman.local"][..], &["joe@postman.local"], &["user@postman.local", "a@other.server"]];
+    let all = [
+        &["user@postman.local"][..],
+        &["joe@postman.local"],
+        &["user@postman.local", "a@other.server"],
+    ];
     assert_eq!(deliver_all(&store, &all, b"Subject: x\r\n\r\nx\r\n"), vec![Ok(()); 3]);
     let places: Vec<_> = files(folder.path()).into_iter().map(|(place, _)| place).collect();
     assert_eq!(places, [".OTHER_SERVERS/other.server", "joe/new", "user/new", "user/new"]);
@@ -464,15 +498,24 @@ fn those_who_take_one_turn_all_arrive() {
 fn the_verdict_names_each_file_with_its_recipients() {
     let folder = tempfile::tempdir().unwrap();
     let store = Store::open(options(folder.path())).unwrap();
-    let recipients = ["user@postman.local", "a@other.server", "b@third.server", "joe@postman.local", "c@other.server"];
+    let recipients = [
+        "user@postman.local",
+        "a@other.server",
+        "b@third.server",
+        "joe@postman.local",
+        "c@other.server",
+    ];
     let (sender, result) = channel();
     store.commit(draft(&store, &recipients, b"x"), move |result| sender.send(result).unwrap());
     let delivered = result.recv().unwrap().unwrap();
-    let named = delivered.iter().map(|file| (file.path.rsplit_once('/').unwrap().0, file.recipients.as_slice()));
+    let named = delivered
+        .iter()
+        .map(|file| (file.path.rsplit_once('/').unwrap().0, file.recipients.as_slice()));
     let mut named: Vec<_> = named.collect();
     named.sort_by_key(|(_, recipients)| recipients.first().copied());
     let (other, third) = (".OTHER_SERVERS/other.server", ".OTHER_SERVERS/third.server");
-    let expected: [(&str, &[usize]); 4] = [("user/new", &[0]), (other, &[1, 4]), (third, &[2]), ("joe/new", &[3])];
+    let expected: [(&str, &[usize]); 4] =
+        [("user/new", &[0]), (other, &[1, 4]), (third, &[2]), ("joe/new", &[3])];
     assert_eq!(named, expected);
     for file in &delivered {
         assert!(folder.path().join(&file.path).is_file(), "{}", file.path);
@@ -493,7 +536,12 @@ fn a_hole_in_a_file_is_found_where_a_sync_of_all_is_relied_upon() {
     assert!(RealDisk.has_no_holes(&whole, 10_000).is_ok());
     let hole = RealDisk.create(&root, "hole").unwrap();
     disk::write_all(&RealDisk, &hole, b"x").unwrap();
-    fs::File::options().write(true).open(folder.path().join("hole")).unwrap().set_len(10_000).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(folder.path().join("hole"))
+        .unwrap()
+        .set_len(10_000)
+        .unwrap();
     RealDisk.sync_fs(&root).unwrap();
     assert!(RealDisk.has_no_holes(&hole, 10_000).is_err());
 }

@@ -97,7 +97,12 @@ impl Admission {
     ///
     /// # Errors
     /// The cap that is reached.
-    pub(super) fn admit(self: &Arc<Self>, address: IpAddr, exempt: bool, second: u64) -> Result<Admitted, Refusal> {
+    pub(super) fn admit(
+        self: &Arc<Self>,
+        address: IpAddr,
+        exempt: bool,
+        second: u64,
+    ) -> Result<Admitted, Refusal> {
         let address = address.to_canonical();
         let network = network(address);
         let mut counts = self.counts();
@@ -106,7 +111,8 @@ impl Admission {
                 counts.second = second;
                 counts.recent = HashMap::new();
             }
-            let source = network.map_or(address, |bits| IpAddr::from((u128::from(bits) << 64).to_be_bytes()));
+            let source = network
+                .map_or(address, |bits| IpAddr::from((u128::from(bits) << 64).to_be_bytes()));
             let recent = counts.recent.entry(source).or_default();
             if *recent >= self.caps.per_second {
                 return Err(Refusal::Rate);
@@ -120,7 +126,9 @@ impl Admission {
             if counts.addresses.get(&address).is_some_and(|count| *count >= self.caps.per_address) {
                 return Err(Refusal::Address);
             }
-            let full = |bits: u64| counts.networks.get(&bits).is_some_and(|count| *count >= self.caps.per_network);
+            let full = |bits: u64| {
+                counts.networks.get(&bits).is_some_and(|count| *count >= self.caps.per_network)
+            };
             if network.is_some_and(full) {
                 return Err(Refusal::Network);
             }
@@ -207,7 +215,8 @@ mod tests {
     #[test]
     fn the_exempt_are_held_by_the_cap_on_all_only() {
         let door = Admission::new(Caps { per_second: 1, ..CAPS });
-        let inside: Vec<_> = (0..8).map(|_| door.admit(address("127.0.0.1"), true, 0).unwrap()).collect();
+        let inside: Vec<_> =
+            (0..8).map(|_| door.admit(address("127.0.0.1"), true, 0).unwrap()).collect();
         assert_eq!(inside.len(), door.connections());
         assert_eq!(door.admit(address("127.0.0.1"), true, 0).unwrap_err(), Refusal::Full);
     }

@@ -133,7 +133,9 @@ impl Connection<'_> {
             (self.reads_content, self.since) = (reads_content, self.wire.waiter.now());
         }
         // After QUIT no octets can come that nobody reads.
-        if matches!(next, Next::Close) && !(self.session.position().is_final() && self.wire.is_quiet()) {
+        if matches!(next, Next::Close)
+            && !(self.session.position().is_final() && self.wire.is_quiet())
+        {
             self.wire.linger().await;
         }
         Ok(next)
@@ -155,7 +157,9 @@ impl Connection<'_> {
                 Output::Ask(question) => next = Next::Answer(question),
                 Output::Open(envelope) => {
                     self.log.open(&envelope);
-                    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+                    let now = SystemTime::now()
+                        .duration_since(SystemTime::UNIX_EPOCH)
+                        .unwrap_or_default();
                     self.draft = Some(self.shared.store.begin(*envelope, now.as_secs()));
                 }
                 Output::Content(content) => {
@@ -203,11 +207,17 @@ impl Connection<'_> {
                 }
                 Input::Room(self.refusal(room))
             }
-            Question::User(local) if !self.shared.config.users.contains(&local) => Input::User(Err(NoUser::Unknown)),
-            Question::User(local) if !maildir::takes_name(&local) => Input::User(Err(NoUser::NameTooLong)),
+            Question::User(local) if !self.shared.config.users.contains(&local) => {
+                Input::User(Err(NoUser::Unknown))
+            }
+            Question::User(local) if !maildir::takes_name(&local) => {
+                Input::User(Err(NoUser::NameTooLong))
+            }
             Question::User(_) => Input::User(Ok(())),
             Question::Store => {
-                let Some(draft) = self.draft.take() else { return Input::Stored(Err(Refusal::Broken)) };
+                let Some(draft) = self.draft.take() else {
+                    return Input::Stored(Err(Refusal::Broken));
+                };
                 let (done, committed) = async_channel::bounded(1);
                 self.shared.store.commit(draft, move |result| drop(done.try_send(result)));
                 let lost = || Err(Failure::Broken("the store went away".to_owned()));

@@ -38,7 +38,14 @@ impl Door {
         let reserve = listener.try_clone().ok();
         let listener = async_net::TcpListener::from(Async::new(listener)?);
         let socket = listener.clone().into();
-        Ok(Self { listener, socket, reserve, refusals: Refusals::default(), failing: false, gone: 0 })
+        Ok(Self {
+            listener,
+            socket,
+            reserve,
+            refusals: Refusals::default(),
+            failing: false,
+            gone: 0,
+        })
     }
 
     /// The next client; `None` if accept failed or the client has gone.
@@ -63,7 +70,9 @@ impl Door {
         // that fails for ever must not keep the thread from all else.
         let is_gone = matches!(
             error.kind(),
-            io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted
+            io::ErrorKind::WouldBlock
+                | io::ErrorKind::Interrupted
+                | io::ErrorKind::ConnectionAborted
         );
         self.gone = if is_gone { self.gone.saturating_add(1) } else { 0 };
         if is_gone && self.gone <= GONE_MAX {
@@ -72,7 +81,8 @@ impl Door {
         if !std::mem::replace(&mut self.failing, true) {
             log::accept_failed(error);
         }
-        let out_of_descriptors = matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE));
+        let out_of_descriptors =
+            matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE));
         if out_of_descriptors && self.reserve.take().is_some() {
             let accepted = self.socket.get_ref().accept();
             if let Ok((stream, _)) = &accepted {
@@ -123,7 +133,14 @@ mod tests {
     fn an_accept_that_fails_costs_a_pause_and_the_next_one_works() {
         async_io::block_on(async {
             let mut door = door();
-            for errno in [Errno::NOMEM, Errno::NOBUFS, Errno::PROTO, Errno::PERM, Errno::NETDOWN, Errno::INVAL] {
+            for errno in [
+                Errno::NOMEM,
+                Errno::NOBUFS,
+                Errno::PROTO,
+                Errno::PERM,
+                Errno::NETDOWN,
+                Errno::INVAL,
+            ] {
                 let begun = Instant::now();
                 door.fail(&errno.into()).await;
                 assert!(begun.elapsed() >= ACCEPT_PAUSE && door.failing, "{errno}");

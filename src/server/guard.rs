@@ -19,15 +19,20 @@ pub(super) fn log_panics() {
 }
 
 fn log_panic(panicked: &PanicHookInfo<'_>) {
-    let session = SESSION.with(|session| session.try_borrow().map_or_else(|_| String::new(), |id| id.clone()));
+    let session = SESSION
+        .with(|session| session.try_borrow().map_or_else(|_| String::new(), |id| id.clone()));
     let thread = std::thread::current();
-    let who = if session.is_empty() { thread.name().unwrap_or("a thread").to_owned() } else { session };
+    let who =
+        if session.is_empty() { thread.name().unwrap_or("a thread").to_owned() } else { session };
     let place = panicked.location().map_or_else(String::new, ToString::to_string);
     log::panicked(&who, &place, panicked.payload_as_str().unwrap_or(""));
 }
 
 /// The future's result, or `None` if it panicked. It is not polled after that.
-pub(super) async fn guard<T>(session: &str, mut future: Pin<Box<impl Future<Output = T> + ?Sized>>) -> Option<T> {
+pub(super) async fn guard<T>(
+    session: &str,
+    mut future: Pin<Box<impl Future<Output = T> + ?Sized>>,
+) -> Option<T> {
     poll_fn(|context| {
         let called = |id: &str| SESSION.with(|session| session.replace(id.to_owned()));
         let before = called(session);

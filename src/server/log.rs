@@ -75,7 +75,8 @@ impl SessionLog {
     /// The log of a client that has connected.
     pub(super) fn new(client: &Client, config: &Config) -> Self {
         info!("{} connect client={}", client.id, client.address);
-        let trace = log_enabled!(target: TARGET, Level::Trace).then(|| Box::new(Trace::new(client, config)));
+        let trace = log_enabled!(target: TARGET, Level::Trace)
+            .then(|| Box::new(Trace::new(client, config)));
         Self {
             id: client.id.clone(),
             refused: 0,
@@ -110,7 +111,10 @@ impl SessionLog {
     }
 
     pub(super) fn step(&mut self, step: &Step) {
-        debug!("{} {} --{}--> {} {} {}", self.id, step.from, step.event, step.to, step.action, step.code);
+        debug!(
+            "{} {} --{}--> {} {} {}",
+            self.id, step.from, step.event, step.to, step.action, step.code
+        );
         // A row that refuses its command is a refusal like any other.
         if step.code >= 400 && self.refusal.is_none() {
             self.refusal = Some(String::from_utf8_lossy(&self.line).into_owned());
@@ -118,7 +122,8 @@ impl SessionLog {
     }
 
     pub(super) fn open(&mut self, envelope: &Envelope) {
-        let recipients = envelope.recipients.iter().map(|recipient| escape(&recipient.mailbox.to_string()));
+        let recipients =
+            envelope.recipients.iter().map(|recipient| escape(&recipient.mailbox.to_string()));
         self.message = Some(Box::new(Transaction {
             id: envelope.id.clone(),
             sender: escape(&envelope.sender.to_string()),
@@ -145,7 +150,8 @@ impl SessionLog {
 
     /// The store failed. What an operator can change is named: the key, and the folder.
     pub(super) fn failed(&self, failure: &Failure, config: &Config) {
-        let (id, cause, folder) = (&self.id, escape(&failure.to_string()), config.maildir_path.display());
+        let (id, cause, folder) =
+            (&self.id, escape(&failure.to_string()), config.maildir_path.display());
         match failure {
             Failure::Full(_) | Failure::Busy if self.refused >= REFUSALS_LOGGED => {}
             Failure::Full(_) => error!(
@@ -153,9 +159,15 @@ impl SessionLog {
                 config.free_bytes_min,
                 escape(&folder.to_string())
             ),
-            Failure::Busy => error!("{id} store error=\"{cause}\" commits_waiting_max={}", config.commits_waiting_max),
+            Failure::Busy => error!(
+                "{id} store error=\"{cause}\" commits_waiting_max={}",
+                config.commits_waiting_max
+            ),
             Failure::Broken(_) => {
-                error!("{id} store error=\"{cause}\" maildir_path=\"{}\"", escape(&folder.to_string()));
+                error!(
+                    "{id} store error=\"{cause}\" maildir_path=\"{}\"",
+                    escape(&folder.to_string())
+                );
             }
         }
     }
@@ -168,14 +180,23 @@ impl SessionLog {
         }
         self.last = (code >= 400).then(|| format!("code={code} reply=\"{}\"", words(reply)));
         if let Some(message) = self.message.take_if(|message| message.is_whole) {
-            let why = if code >= 400 { format!("{code} reply=\"{}\"", words(reply)) } else { code.to_string() };
+            let why = if code >= 400 {
+                format!("{code} reply=\"{}\"", words(reply))
+            } else {
+                code.to_string()
+            };
             for line in message.lines(&self.id, &why) {
                 info!("{line}");
             }
         } else if let Some(line) = refusal {
             self.refused += 1;
             if self.refused < REFUSALS_LOGGED {
-                info!("{} refused code={code} line=\"{}\" reply=\"{}\"", self.id, escape(&line), words(reply));
+                info!(
+                    "{} refused code={code} line=\"{}\" reply=\"{}\"",
+                    self.id,
+                    escape(&line),
+                    words(reply)
+                );
             } else if self.refused == REFUSALS_LOGGED {
                 info!("{} further refusals are not logged", self.id);
             }
@@ -222,7 +243,9 @@ impl Transaction {
         let mut lines = Vec::new();
         for piece in self.pieces() {
             // A line of nothing but its id takes any piece.
-            if line.len() + piece.len() > LINE_BYTES_MAX && !line.ends_with(&format!(" files id={}", self.id)) {
+            if line.len() + piece.len() > LINE_BYTES_MAX
+                && !line.ends_with(&format!(" files id={}", self.id))
+            {
                 let next = format!("{id} files id={}", self.id);
                 lines.push(std::mem::replace(&mut line, next));
             }
@@ -239,10 +262,17 @@ impl Transaction {
         let files = if self.files.is_empty() { &nowhere[..] } else { &self.files };
         let mut pieces = Vec::new();
         for file in files {
-            let end = if file.path.is_empty() { String::new() } else { format!(" file={}", escape(&file.path)) };
+            let end = if file.path.is_empty() {
+                String::new()
+            } else {
+                format!(" file={}", escape(&file.path))
+            };
             let mut piece = String::new();
-            for recipient in file.recipients.iter().filter_map(|place| self.recipients.get(*place)) {
-                if !piece.is_empty() && piece.len() + recipient.len() + end.len() > LINE_BYTES_MAX / 2 {
+            for recipient in file.recipients.iter().filter_map(|place| self.recipients.get(*place))
+            {
+                if !piece.is_empty()
+                    && piece.len() + recipient.len() + end.len() > LINE_BYTES_MAX / 2
+                {
                     pieces.push(std::mem::take(&mut piece) + &end);
                 }
                 piece += if piece.is_empty() { " to=<" } else { ",<" };
@@ -289,7 +319,9 @@ pub(super) fn stopped() {
 
 /// Sessions did not end in time.
 pub(super) fn stop_cuts(sessions: usize, seconds: u64) {
-    warn!("- stopping: closing {sessions} sessions that did not end within stop_seconds_max={seconds}");
+    warn!(
+        "- stopping: closing {sessions} sessions that did not end within stop_seconds_max={seconds}"
+    );
 }
 
 /// Messages that were not answered are left.

@@ -42,28 +42,31 @@ impl MessageId {
     pub(super) fn scan(&mut self, mut content: &[u8]) {
         while let (true, Some((octet, rest))) = (self.at != At::Over, content.split_first()) {
             content = rest;
-            self.at =
-                match (self.at, octet) {
-                    (At::Name(0) | At::EmptyLine, b'\n') => At::Over,
-                    (At::Name(0), b'\r') => At::EmptyLine,
-                    (At::Name(taken), octet)
-                        if NAME.get(taken).is_some_and(|name| octet.eq_ignore_ascii_case(name)) =>
-                    {
-                        if taken + 1 == NAME.len() { At::Colon } else { At::Name(taken + 1) }
+            self.at = match (self.at, octet) {
+                (At::Name(0) | At::EmptyLine, b'\n') => At::Over,
+                (At::Name(0), b'\r') => At::EmptyLine,
+                (At::Name(taken), octet)
+                    if NAME.get(taken).is_some_and(|name| octet.eq_ignore_ascii_case(name)) =>
+                {
+                    if taken + 1 == NAME.len() {
+                        At::Colon
+                    } else {
+                        At::Name(taken + 1)
                     }
-                    (At::Colon, b' ' | b'\t') => At::Colon,
-                    (At::Colon, b':') | (At::Value, b'\r') => At::Value,
-                    (At::Value, b'\n') => At::Fold,
-                    (At::Value, octet) | (At::Fold, octet @ (b' ' | b'\t')) => self.keep(*octet),
-                    (At::Fold, _) => At::Over,
-                    (_, b'\n') => At::Name(0),
-                    _ => {
-                        // The rest of the line has no name in it.
-                        let end = memchr::memchr(b'\n', content).unwrap_or(content.len());
-                        content = content.get(end..).unwrap_or_default();
-                        At::Other
-                    }
-                };
+                }
+                (At::Colon, b' ' | b'\t') => At::Colon,
+                (At::Colon, b':') | (At::Value, b'\r') => At::Value,
+                (At::Value, b'\n') => At::Fold,
+                (At::Value, octet) | (At::Fold, octet @ (b' ' | b'\t')) => self.keep(*octet),
+                (At::Fold, _) => At::Over,
+                (_, b'\n') => At::Name(0),
+                _ => {
+                    // The rest of the line has no name in it.
+                    let end = memchr::memchr(b'\n', content).unwrap_or(content.len());
+                    content = content.get(end..).unwrap_or_default();
+                    At::Other
+                }
+            };
         }
     }
 
@@ -102,7 +105,10 @@ mod tests {
             ("MESSAGE-ID \t:\t<a@x>\nB: 2", "<a@x>"),
             ("Message-Id:\r\n <a\r\n\t@x>\r\nMessage-ID: <b@x>\r\n", "<a\t@x>"),
             ("From - Thu\r\nMessage-ID: <a@x>\r\n", "<a@x>"),
-            ("X-Message-ID: <b@x>\r\nMessage-IDs: <b@x>\r\nA: Message-ID: <b@x>\r\n Message-ID: <b@x>\r\n", ""),
+            (
+                "X-Message-ID: <b@x>\r\nMessage-IDs: <b@x>\r\nA: Message-ID: <b@x>\r\n Message-ID: <b@x>\r\n",
+                "",
+            ),
             ("\r\nMessage-ID: <b@x>\r\n", ""),
             ("A: 1\n\nMessage-ID: <b@x>\r\n", ""),
             ("Message-ID:\r\nA: 1\r\n", ""),

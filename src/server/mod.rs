@@ -67,9 +67,15 @@ struct Shared {
 
 /// A client's session as a future.
 type Serving<'a> = Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
-type Serve = for<'a> fn(&'a Shared, &'a Async<TcpStream>, Client, &'a mut SessionLog) -> Serving<'a>;
+type Serve =
+    for<'a> fn(&'a Shared, &'a Async<TcpStream>, Client, &'a mut SessionLog) -> Serving<'a>;
 
-fn serve<'a>(shared: &'a Shared, stream: &'a Async<TcpStream>, client: Client, log: &'a mut SessionLog) -> Serving<'a> {
+fn serve<'a>(
+    shared: &'a Shared,
+    stream: &'a Async<TcpStream>,
+    client: Client,
+    log: &'a mut SessionLog,
+) -> Serving<'a> {
     Box::pin(connection::serve(shared, stream, client, log))
 }
 
@@ -88,7 +94,9 @@ impl Shared {
     fn is_uncapped(&self, address: IpAddr) -> bool {
         match &self.config.uncapped_from {
             UncappedFrom::RelayFrom => self.may_relay(address),
-            UncappedFrom::Networks(networks) => networks.iter().any(|network| network.contains(address)),
+            UncappedFrom::Networks(networks) => {
+                networks.iter().any(|network| network.contains(address))
+            }
         }
     }
 }
@@ -112,7 +120,9 @@ pub fn listen(config: &Config) -> Result<TcpListener, String> {
     let listener = TcpListener::bind(address).map_err(|error| {
         let help = match error.kind() {
             io::ErrorKind::AddrInUse => "; --listen or `port` chooses another port",
-            io::ErrorKind::AddrNotAvailable => "; --listen or `host` names an address of this machine",
+            io::ErrorKind::AddrNotAvailable => {
+                "; --listen or `host` names an address of this machine"
+            }
             io::ErrorKind::PermissionDenied => {
                 "; this port needs root, which `user` then gives up, or a service manager"
             }
@@ -121,7 +131,8 @@ pub fn listen(config: &Config) -> Result<TcpListener, String> {
         format!("cannot listen on {address}: {error}{help}")
     })?;
     // The standard library asks for 128, and a client beyond them starts with a second of silence.
-    rustix::net::listen(&listener, config.backlog).map_err(|error| format!("cannot listen on {address}: {error}"))?;
+    rustix::net::listen(&listener, config.backlog)
+        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
     Ok(listener)
 }
 
@@ -130,13 +141,23 @@ impl Server {
     ///
     /// # Errors
     /// One line: what was attempted, and the cause.
-    pub fn open(config: Config, machine: &'static Machine, listener: TcpListener) -> Result<Self, String> {
+    pub fn open(
+        config: Config,
+        machine: &'static Machine,
+        listener: TcpListener,
+    ) -> Result<Self, String> {
         guard::log_panics();
         let store = Store::open(options(&config)).map_err(|error| error.to_string())?;
         Ok(Self::with(config, machine, listener, store, serve))
     }
 
-    fn with(config: Config, machine: &'static Machine, listener: TcpListener, store: Store, serve: Serve) -> Self {
+    fn with(
+        config: Config,
+        machine: &'static Machine,
+        listener: TcpListener,
+        store: Store,
+        serve: Serve,
+    ) -> Self {
         let settings = Arc::new(Settings { shows_lines: true, ..config.settings(machine) });
         let admission = Admission::new(Caps {
             connections: connections_max(&config),
@@ -144,7 +165,8 @@ impl Server {
             per_network: config.connections_per_network_max,
             per_second: config.connects_per_second_max,
         });
-        let shared = Arc::new(Shared { config, settings, store, watch: Watch::new(), admission, serve });
+        let shared =
+            Arc::new(Shared { config, settings, store, watch: Watch::new(), admission, serve });
         Self { listener, shared }
     }
 
@@ -173,16 +195,22 @@ impl Server {
             let work = move || {
                 let _ = future::block_on(executor.run(finished.recv()));
             };
-            let named = thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK_BYTES);
-            workers.push(named.spawn(work).map_err(|error| format!("cannot start a worker: {error}"))?);
+            let named =
+                thread::Builder::new().name(format!("worker-{number}")).stack_size(STACK_BYTES);
+            workers.push(
+                named.spawn(work).map_err(|error| format!("cannot start a worker: {error}"))?,
+            );
         }
         let signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
             .map_err(|error| format!("cannot listen for signals: {error}"))?;
         let door = Door::new(listener).map_err(|error| format!("cannot listen: {error}"))?;
         let driver = if on_reactor { Some(Driver::start(&executor)) } else { None };
-        let driver = driver.transpose().map_err(|error| format!("cannot start the reactor: {error}"))?;
+        let driver =
+            driver.transpose().map_err(|error| format!("cannot start the reactor: {error}"))?;
         let watched = Arc::clone(&shared);
-        executor.spawn(async move { watched.watch.run(|| watched.admission.is_pressed()).await }).detach();
+        executor
+            .spawn(async move { watched.watch.run(|| watched.admission.is_pressed()).await })
+            .detach();
         log::relay(&may_relay(&shared.config));
         ready();
         // Clients that have connected since the port was opened wait until here.
@@ -248,7 +276,9 @@ async fn accept(shared: Arc<Shared>, executor: Arc<Executor<'static>>, mut door:
             Err(refusal) => door.refuse(stream.get_ref(), address, refusal.key(), second),
             Ok(admitted) => {
                 number += 1;
-                executor.spawn(serve_client(Arc::clone(&shared), stream, address, number, admitted)).detach();
+                executor
+                    .spawn(serve_client(Arc::clone(&shared), stream, address, number, admitted))
+                    .detach();
             }
         }
     }
@@ -304,12 +334,16 @@ fn threads(config: &Config) -> usize {
 fn connections_max(config: &Config) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    let raised =
+        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     if let Err(error) = raised {
         log::descriptors_not_raised(error);
     }
-    let Some(descriptors) = getrlimit(Resource::Nofile).current else { return config.connections_max };
-    let most = usize::try_from(descriptors - (descriptors / 2).min(STORE_DESCRIPTORS)).unwrap_or(usize::MAX);
+    let Some(descriptors) = getrlimit(Resource::Nofile).current else {
+        return config.connections_max;
+    };
+    let most = usize::try_from(descriptors - (descriptors / 2).min(STORE_DESCRIPTORS))
+        .unwrap_or(usize::MAX);
     if most < config.connections_max {
         log::few_descriptors(config.connections_max, most, descriptors);
     }

@@ -8,8 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, PathBeneath, PathFd, Ruleset,
-    RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus, make_bitflags,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible as _, PathBeneath,
+    PathFd, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, RulesetError, RulesetStatus,
+    make_bitflags,
 };
 
 use crate::config::Config;
@@ -37,18 +38,29 @@ pub fn rules(config: &Config, config_file: Option<&Path>) -> Vec<Rule> {
     for (file, _) in &config.log.files {
         // A rotated log is created again, which needs a right on its folder. A device is not rotated.
         let is_special = fs::metadata(file).is_ok_and(|found| !found.is_file());
-        let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder =
+            file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let (path, access) = if is_special {
             (file.as_path(), make_bitflags!(AccessFs::{WriteFile}))
         } else {
             (folder, make_bitflags!(AccessFs::{WriteFile | MakeReg}))
         };
         let says = if is_special { "write" } else { "write, make" };
-        rules.push(Rule { path: path.to_owned(), access, says, why: format!("the log {}", file.display()) });
+        rules.push(Rule {
+            path: path.to_owned(),
+            access,
+            says,
+            why: format!("the log {}", file.display()),
+        });
     }
     if let Some(file) = config_file {
         let access = make_bitflags!(AccessFs::{ReadFile});
-        rules.push(Rule { path: file.to_owned(), access, says: "read", why: "the configuration".to_owned() });
+        rules.push(Rule {
+            path: file.to_owned(),
+            access,
+            says: "read",
+            why: "the configuration".to_owned(),
+        });
     }
     rules
 }
@@ -86,11 +98,14 @@ fn ruleset() -> Result<Ruleset, RulesetError> {
 /// One line: a path that should be allowed does not exist.
 pub fn enter(config: &Config, rules: &[Rule]) -> Result<Option<String>, String> {
     // The server starts no programs; should it ever, they get no more rights than it has.
-    rustix::thread::set_no_new_privs(true).map_err(|error| format!("cannot give up new privileges: {error}"))?;
+    rustix::thread::set_no_new_privs(true)
+        .map_err(|error| format!("cannot give up new privileges: {error}"))?;
     if !config.sandbox {
         return Ok(None);
     }
-    let none = |error: &dyn std::fmt::Display| Ok(Some(format!("no sandbox, this system cannot: {error}")));
+    let none = |error: &dyn std::fmt::Display| {
+        Ok(Some(format!("no sandbox, this system cannot: {error}")))
+    };
     let created = match ruleset().and_then(Ruleset::create) {
         Ok(created) => created,
         Err(error) => return none(&error),
@@ -98,12 +113,16 @@ pub fn enter(config: &Config, rules: &[Rule]) -> Result<Option<String>, String> 
     let mut created = created.set_compatibility(CompatLevel::BestEffort);
     for rule in rules {
         let shown = rule.path.display();
-        let path = PathFd::new(&rule.path).map_err(|error| format!("cannot open {shown} for the sandbox: {error}"))?;
+        let path = PathFd::new(&rule.path)
+            .map_err(|error| format!("cannot open {shown} for the sandbox: {error}"))?;
         let beneath = PathBeneath::new(path, rule.access);
-        created = created.add_rule(beneath).map_err(|error| format!("cannot allow {shown}: {error}"))?;
+        created =
+            created.add_rule(beneath).map_err(|error| format!("cannot allow {shown}: {error}"))?;
     }
     match created.restrict_self() {
-        Ok(status) if status.ruleset == RulesetStatus::NotEnforced => none(&"Landlock is not enforced"),
+        Ok(status) if status.ruleset == RulesetStatus::NotEnforced => {
+            none(&"Landlock is not enforced")
+        }
         Ok(_) => Ok(None),
         Err(error) => none(&error),
     }

@@ -18,7 +18,9 @@ pub fn listener() -> Result<Option<TcpListener>, String> {
     let mut given = ListenFd::from_env();
     match given.len() {
         0 => Ok(None),
-        1 => given.take_tcp_listener(0).map_err(|error| format!("cannot use the socket that was given: {error}")),
+        1 => given
+            .take_tcp_listener(0)
+            .map_err(|error| format!("cannot use the socket that was given: {error}")),
         many => Err(format!("{many} sockets were given, expected one")),
     }
 }

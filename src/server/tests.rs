@@ -97,7 +97,8 @@ fn panic_at_the_first<'a>(
 fn a_panic_ends_one_session_with_421_and_breaks_no_other_s_commit() {
     let gate = Gate::default();
     let server = start_with("()", gate.clone(), panic_at_the_first);
-    let (mut broken, mut idle, mut sending) = (server.connect(), server.connect(), server.connect());
+    let (mut broken, mut idle, mut sending) =
+        (server.connect(), server.connect(), server.connect());
     sending.send_a_message(None);
     gate.is_reached();
     broken.say("PANIC", "421 4.3.0");
@@ -159,8 +160,10 @@ fn a_client_with_nagles_algorithm_on_does_not_wait_for_an_acknowledgement() {
         talk.say("NOOP", "250");
     }
     let command = fastest(&mut talk, &["NO", "OP", "\r\n"], "250", &[]);
-    let envelope = [("MAIL FROM:<a@x.org>", "250"), ("RCPT TO:<user@postman.local>", "250"), ("DATA", "354")];
-    let message = fastest(&mut talk, &["Subject: x\r\n\r\n", "x\r\n", ".\r\n"], "250 2.0.0", &envelope);
+    let envelope =
+        [("MAIL FROM:<a@x.org>", "250"), ("RCPT TO:<user@postman.local>", "250"), ("DATA", "354")];
+    let message =
+        fastest(&mut talk, &["Subject: x\r\n\r\n", "x\r\n", ".\r\n"], "250 2.0.0", &envelope);
     assert!(command < Duration::from_millis(40), "{command:?}");
     assert!(message < Duration::from_millis(40), "{message:?}");
     server.stop();
@@ -228,7 +231,8 @@ fn an_idle_connection_holds_no_buffer_and_less_than_four_kib() {
     let accepted = Arc::new(Async::new(stream.try_clone().unwrap()).unwrap());
     let task = serve_client(Arc::clone(&shared), accepted, address, 1, admitted);
     let stream = Async::new(stream).unwrap();
-    let client = Client { id: String::new(), address, local: address, may_relay: true, refused: false };
+    let client =
+        Client { id: String::new(), address, local: address, may_relay: true, refused: false };
     let mut log = SessionLog::new(&client, &shared.config);
     let serving = connection::serve(&shared, &stream, client, &mut log);
     assert!(size_of_val(&task) + size_of_val(&serving) < 4096);

@@ -75,7 +75,9 @@ impl Trace {
             Refusal::Broken => "* verdict broken",
         };
         match input {
-            Input::Room(Err(why)) | Input::Stored(Err(why)) | Input::User(Err(NoUser::Unavailable(why))) => {
+            Input::Room(Err(why))
+            | Input::Stored(Err(why))
+            | Input::User(Err(NoUser::Unavailable(why))) => {
                 self.write(refusal(why));
             }
             Input::User(Err(NoUser::Unknown)) => self.write("* verdict unknown"),
@@ -95,15 +97,21 @@ impl Trace {
         let is_plain = octets.iter().all(|octet| matches!(octet, b' '..=b'~'));
         self.is_end = is_end_of_content;
         if is_end_of_content {
-            self.held.push(format!("# {} octets of content", std::mem::take(&mut self.content_octets)));
+            self.held
+                .push(format!("# {} octets of content", std::mem::take(&mut self.content_octets)));
         }
         match end {
-            LineEnd::CrLf if is_plain => self.held.push(format!("C: {}", String::from_utf8_lossy(octets))),
+            LineEnd::CrLf if is_plain => {
+                self.held.push(format!("C: {}", String::from_utf8_lossy(octets)))
+            }
             LineEnd::CrLf => self.held.push(format!("O: {}\\r\\n", escape(octets))),
             LineEnd::Lf => self.held.push(format!("O: {}\\n", escape(octets))),
             LineEnd::TooLong => {
                 // Of the rest nothing is known, but that it is too long.
-                self.held.push(format!("O: {}", escape(octets.get(..SHOWN_BYTES_MAX).unwrap_or(octets))));
+                self.held.push(format!(
+                    "O: {}",
+                    escape(octets.get(..SHOWN_BYTES_MAX).unwrap_or(octets))
+                ));
                 self.held.push(format!("O: x * {}", self.line_bytes_max));
                 self.held.push("O: \\r\\n".to_owned());
             }
@@ -127,7 +135,8 @@ impl Trace {
         let first = lines.next().unwrap_or_default();
         if std::mem::take(&mut self.is_end) {
             let shown = if enhanced { reply.enhanced } else { "" };
-            let begin = if refuses_content { String::new() } else { format!("{} {shown}", reply.code) };
+            let begin =
+                if refuses_content { String::new() } else { format!("{} {shown}", reply.code) };
             self.write(&format!("S: {}", begin.trim_end()));
             self.write(&format!("# {first}"));
         } else {

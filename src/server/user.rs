@@ -5,7 +5,9 @@
 
 use std::net::SocketAddr;
 
-use nix::unistd::{Gid, Group, ResUid, Uid, User, getresuid, getuid, setgroups, setresgid, setresuid};
+use nix::unistd::{
+    Gid, Group, ResUid, Uid, User, getresuid, getuid, setgroups, setresgid, setresuid,
+};
 
 use crate::config::Config;
 
@@ -21,13 +23,15 @@ pub fn configured(config: &Config) -> Result<Option<(Uid, Gid)>, String> {
             Ok(None)
         };
     };
-    let user = User::from_name(name).map_err(|error| format!("cannot look up the user {name}: {error}"))?;
+    let user = User::from_name(name)
+        .map_err(|error| format!("cannot look up the user {name}: {error}"))?;
     let user = user.ok_or_else(|| format!("there is no user {name}"))?;
     if user.uid.is_root() {
         return Err(format!("the user {name} is root, which the server must not be"));
     }
     let Some(name) = &config.group else { return Ok(Some((user.uid, user.gid))) };
-    let group = Group::from_name(name).map_err(|error| format!("cannot look up the group {name}: {error}"))?;
+    let group = Group::from_name(name)
+        .map_err(|error| format!("cannot look up the group {name}: {error}"))?;
     let group = group.ok_or_else(|| format!("there is no group {name}"))?;
     Ok(Some((user.uid, group.gid)))
 }
@@ -46,14 +50,17 @@ pub fn become_configured(config: &Config, listening: SocketAddr) -> Result<Optio
             }
         }
         Some((uid, gid)) => {
-            become_permanently(uid, gid).map_err(|error| format!("cannot become the user {uid}: {error}"))?;
+            become_permanently(uid, gid)
+                .map_err(|error| format!("cannot become the user {uid}: {error}"))?;
             Ok(None)
         }
         None if !getuid().is_root() => Ok(None),
-        None if listening.ip().to_canonical().is_loopback() => {
-            Ok(Some("serving as root, on loopback only: set `user` to run as another user".to_owned()))
-        }
-        None => Err(format!("root serves on loopback only, not on {listening}: set `user` to the user to run as")),
+        None if listening.ip().to_canonical().is_loopback() => Ok(Some(
+            "serving as root, on loopback only: set `user` to run as another user".to_owned(),
+        )),
+        None => Err(format!(
+            "root serves on loopback only, not on {listening}: set `user` to the user to run as"
+        )),
     }
 }
 
@@ -64,7 +71,9 @@ fn become_permanently(uid: Uid, gid: Gid) -> Result<(), String> {
     setresuid(uid, uid, uid).map_err(shown)?;
     // Trust, but look.
     let is = getresuid().map_err(shown)?;
-    if is != (ResUid { real: uid, effective: uid, saved: uid }) || setresuid(Uid::from_raw(0), uid, uid).is_ok() {
+    if is != (ResUid { real: uid, effective: uid, saved: uid })
+        || setresuid(Uid::from_raw(0), uid, uid).is_ok()
+    {
         return Err("the way back to root is open".to_owned());
     }
     Ok(())

@@ -176,8 +176,13 @@ impl Waiter {
             if let Poll::Ready(done) = future.as_mut().poll(context) {
                 return Poll::Ready(Ended::Done(done));
             }
-            let deadline = if watch.pressed.load(Ordering::SeqCst) { &slot.pressed } else { &slot.usual };
-            if deadline.load(Ordering::SeqCst) <= watch.now() { Poll::Ready(Ended::Late) } else { Poll::Pending }
+            let deadline =
+                if watch.pressed.load(Ordering::SeqCst) { &slot.pressed } else { &slot.usual };
+            if deadline.load(Ordering::SeqCst) <= watch.now() {
+                Poll::Ready(Ended::Late)
+            } else {
+                Poll::Pending
+            }
         })
         .await;
         // While the session works it is not woken.
@@ -235,7 +240,8 @@ mod tests {
                 watch.stop();
                 pending::<()>().await;
             };
-            let wait = async { assert_eq!(waiter.until(NEVER, true, pending::<()>()).await, Ended::Stop) };
+            let wait =
+                async { assert_eq!(waiter.until(NEVER, true, pending::<()>()).await, Ended::Stop) };
             wait.or(stop).await;
             let soon = Deadline { usual: watch.now(), pressed: u64::MAX };
             assert_eq!(waiter.until(soon, false, pending::<()>()).await, Ended::Late);

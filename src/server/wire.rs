@@ -57,7 +57,11 @@ impl<'a> Wire<'a> {
     }
 
     /// Waits for octets without holding a buffer for them.
-    pub(super) async fn readable(&self, deadline: Deadline, heeds_stop: bool) -> Ended<io::Result<()>> {
+    pub(super) async fn readable(
+        &self,
+        deadline: Deadline,
+        heeds_stop: bool,
+    ) -> Ended<io::Result<()>> {
         self.waiter.until(deadline, heeds_stop, self.stream.readable()).await
     }
 
@@ -67,13 +71,19 @@ impl<'a> Wire<'a> {
         let taken = match self.stream.get_ref().read(&mut octets) {
             Ok(0) => return Ok(Received::End),
             Ok(taken) => taken,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                ) =>
+            {
                 return Ok(Received::Nothing);
             }
             Err(error) => return Err(error),
         };
         self.is_filled = taken == octets.len();
-        self.read_bytes = if self.is_filled && reads_content { CONTENT_READ_BYTES } else { READ_BYTES };
+        self.read_bytes =
+            if self.is_filled && reads_content { CONTENT_READ_BYTES } else { READ_BYTES };
         self.has_replied = false;
         octets.truncate(taken);
         Ok(Received::Octets(octets))
@@ -125,7 +135,8 @@ impl<'a> Wire<'a> {
     async fn send_rest(&self, rest: &[u8]) -> io::Result<()> {
         let (config, mut stream) = (&self.shared.config, self.stream);
         let after = |seconds: u64| self.waiter.now().saturating_add(seconds.saturating_mul(1000));
-        let deadline = Deadline { usual: after(config.timer), pressed: after(config.pressure_seconds_max) };
+        let deadline =
+            Deadline { usual: after(config.timer), pressed: after(config.pressure_seconds_max) };
         // A server that stops sends what it has promised, as long as stopping may take.
         match self.waiter.until(deadline, false, stream.write_all(rest)).await {
             Ended::Done(sent) => sent,
@@ -147,7 +158,9 @@ impl<'a> Wire<'a> {
         if self.stream.get_ref().shutdown(Shutdown::Write).is_err() {
             return;
         }
-        let drain = async { while self.stream.readable().await.is_ok() && !is_over(self.stream.get_ref()) {} };
+        let drain = async {
+            while self.stream.readable().await.is_ok() && !is_over(self.stream.get_ref()) {}
+        };
         let end = self.waiter.now() + LINGER_MS;
         self.waiter.until(Deadline { usual: end, pressed: end }, false, drain).await;
     }

@@ -27,8 +27,9 @@ pub enum ArgumentError {
 }
 
 // command = verb [SP argument] CRLF                                      RFC 5321 2.4, 4.1.1
-static COMMAND: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^(?P<verb>[A-Za-z][A-Za-z0-9_^-]*)(?:[ \t]+(?P<argument>.*?))?[ \t]*$"));
+static COMMAND: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"^(?P<verb>[A-Za-z][A-Za-z0-9_^-]*)(?:[ \t]+(?P<argument>.*?))?[ \t]*$")
+});
 
 // esmtp-param = esmtp-keyword ["=" esmtp-value]                          RFC 5321 4.1.2
 // esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
@@ -39,7 +40,9 @@ static PARAMETER: LazyLock<Regex> =
 // The first line of a web client, also if its target is longer than a line may be, and the field that each of
 // its requests has (RFC 9112 3, 3.2). It would go on with a body that another server's page chose.
 static HTTP: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"^(?:[A-Z]+ [!-~]+ HTTP/[0-9]|(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /|(?i-u:host):)")
+    pattern(
+        r"^(?:[A-Z]+ [!-~]+ HTTP/[0-9]|(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /|(?i-u:host):)",
+    )
 });
 
 // PROXY-v1 = "PROXY" SP ( "TCP4" / "TCP6" / "UNKNOWN" ) ...      PROXY protocol specification 2.1
@@ -103,8 +106,15 @@ pub fn is_proxy(line: &str) -> bool {
 type Parameters<'a> = Vec<(&'a str, Option<&'a str>)>;
 
 /// The path and the text after it, which is empty or begins with a space.
-pub(super) fn address<'a>(form: &Regex, argument: &'a str) -> Result<(&'a str, &'a str), ArgumentError> {
-    let rest = form.captures(argument).and_then(|parts| parts.name("rest")).ok_or(ArgumentError::Syntax)?.as_str();
+pub(super) fn address<'a>(
+    form: &Regex,
+    argument: &'a str,
+) -> Result<(&'a str, &'a str), ArgumentError> {
+    let rest = form
+        .captures(argument)
+        .and_then(|parts| parts.name("rest"))
+        .ok_or(ArgumentError::Syntax)?
+        .as_str();
     let length = path_length(rest).ok_or(ArgumentError::Path(PathError::Syntax))?;
     let (path, after) = rest.split_at_checked(length).ok_or(ArgumentError::Syntax)?;
     if !after.is_empty() && !after.starts_with(' ') {
@@ -176,7 +186,10 @@ mod tests {
             ] {
                 assert_eq!(mail(argument, syntax, all), Err(error), "{argument}");
             }
-            assert_eq!(mail("FROM:<a@x.org> SIZE=1", syntax, |_| false), Err(ArgumentError::UnknownParameter));
+            assert_eq!(
+                mail("FROM:<a@x.org> SIZE=1", syntax, |_| false),
+                Err(ArgumentError::UnknownParameter)
+            );
         }
     }
 
@@ -194,10 +207,15 @@ mod tests {
             assert!(mail(argument, Lenient, |_| true).is_ok(), "{argument}");
             assert!(mail(argument, Strict, |_| true).is_err(), "{argument}");
         }
-        for argument in ["FROM: < >", "FROM:SIZE=1", "FROM:a@x.org\tSIZE=1", "FROM:a@x.org>", "FROM:a b@x.org"] {
+        for argument in
+            ["FROM: < >", "FROM:SIZE=1", "FROM:a@x.org\tSIZE=1", "FROM:a@x.org>", "FROM:a b@x.org"]
+        {
             assert!(mail(argument, Lenient, |_| true).is_err(), "{argument}");
         }
-        assert_eq!(mail("FROM: a@x.org SIZE=7", Lenient, |_| true).map(|mail| mail.size), Ok(Some(7)));
+        assert_eq!(
+            mail("FROM: a@x.org SIZE=7", Lenient, |_| true).map(|mail| mail.size),
+            Ok(Some(7))
+        );
         assert_eq!(rcpt("TO:Postmaster", Lenient), Ok(ForwardPath::Postmaster));
         assert!(rcpt("TO:a@x.org", Lenient).is_ok());
         assert_eq!(rcpt("TO:a@x.org", Strict), Err(ArgumentError::Syntax));
@@ -246,10 +264,20 @@ mod tests {
 
     #[test]
     fn a_preamble_of_the_proxy_protocol_is_recognised_and_a_command_is_not_taken_for_one() {
-        for line in ["PROXY TCP4 192.0.2.7 192.0.2.1 56324 25", "PROXY TCP6 2001:db8::7 ::1 1 2", "PROXY UNKNOWN"] {
+        for line in [
+            "PROXY TCP4 192.0.2.7 192.0.2.1 56324 25",
+            "PROXY TCP6 2001:db8::7 ::1 1 2",
+            "PROXY UNKNOWN",
+        ] {
             assert!(is_proxy(line), "{line}");
         }
-        for line in ["PROXY", "PROXY TCP5 x", "proxy tcp4 192.0.2.7", "NOOP PROXY TCP4 192.0.2.7", "PROXY UNKNOWNS"] {
+        for line in [
+            "PROXY",
+            "PROXY TCP5 x",
+            "proxy tcp4 192.0.2.7",
+            "NOOP PROXY TCP4 192.0.2.7",
+            "PROXY UNKNOWNS",
+        ] {
             assert!(!is_proxy(line), "{line}");
         }
     }

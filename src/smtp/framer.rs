@@ -68,8 +68,11 @@ impl Lines {
         }
         self.last = 0;
         let overlong = std::mem::take(&mut self.overlong);
-        let whole =
-            if self.held.is_empty() { Cow::Borrowed(piece) } else { Cow::Owned(std::mem::take(&mut self.held)) };
+        let whole = if self.held.is_empty() {
+            Cow::Borrowed(piece)
+        } else {
+            Cow::Owned(std::mem::take(&mut self.held))
+        };
         let bare = before_end != b'\r';
         let line = match (overlong, bare) {
             (true, true) => Line::BareLf(whole),
@@ -238,8 +241,13 @@ impl Content {
                 }
                 Fate::KeepBare => {
                     // Bare is the CR before this octet, or this octet, an LF.
-                    let (name, octet) = if before == Seen::Cr { ("CR", position) } else { ("LF", position + 1) };
-                    let bare = BareNewline { name, line: self.lines + 1, octet: octet - self.lines_octets };
+                    let (name, octet) =
+                        if before == Seen::Cr { ("CR", position) } else { ("LF", position + 1) };
+                    let bare = BareNewline {
+                        name,
+                        line: self.lines + 1,
+                        octet: octet - self.lines_octets,
+                    };
                     self.bare.get_or_insert(bare);
                     place += 1;
                 }
@@ -310,7 +318,8 @@ mod tests {
             _ => false,
         };
         let place = (0..content.len()).find(|place| is_bare(*place))?;
-        let lines: Vec<usize> = (0..=place).filter(|end| content[..*end].ends_with(b"\r\n")).collect();
+        let lines: Vec<usize> =
+            (0..=place).filter(|end| content[..*end].ends_with(b"\r\n")).collect();
         Some(BareNewline {
             name: if content[place] == b'\r' { "CR" } else { "LF" },
             line: lines.len() as u64 + 1,
@@ -322,7 +331,8 @@ mod tests {
     fn every_text_of_the_four_classes_reads_as_the_rfc_has_it_however_it_is_cut() {
         // Eight octets reach every state of the table and of the reference from every other.
         for number in 0..4_usize.pow(8) {
-            let text: Vec<u8> = (0..8).map(|place| b"\r\n.x"[number / 4_usize.pow(place) % 4]).collect();
+            let text: Vec<u8> =
+                (0..8).map(|place| b"\r\n.x"[number / 4_usize.pow(place) % 4]).collect();
             let (content, ended, left) = reference(&text);
             for cut in 0..text.len() {
                 let (mut got, got_ended, got_left, bare) = read(&[&text[..cut], &text[cut..]]);
@@ -333,7 +343,11 @@ mod tests {
                     assert!(held <= 1, "{text:?}");
                     got.extend_from_slice(&content[content.len() - held..]);
                 }
-                assert_eq!((&got, got_ended, got_left), (&content, ended, left), "{text:?} cut at {cut}");
+                assert_eq!(
+                    (&got, got_ended, got_left),
+                    (&content, ended, left),
+                    "{text:?} cut at {cut}"
+                );
             }
             let octets: Vec<&[u8]> = text.chunks(1).collect();
             let whole = read(&[&text]);
@@ -357,7 +371,11 @@ mod tests {
             let expected = Some(BareNewline { name, line, octet });
             assert_eq!(read(&[text]).3, expected, "{text:?}");
             for cut in 0..text.len() {
-                assert_eq!(read(&[&text[..cut], &text[cut..]]).3, expected, "{text:?} cut at {cut}");
+                assert_eq!(
+                    read(&[&text[..cut], &text[cut..]]).3,
+                    expected,
+                    "{text:?} cut at {cut}"
+                );
             }
         }
         // Far after the header, in lines and runs of any length.
@@ -391,7 +409,8 @@ mod tests {
     #[test]
     fn lines_end_in_cr_lf_wherever_they_are_cut() {
         let text = b"NOOP\r\nlf\nlong line, too long\r\n\r\n";
-        let (bare, long) = (Cow::Borrowed(&b"lf"[..]), Cow::Borrowed(&b"long line, too long\r\n"[..]));
+        let (bare, long) =
+            (Cow::Borrowed(&b"lf"[..]), Cow::Borrowed(&b"long line, too long\r\n"[..]));
         let expected = [whole(b"NOOP"), Line::BareLf(bare), Line::TooLong(long), whole(b"")];
         for cut in 0..text.len() {
             assert_eq!(lines(&[&text[..cut], &text[cut..]], 12), expected, "cut at {cut}");
@@ -415,13 +434,19 @@ mod tests {
             assert!(cutter.held.capacity() <= SHOWN_BYTES_MAX);
         }
         let (taken, line) = cutter.take(b" QUIT\r\nNOOP\r\n", 2048);
-        assert_eq!((taken, line), (7, Some(Line::TooLong(Cow::Borrowed(&[b'x'; SHOWN_BYTES_MAX])))));
+        assert_eq!(
+            (taken, line),
+            (7, Some(Line::TooLong(Cow::Borrowed(&[b'x'; SHOWN_BYTES_MAX]))))
+        );
         assert_eq!(cutter.take(b"NOOP\r\n", 2048), (6, Some(whole(b"NOOP"))));
     }
 
     #[test]
     fn a_line_that_came_whole_is_not_copied() {
-        assert!(matches!(Lines::new().take(b"NOOP\r\n", 512).1, Some(Line::Whole(Cow::Borrowed(b"NOOP")))));
+        assert!(matches!(
+            Lines::new().take(b"NOOP\r\n", 512).1,
+            Some(Line::Whole(Cow::Borrowed(b"NOOP")))
+        ));
     }
 
     /// The end of the octets so far, by a second reading: their longest suffix (with the CR LF before
@@ -481,10 +506,14 @@ mod tests {
                     content.extend((suffix.0 == 4).then_some(b'\r'));
                     content.extend((next.0 != 4).then_some(octet));
                 }
-                assert_eq!((&given, ended), (&content, next.0 == END.len()), "{seen:?} {octet:#04x}");
+                assert_eq!(
+                    (&given, ended),
+                    (&content, next.0 == END.len()),
+                    "{seen:?} {octet:#04x}"
+                );
                 // A CR without an LF after it, or an LF without a CR before it.
-                let bare =
-                    (octet == b'\n') != matches!(suffix.0, 1 | 4) && (octet == b'\n' || matches!(suffix.0, 1 | 4));
+                let bare = (octet == b'\n') != matches!(suffix.0, 1 | 4)
+                    && (octet == b'\n' || matches!(suffix.0, 1 | 4));
                 assert_eq!(cutter.bare.is_some(), bare, "{seen:?} {octet:#04x}");
                 if ended {
                     ends += 1;

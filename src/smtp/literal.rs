@@ -38,7 +38,19 @@ macro_rules! hex {
     };
 }
 static IPV6_FULL: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(concat!("^", hex!(), "(?::", hex!(), "){5}(?::", hex!(), ":", hex!(), "|:", ipv4!(), ")$"))
+    pattern(concat!(
+        "^",
+        hex!(),
+        "(?::",
+        hex!(),
+        "){5}(?::",
+        hex!(),
+        ":",
+        hex!(),
+        "|:",
+        ipv4!(),
+        ")$"
+    ))
 });
 static IPV6_COMP: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
@@ -114,8 +126,10 @@ fn ipv6(text: &str) -> Option<Ipv6Addr> {
     }
     let parts = IPV6_COMP.captures(text)?;
     let (head, tail) = (parts.name("head"), parts.name("tail4").or(parts.name("tail")));
-    let (mut address, tail) =
-        (groups(head.map_or("", |head| head.as_str()))?, groups(tail.map_or("", |tail| tail.as_str()))?);
+    let (mut address, tail) = (
+        groups(head.map_or("", |head| head.as_str()))?,
+        groups(tail.map_or("", |tail| tail.as_str()))?,
+    );
     // The "::" means two groups or more.
     let zeros = 8_usize.checked_sub(address.len() + tail.len()).filter(|zeros| *zeros >= 2)?;
     address.extend(std::iter::repeat_n(0, zeros));

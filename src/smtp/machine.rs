@@ -106,10 +106,10 @@ impl Machine {
             Some(Transition {
                 next: StateId(u16::try_from(cell.next).ok()?),
                 action: *Action::ALL.iter().find(|action| action.name() == word)?,
-                reply: cell
-                    .reply
-                    .as_ref()
-                    .map(|reply| ReplySpec { code: reply.code, text: reply.text.as_deref().map(keep) }),
+                reply: cell.reply.as_ref().map(|reply| ReplySpec {
+                    code: reply.code,
+                    text: reply.text.as_deref().map(keep),
+                }),
             })
         };
         let mut cells = Vec::with_capacity(definition.cells.len());
@@ -119,7 +119,10 @@ impl Machine {
                 None => None,
             });
         }
-        let states = definition.states.iter().map(|state| State { name: keep(&state.name), doc: keep(&state.doc) });
+        let states = definition
+            .states
+            .iter()
+            .map(|state| State { name: keep(&state.name), doc: keep(&state.doc) });
         let events = definition.events.iter().map(|event| Event {
             name: keep(&event.name),
             syntax: event.display.as_deref().map(keep),
@@ -158,7 +161,8 @@ impl Machine {
     /// without a row.
     #[must_use]
     pub fn command(&self, verb: &str) -> Option<EventId> {
-        let is_framers = [VOCABULARY.content, VOCABULARY.end].iter().any(|name| verb.eq_ignore_ascii_case(name));
+        let is_framers =
+            [VOCABULARY.content, VOCABULARY.end].iter().any(|name| verb.eq_ignore_ascii_case(name));
         let event = if is_framers { None } else { self.event(verb) };
         event.filter(|event| self.rows(*event).next().is_some())
     }

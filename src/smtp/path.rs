@@ -109,7 +109,11 @@ impl Domain {
         if let Some(inside) = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
             return address_literal(inside).ok_or(PathError::Syntax);
         }
-        if is_domain(text, syntax) { Ok(Self::Name(text.to_owned())) } else { Err(PathError::Syntax) }
+        if is_domain(text, syntax) {
+            Ok(Self::Name(text.to_owned()))
+        } else {
+            Err(PathError::Syntax)
+        }
     }
 
     /// Reads a server's own domain. Containers have names with underscores, so these are taken.
@@ -134,7 +138,9 @@ impl Domain {
     #[must_use]
     pub fn folded(&self) -> String {
         match self {
-            Self::Literal(address) => Self::Literal(address.to_canonical()).to_string().to_ascii_lowercase(),
+            Self::Literal(address) => {
+                Self::Literal(address.to_canonical()).to_string().to_ascii_lowercase()
+            }
             other => other.to_string().to_ascii_lowercase(),
         }
     }
@@ -187,18 +193,23 @@ pub enum ForwardPath {
 }
 
 // Dot-string = Atom *("." Atom)              Atom = 1*atext              RFC 5321 4.1.2
-static DOT_STRING: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*$"));
+static DOT_STRING: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(r"^[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?:\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*$")
+});
 
 // Domain     = sub-domain *("." sub-domain)                              RFC 5321 4.1.2
 // sub-domain = Let-dig [Ldh-str]
 static DOMAIN: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*$")
+    pattern(
+        r"^[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*$",
+    )
 });
 
 // The same with underscores where a letter may be: DNS takes them, and containers have them.
 static LENIENT_DOMAIN: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"^[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*$")
+    pattern(
+        r"^[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?(?:\.[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?)*$",
+    )
 });
 
 fn is_domain(text: &str, syntax: Syntax) -> bool {
@@ -442,14 +453,19 @@ mod tests {
             assert_eq!(ForwardPath::parse(&long, Syntax::Strict), read);
             read.map(|_| ())
         };
-        for (local, domain) in [(65, 10), (10, 256), (ADDRESS_BYTES_MAX - 2, 1), (1, ADDRESS_BYTES_MAX - 2)] {
+        for (local, domain) in
+            [(65, 10), (10, 256), (ADDRESS_BYTES_MAX - 2, 1), (1, ADDRESS_BYTES_MAX - 2)]
+        {
             assert_eq!(path(local, domain), Ok(()));
         }
         for (local, domain) in [(ADDRESS_BYTES_MAX - 1, 1), (1, ADDRESS_BYTES_MAX - 1)] {
             assert_eq!(path(local, domain), Err(PathError::AddressTooLong));
         }
         assert!(Domain::parse_own(&"d".repeat(DOMAIN_BYTES_MAX)).is_ok());
-        assert_eq!(Domain::parse_own(&"d".repeat(DOMAIN_BYTES_MAX + 1)), Err(PathError::AddressTooLong));
+        assert_eq!(
+            Domain::parse_own(&"d".repeat(DOMAIN_BYTES_MAX + 1)),
+            Err(PathError::AddressTooLong)
+        );
     }
 
     #[test]

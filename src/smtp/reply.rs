@@ -155,7 +155,11 @@ pub fn no_user(reason: NoUser) -> Reply {
 #[must_use]
 pub fn bare_newline(bare: BareNewline) -> Reply {
     let BareNewline { name, line, octet } = bare;
-    Reply::new(550, "5.6.11", format!("Bare {name} in line {line}, at octet {octet}; lines end in CR LF"))
+    Reply::new(
+        550,
+        "5.6.11",
+        format!("Bare {name} in line {line}, at octet {octet}; lines end in CR LF"),
+    )
 }
 
 /// The default words for a code that the definition gives without any.

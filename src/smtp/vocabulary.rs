@@ -83,7 +83,11 @@ actions! {
     Answer "answer" Optional needs [] lacks [] gives [] drops [];
 }
 
-const fn command(name: &'static str, actions: &'static [&'static str], codes: &'static [u16]) -> CommandSpec {
+const fn command(
+    name: &'static str,
+    actions: &'static [&'static str],
+    codes: &'static [u16],
+) -> CommandSpec {
     CommandSpec { name, actions, codes }
 }
 
@@ -138,5 +142,8 @@ const UNABLE: &[&str] = &[
 ];
 
 /// Codes of success that promise what no row does, and what they say.
-const OTHER_CODES: &[(u16, &str)] =
-    &[(220, "that the service is ready"), (235, "that a login succeeded"), (251, "that mail will be forwarded")];
+const OTHER_CODES: &[(u16, &str)] = &[
+    (220, "that the service is ready"),
+    (235, "that a login succeeded"),
+    (251, "that mail will be forwarded"),
+];

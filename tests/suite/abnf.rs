@@ -71,7 +71,9 @@ CRLF           = %d13 %d10
 
 /// What the RFC says of a rule in a comment behind it.
 fn comment(rule: &str, text: &str) -> bool {
-    let groups = |text: &str| text.split(':').filter(|group| !group.is_empty() && !group.contains('.')).count();
+    let groups = |text: &str| {
+        text.split(':').filter(|group| !group.is_empty() && !group.contains('.')).count()
+    };
     match rule {
         // "representing a decimal integer value in the range 0 through 255"
         "Snum" => text.parse::<u16>().is_ok_and(|value| value <= 255),
@@ -163,7 +165,10 @@ impl Reader<'_> {
             let to = if self.eat('-') { self.number().unwrap() } else { from };
             Node::Range(u8::try_from(from).unwrap(), u8::try_from(to).unwrap())
         } else {
-            let end = self.0.find(|sign: char| !(sign.is_ascii_alphanumeric() || sign == '-')).unwrap_or(self.0.len());
+            let end = self
+                .0
+                .find(|sign: char| !(sign.is_ascii_alphanumeric() || sign == '-'))
+                .unwrap_or(self.0.len());
             let (name, rest) = self.0.split_at(end);
             assert!(!name.is_empty(), "no ABNF: {rest}");
             self.0 = rest;
@@ -177,7 +182,9 @@ type Known<'a> = HashMap<(&'a str, usize), BTreeSet<usize>>;
 impl Grammar {
     pub(crate) fn new() -> Self {
         let rules = RULES.lines().filter_map(|line| line.split_once(" = "));
-        let grammar = Self(rules.map(|(name, rule)| (name.trim().to_owned(), Reader(rule).either())).collect());
+        let grammar = Self(
+            rules.map(|(name, rule)| (name.trim().to_owned(), Reader(rule).either())).collect(),
+        );
         assert_eq!(grammar.0.len(), RULES.lines().filter(|line| !line.is_empty()).count());
         grammar
     }
@@ -201,7 +208,9 @@ impl Grammar {
                 (0..least + random.below(more + 1)).all(|_| self.write(part, random, text))
             }
             Node::Range(from, to) => {
-                text.push(char::from(from + u8::try_from(random.below(usize::from(to - from) + 1)).unwrap()));
+                text.push(char::from(
+                    from + u8::try_from(random.below(usize::from(to - from) + 1)).unwrap(),
+                ));
                 true
             }
             Node::Text(known) => {
@@ -221,7 +230,13 @@ impl Grammar {
         self.rule_ends(rule, text, 0, &mut HashMap::new()).contains(&text.len())
     }
 
-    fn rule_ends<'a>(&'a self, name: &'a str, text: &str, begin: usize, known: &mut Known<'a>) -> BTreeSet<usize> {
+    fn rule_ends<'a>(
+        &'a self,
+        name: &'a str,
+        text: &str,
+        begin: usize,
+        known: &mut Known<'a>,
+    ) -> BTreeSet<usize> {
         if let Some(ends) = known.get(&(name, begin)) {
             return ends.clone();
         }
@@ -232,10 +247,18 @@ impl Grammar {
     }
 
     /// All places where a text that begins here and is of this node can end.
-    fn ends<'a>(&'a self, node: &'a Node, text: &str, begin: usize, known: &mut Known<'a>) -> BTreeSet<usize> {
+    fn ends<'a>(
+        &'a self,
+        node: &'a Node,
+        text: &str,
+        begin: usize,
+        known: &mut Known<'a>,
+    ) -> BTreeSet<usize> {
         let rest = &text.as_bytes()[begin..];
         match node {
-            Node::Either(ways) => ways.iter().flat_map(|way| self.ends(way, text, begin, known)).collect(),
+            Node::Either(ways) => {
+                ways.iter().flat_map(|way| self.ends(way, text, begin, known)).collect()
+            }
             Node::Row(parts) => parts.iter().fold(BTreeSet::from([begin]), |begins, part| {
                 begins.into_iter().flat_map(|begin| self.ends(part, text, begin, known)).collect()
             }),
@@ -245,20 +268,30 @@ impl Grammar {
                     if round >= *least {
                         all.extend(&begins);
                     }
-                    let next: BTreeSet<_> =
-                        begins.into_iter().flat_map(|begin| self.ends(part, text, begin, known)).collect();
-                    begins = next.into_iter().filter(|end| round < *least || !all.contains(end)).collect();
+                    let next: BTreeSet<_> = begins
+                        .into_iter()
+                        .flat_map(|begin| self.ends(part, text, begin, known))
+                        .collect();
+                    begins = next
+                        .into_iter()
+                        .filter(|end| round < *least || !all.contains(end))
+                        .collect();
                     if begins.is_empty() {
                         break;
                     }
                 }
                 all
             }
-            Node::Range(from, to) => {
-                rest.first().filter(|octet| (from..=to).contains(octet)).map(|_| begin + 1).into_iter().collect()
-            }
+            Node::Range(from, to) => rest
+                .first()
+                .filter(|octet| (from..=to).contains(octet))
+                .map(|_| begin + 1)
+                .into_iter()
+                .collect(),
             Node::Text(known) => {
-                let same = rest.get(..known.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(known.as_bytes()));
+                let same = rest
+                    .get(..known.len())
+                    .is_some_and(|begin| begin.eq_ignore_ascii_case(known.as_bytes()));
                 same.then_some(begin + known.len()).into_iter().collect()
             }
             Node::Rule(name) => self.rule_ends(name, text, begin, known),

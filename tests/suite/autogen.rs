@@ -61,13 +61,22 @@ fn autogen(source: &str, defines: &[&str]) -> Outcome {
     // By `method` the table stands in the one or in the other.
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap_or_default();
     let c = read("x-fsm.c") + &read("x-fsm.h");
-    let table = c.split("_EVENT_CT ] = {").nth(1).unwrap_or_default().split("\n};").next().unwrap_or_default();
+    let table = c
+        .split("_EVENT_CT ] = {")
+        .nth(1)
+        .unwrap_or_default()
+        .split("\n};")
+        .next()
+        .unwrap_or_default();
     let mut cells = Vec::new();
     for part in table.split("{ ").filter(|part| part.contains("_ST_") && part.contains(" }")) {
         let Some((next, rest)) = part.split_once(", ") else { continue };
         let action = rest.split(" }").next().unwrap_or_default();
         let (_, next) = next.split_once("_ST_").unwrap_or(("", next));
-        let action = action.split_once("_TR_").or(action.split_once("_do_")).map_or("noop", |(_, action)| action);
+        let action = action
+            .split_once("_TR_")
+            .or(action.split_once("_do_"))
+            .map_or("noop", |(_, action)| action);
         let (next, action) = (next.to_ascii_lowercase(), action.to_ascii_lowercase());
         // A cell that runs the action for invalid ones is invalid, wherever it would lead.
         let next = if action == "invalid" { action.clone() } else { next };
@@ -79,7 +88,8 @@ fn autogen(source: &str, defines: &[&str]) -> Outcome {
 fn ours(definition: &Definition) -> Vec<(String, String)> {
     let normal = |name: &str| name.to_ascii_lowercase().replace(['-', '^'], "_");
     // AutoFSM's table has no row for `done`.
-    let cells = definition.cells.iter().take((definition.states.len() - 1) * definition.events.len());
+    let cells =
+        definition.cells.iter().take((definition.states.len() - 1) * definition.events.len());
     cells
         .map(|cell| match cell {
             None => ("invalid".to_owned(), "invalid".to_owned()),
@@ -112,9 +122,13 @@ fn each(count: usize, work: impl Fn(usize) + Sync) {
 fn assert_same(name: &str, source: &str, defines: &[&str]) {
     let compiled = compile_with(source, None, defines);
     let said = render(&compiled.diagnostics, name, source);
-    let definition = compiled.definition.unwrap_or_else(|| panic!("{name} is refused {defines:?}\n{said}\n{source}"));
+    let definition = compiled
+        .definition
+        .unwrap_or_else(|| panic!("{name} is refused {defines:?}\n{said}\n{source}"));
     match autogen(source, defines) {
-        Outcome::Table(theirs) => assert_eq!(ours(&definition), theirs, "{name} {defines:?}\n{source}"),
+        Outcome::Table(theirs) => {
+            assert_eq!(ours(&definition), theirs, "{name} {defines:?}\n{source}")
+        }
         other => panic!("autogen: {other:?}, and we accept {name}\n{source}"),
     }
 }
@@ -142,10 +156,13 @@ fn autogen_makes_the_same_machine_of_random_definitions() {
     if is_missing() {
         return;
     }
-    let seed = std::env::var("POSTMAN_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-        now.as_secs() << 16
-    });
+    let seed = std::env::var("POSTMAN_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+            now.as_secs() << 16
+        });
     eprintln!("POSTMAN_SEED={seed} repeats this run");
     each(count(), |number| {
         let mut random = Random(seed.wrapping_add(u64::try_from(number).unwrap()));
@@ -162,16 +179,21 @@ fn autogen_makes_the_same_of_machines_in_the_ways_of_its_own() {
         return;
     }
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/machines");
-    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
     assert!(files.len() >= 5, "{files:?}");
     let mut runs = Vec::new();
     for path in &files {
         let source = fs::read_to_string(path).unwrap();
-        let asked = |line: &str| line.strip_prefix("#ifdef ").or(line.strip_prefix("#ifndef ")).map(str::to_owned);
+        let asked = |line: &str| {
+            line.strip_prefix("#ifdef ").or(line.strip_prefix("#ifndef ")).map(str::to_owned)
+        };
         let names: Vec<_> = source.lines().filter_map(asked).collect();
         runs.push((path.display().to_string(), source.clone(), None));
-        runs.extend(names.into_iter().map(|name| (path.display().to_string(), source.clone(), Some(name))));
+        runs.extend(
+            names.into_iter().map(|name| (path.display().to_string(), source.clone(), Some(name))),
+        );
     }
     assert!(runs.len() > files.len());
     each(runs.len(), |number| {
@@ -212,7 +234,9 @@ fn what_autogen_does_with_each_mistake_is_written_down() {
         return;
     }
     let mut wrong = fixtures();
-    wrong.retain(|(name, source)| !name.starts_with("served-") && compile(source, None).definition.is_none());
+    wrong.retain(|(name, source)| {
+        !name.starts_with("served-") && compile(source, None).definition.is_none()
+    });
     let outcomes: Vec<_> = wrong.iter().map(|_| std::sync::Mutex::new("")).collect();
     each(wrong.len(), |number| {
         *outcomes[number].lock().unwrap() = match autogen(&wrong[number].1, &[]) {
@@ -222,14 +246,17 @@ fn what_autogen_does_with_each_mistake_is_written_down() {
         };
     });
     let mut text =
-        "What GNU autogen 5.18.16 does with what the compiler refuses, measured by this test.\n\n".to_owned();
+        "What GNU autogen 5.18.16 does with what the compiler refuses, measured by this test.\n\n"
+            .to_owned();
     for ((name, _), outcome) in wrong.iter().zip(&outcomes) {
         let _ = writeln!(text, "{name:<32}{}", outcome.lock().unwrap());
     }
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/autogen.txt");
     if fs::read_to_string(&path).unwrap_or_default() != text {
         fs::write(&path, &text).unwrap();
-        panic!("autogen does otherwise: see `git diff tests/golden/autogen.txt`, then run the test again");
+        panic!(
+            "autogen does otherwise: see `git diff tests/golden/autogen.txt`, then run the test again"
+        );
     }
 }
 
@@ -263,7 +290,16 @@ impl Random {
 
 /// What may stand between two words.
 fn gap(random: &mut Random) -> &'static str {
-    random.pick(&[" ", " ", " ", "\n", "\t", "  /* , ; = { } \" ' */ ", " // it's \"odd\" {\n", " /**/\n /***/ "])
+    random.pick(&[
+        " ",
+        " ",
+        " ",
+        "\n",
+        "\t",
+        "  /* , ; = { } \" ' */ ",
+        " // it's \"odd\" {\n",
+        " /**/\n /***/ ",
+    ])
 }
 
 /// The same name with other signs and another case.
@@ -286,8 +322,13 @@ fn value(random: &mut Random, text: &str) -> String {
         2 => format!("\"{one}\"{}'{other}'", gap(random)),
         3 => format!("\"{one}\\\n{other}\""),
         4 => format!("'{one}\\\n{other}'"),
-        5 => text.bytes().fold("\"".to_owned(), |text, octet| text + &format!("\\x{octet:02x}")) + "\"",
-        6 if text != "*" => format!("\"{one}\" \"{}\"", other.replace('e', "\\145").replace('s', "\\x73")),
+        5 => {
+            text.bytes().fold("\"".to_owned(), |text, octet| text + &format!("\\x{octet:02x}"))
+                + "\""
+        }
+        6 if text != "*" => {
+            format!("\"{one}\" \"{}\"", other.replace('e', "\\145").replace('s', "\\x73"))
+        }
         _ if text == "*" => format!("\"{text}\""),
         // A word needs a blank behind it.
         _ => format!("{text} "),
@@ -325,7 +366,12 @@ fn defines(random: &mut Random) -> (String, Vec<&'static str>) {
     for name in DEFINED {
         match random.below(5) {
             0 => left.push(*name),
-            1 => left.push(["ON=1", "A_B=", "x1=ON"].into_iter().find(|define| define.starts_with(name)).unwrap()),
+            1 => left.push(
+                ["ON=1", "A_B=", "x1=ON"]
+                    .into_iter()
+                    .find(|define| define.starts_with(name))
+                    .unwrap(),
+            ),
             2 => lines += &format!("# define {name} {{ \"its value\n"),
             3 => lines += &format!("#define \\\n {name} /* 1 */\n"),
             _ => lines += &format!("#define {name}\n"),
@@ -337,7 +383,12 @@ fn defines(random: &mut Random) -> (String, Vec<&'static str>) {
 /// Text that GNU autogen must not read.
 fn decoy(random: &mut Random) -> String {
     let row = "transition = { tst = init; tev = \"*\"; next = done; ttype = decoy; };";
-    let within = random.pick(&["#ifdef ON\n", "# ifndef OFF\n#else\n", "#if 1\n#elif 2\n", "#if 0\n#else\n"]);
+    let within = random.pick(&[
+        "#ifdef ON\n",
+        "# ifndef OFF\n#else\n",
+        "#if 1\n#elif 2\n",
+        "#if 0\n#else\n",
+    ]);
     match random.below(6) {
         0 => row.to_owned(),
         1 => format!("state = decoy;\n{within}{row}\n#endif of it\n"),
@@ -384,16 +435,38 @@ fn definition(random: &mut Random) -> (String, Vec<&'static str>) {
     if lines_first {
         text = format!("#! a script\n{lines}{}{text}", read(random, ""));
     }
-    let header =
-        random.pick(&["AutoGen Definitions fsm ;", "autogen\ndefinitions 'fsm';", "AUTOGEN DEFINITIONS fsm.tpl;"]);
+    let header = random.pick(&[
+        "AutoGen Definitions fsm ;",
+        "autogen\ndefinitions 'fsm';",
+        "AUTOGEN DEFINITIONS fsm.tpl;",
+    ]);
     text += header;
     text += gap(random);
     if !lines_first {
         text += &format!("\n{lines}");
     }
-    let method = random.pick(&["", "call", "callout", "Calls", "case", "CASE", "case-by-case", "none", "NOTHING"]);
-    let kind =
-        random.pick(&["loop", "looping", "Loops", "Step", "STEPS", "stepping", "reent", "reentrant", "Reenterant"]);
+    let method = random.pick(&[
+        "",
+        "call",
+        "callout",
+        "Calls",
+        "case",
+        "CASE",
+        "case-by-case",
+        "none",
+        "NOTHING",
+    ]);
+    let kind = random.pick(&[
+        "loop",
+        "looping",
+        "Loops",
+        "Step",
+        "STEPS",
+        "stepping",
+        "reent",
+        "reentrant",
+        "Reenterant",
+    ]);
     let is_table = method.is_empty() || method.to_ascii_lowercase().starts_with("no");
     for (name, value) in [("method", method), ("type", kind)] {
         let mut part = String::new();
@@ -418,13 +491,22 @@ fn definition(random: &mut Random) -> (String, Vec<&'static str>) {
     }
     for event in &events {
         if random.one_in(4) {
-            let _ = write!(text, "{} = \"what {event} %s is, 'shown'\";{}", spelt(random, event), gap(random));
+            let _ = write!(
+                text,
+                "{} = \"what {event} %s is, 'shown'\";{}",
+                spelt(random, event),
+                gap(random)
+            );
         }
     }
     rows(random, &mut text, &states, &events);
     if random.one_in(2) {
         // It holds, since nothing matches it, whatever the machine.
-        let _ = writeln!(text, "never = {{ says = \"x\"; path = '[^ {} ]'; note; }};", events.join(" "));
+        let _ = writeln!(
+            text,
+            "never = {{ says = \"x\"; path = '[^ {} ]'; note; }};",
+            events.join(" ")
+        );
     }
     if random.one_in(3) {
         let _ = write!(text, "remark = {{ a = {{ b; c = d , 'e' ; }} ; }}, word ;{}", gap(random));
@@ -440,22 +522,34 @@ fn rows(random: &mut Random, text: &mut String, states: &[String], events: &[Str
     let mut rows = Vec::new();
     for number in 0..stars + plain {
         let (tst, tev) = if number < stars {
-            let (state, event) = (from[random.below(from.len())].clone(), events[random.below(events.len())].clone());
-            if random.one_in(2) { (vec!["*".to_owned()], vec![event]) } else { (vec![state], vec!["*".to_owned()]) }
+            let (state, event) = (
+                from[random.below(from.len())].clone(),
+                events[random.below(events.len())].clone(),
+            );
+            if random.one_in(2) {
+                (vec!["*".to_owned()], vec![event])
+            } else {
+                (vec![state], vec!["*".to_owned()])
+            }
         } else {
             let (some_states, some_events) = (random.some(from.len()), random.some(events.len()));
-            let cells: Vec<_> =
-                some_states.iter().flat_map(|state| some_events.iter().map(move |event| (*state, *event))).collect();
+            let cells: Vec<_> = some_states
+                .iter()
+                .flat_map(|state| some_events.iter().map(move |event| (*state, *event)))
+                .collect();
             if cells.iter().any(|cell| taken.contains(cell)) {
                 continue;
             }
             taken.extend(cells);
-            let names = |all: &[String], some: &[usize]| some.iter().map(|one| all[*one].clone()).collect::<Vec<_>>();
+            let names = |all: &[String], some: &[usize]| {
+                some.iter().map(|one| all[*one].clone()).collect::<Vec<_>>()
+            };
             (names(&from, &some_states), names(events, &some_events))
         };
         let mut row = "{".to_owned() + gap(random);
-        let spell =
-            |random: &mut Random, names: &[String]| names.iter().map(|name| spelt(random, name)).collect::<Vec<_>>();
+        let spell = |random: &mut Random, names: &[String]| {
+            names.iter().map(|name| spelt(random, name)).collect::<Vec<_>>()
+        };
         let (tst, tev) = (spell(random, &tst), spell(random, &tev));
         list(random, &mut row, "tst", &tst);
         if random.one_in(3) {
@@ -470,7 +564,11 @@ fn rows(random: &mut Random, text: &mut String, states: &[String], events: &[Str
             row += &read(random, &part);
             list(random, &mut row, "ttype", &[invalid.to_owned()]);
         } else if !random.one_in(3) {
-            let next = if random.one_in(4) { "done".to_owned() } else { from[random.below(from.len())].clone() };
+            let next = if random.one_in(4) {
+                "done".to_owned()
+            } else {
+                from[random.below(from.len())].clone()
+            };
             let next = spelt(random, &next);
             list(random, &mut row, "next", &[next]);
         }
@@ -490,7 +588,8 @@ fn rows(random: &mut Random, text: &mut String, states: &[String], events: &[Str
         let (now, later) = rest.split_at(1 + random.below(rest.len()));
         let name = spelt(random, "transition");
         let comma = ",".to_owned() + gap(random);
-        let part = format!("{name}{}= {}{};{}", gap(random), now.join(&comma), gap(random), gap(random));
+        let part =
+            format!("{name}{}= {}{};{}", gap(random), now.join(&comma), gap(random), gap(random));
         *text += &read(random, &part);
         rest = later;
     }

@@ -45,7 +45,8 @@ const REFUSED: &[&str] = &[
 
 #[test]
 fn what_was_refused_leaves_the_folders_as_they_were_and_the_server_serves() {
-    let server = Server::start("(users: Listed([\"b\"]), relay_from: [], message_bytes_max: 65536)");
+    let server =
+        Server::start("(users: Listed([\"b\"]), relay_from: [], message_bytes_max: 65536)");
     let before = tree(&server);
     let big = format!(
         "EHLO x\r\nMAIL FROM:<>\r\nRCPT TO:<b@postman.local>\r\nDATA\r\n{}.\r\n",
@@ -62,14 +63,24 @@ fn what_was_refused_leaves_the_folders_as_they_were_and_the_server_serves() {
         talk.send(b"QUIT\r\n");
         let replies = talk.rest();
         // The last of the lines but QUIT was refused, and QUIT was heard: nothing swallowed it.
-        let codes: Vec<_> = replies.lines().filter(|line| line.as_bytes()[3] == b' ').map(|line| &line[..3]).collect();
-        assert!(matches!(codes.as_slice(), [.., refused, "221"] if refused.starts_with('5')), "{text:.80?}: {codes:?}");
+        let codes: Vec<_> = replies
+            .lines()
+            .filter(|line| line.as_bytes()[3] == b' ')
+            .map(|line| &line[..3])
+            .collect();
+        assert!(
+            matches!(codes.as_slice(), [.., refused, "221"] if refused.starts_with('5')),
+            "{text:.80?}: {codes:?}"
+        );
         assert_eq!(tree(&server), before, "{text:.80?}");
     }
     let mut talk = server.connect();
-    for (line, code) in
-        [("EHLO x", "250-"), ("MAIL FROM:<>", "250"), ("RCPT TO:<b@postman.local>", "250"), ("DATA", "354")]
-    {
+    for (line, code) in [
+        ("EHLO x", "250-"),
+        ("MAIL FROM:<>", "250"),
+        ("RCPT TO:<b@postman.local>", "250"),
+        ("DATA", "354"),
+    ] {
         talk.say(line, code);
     }
     talk.say("Subject: honest\r\n.", "250");
@@ -84,7 +95,9 @@ fn a_client_that_hangs_up_anywhere_leaves_nothing() {
     for end in 0..=message.len() {
         let mut talk = server.connect();
         talk.send(&message.as_bytes()[..end]);
-        talk.stream().shutdown(if end % 2 == 0 { Shutdown::Write } else { Shutdown::Both }).unwrap();
+        talk.stream()
+            .shutdown(if end % 2 == 0 { Shutdown::Write } else { Shutdown::Both })
+            .unwrap();
         if end % 2 == 0 {
             // Half closed: replies come, and then the end.
             talk.rest();
@@ -104,7 +117,8 @@ fn a_client_that_hangs_up_anywhere_leaves_nothing() {
 fn a_proxys_preamble_ends_the_session_and_one_log_line_says_what_it_was() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
-    let server = Server::start(&format!("(log: (console_level: \"off\", files: [({log:?}, \"info\")]))"));
+    let server =
+        Server::start(&format!("(log: (console_level: \"off\", files: [({log:?}, \"info\")]))"));
     for preamble in [
         &b"PROXY TCP4 192.0.2.7 192.0.2.1 56324 25\r\n"[..],
         b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\xc0\0\x02\x01\xdc\x04\0\x19",
@@ -112,14 +126,19 @@ fn a_proxys_preamble_ends_the_session_and_one_log_line_says_what_it_was() {
         let mut talk = server.connect();
         talk.send(&[preamble, b"EHLO x\r\nMAIL FROM:<a@x.org>\r\n"].concat());
         let replies = talk.rest();
-        assert!(replies.ends_with("421 4.7.0 The PROXY protocol is not expected here, closing\r\n"), "{replies}");
+        assert!(
+            replies.ends_with("421 4.7.0 The PROXY protocol is not expected here, closing\r\n"),
+            "{replies}"
+        );
         assert!(!replies.contains("250"), "{replies}");
     }
     let mut server = server;
     assert_eq!(server.stop(), Some(0));
     let text = fs::read_to_string(&log).unwrap();
-    for told in ["line=\"(a PROXY preamble, version 1) PROXY TCP4 192.0.2.7 ", "line=\"(a PROXY preamble, version 2)\""]
-    {
+    for told in [
+        "line=\"(a PROXY preamble, version 1) PROXY TCP4 192.0.2.7 ",
+        "line=\"(a PROXY preamble, version 2)\"",
+    ] {
         assert_eq!(text.matches(told).count(), 1, "{text}");
     }
 }
@@ -128,7 +147,8 @@ fn a_proxys_preamble_ends_the_session_and_one_log_line_says_what_it_was() {
 fn a_name_with_octets_above_127_is_printable_ascii_in_all_that_is_written_and_folders_stay_safe() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log");
-    let server = Server::start(&format!("(log: (console_level: \"off\", files: [({log:?}, \"debug\")]))"));
+    let server =
+        Server::start(&format!("(log: (console_level: \"off\", files: [({log:?}, \"debug\")]))"));
     for name in [&b"M\xc3\x9cLLER-PC"[..], b"M\xdcLLER(PC)"] {
         let mut talk = server.connect();
         talk.send(&[b"EHLO ", name, b"\r\n"].concat());
@@ -136,15 +156,23 @@ fn a_name_with_octets_above_127_is_printable_ascii_in_all_that_is_written_and_fo
         talk.send(b"DATA\r\nSubject: x\r\n\r\n.\r\nQUIT\r\n");
         assert!(talk.rest().contains("250 2.0.0 Safe as "));
     }
-    let (mailbox, queue) = (server.files("user/new"), server.files(".OTHER_SERVERS/_other_.server"));
+    let (mailbox, queue) =
+        (server.files("user/new"), server.files(".OTHER_SERVERS/_other_.server"));
     assert_eq!((mailbox.len(), queue.len()), (2, 2));
     let all = String::from_utf8([mailbox.concat(), queue.concat()].concat()).unwrap();
     assert!(all.contains("(helo=M??LLER-PC)") && all.contains("(helo=M?LLER\\(PC\\))"), "{all}");
-    assert!(all.contains("X-Postman-Helo: M??LLER-PC\r\n") && all.contains("X-Postman-Helo: M?LLER(PC)\r\n"), "{all}");
+    assert!(
+        all.contains("X-Postman-Helo: M??LLER-PC\r\n")
+            && all.contains("X-Postman-Helo: M?LLER(PC)\r\n"),
+        "{all}"
+    );
     let mut server = server;
     assert_eq!(server.stop(), Some(0));
     let text = all + &fs::read_to_string(&log).unwrap();
-    assert!(text.bytes().all(|octet| matches!(octet, b'\t' | b'\r' | b'\n' | b' '..=b'~')), "{text}");
+    assert!(
+        text.bytes().all(|octet| matches!(octet, b'\t' | b'\r' | b'\n' | b' '..=b'~')),
+        "{text}"
+    );
 }
 
 #[test]
@@ -162,7 +190,11 @@ fn a_name_that_no_folder_can_have_is_refused_at_rcpt_and_the_longest_are_deliver
     talk.say(&format!("RCPT TO:<{long}@x.org>"), "250");
     talk.say("DATA", "354");
     talk.say("Subject: x\r\n.", "250");
-    for path in [format!("{user}/new"), format!(".OTHER_SERVERS/{domain}"), ".OTHER_SERVERS/x.org".to_owned()] {
+    for path in [
+        format!("{user}/new"),
+        format!(".OTHER_SERVERS/{domain}"),
+        ".OTHER_SERVERS/x.org".to_owned(),
+    ] {
         let files = server.files(&path);
         assert_eq!(files.len(), 1, "{path}");
         assert!(files[0].split(|octet| *octet == b'\n').all(|line| line.len() <= 999), "{path}");
@@ -193,7 +225,10 @@ fn hostile_text_is_one_bounded_line_of_the_log_without_quotes_or_control_charact
     }
     assert_eq!(server.stop(), Some(0));
     let log = fs::read(&log).unwrap();
-    assert!(log.iter().all(|octet| matches!(octet, b'\n' | b' '..=b'~')), "the log has control characters");
+    assert!(
+        log.iter().all(|octet| matches!(octet, b'\n' | b' '..=b'~')),
+        "the log has control characters"
+    );
     let log = String::from_utf8(log).unwrap();
     for line in log.lines() {
         assert!(line.len() < 256 * 4 + 200, "{} octets in a line", line.len());
@@ -205,8 +240,10 @@ fn hostile_text_is_one_bounded_line_of_the_log_without_quotes_or_control_charact
     }
     assert_eq!(log.matches(" refused code=500 line=\"").count(), 5, "{log}");
     // The one message that arrived is the one that is logged.
-    let messages: Vec<_> =
-        log.lines().filter(|line| line.split('"').next().unwrap().contains(" message id=")).collect();
+    let messages: Vec<_> = log
+        .lines()
+        .filter(|line| line.split('"').next().unwrap().contains(" message id="))
+        .collect();
     assert_eq!(messages.len(), 1, "{log}");
 }
 

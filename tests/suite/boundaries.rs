@@ -19,7 +19,10 @@ const RULES: &[Rule] = &[
     Rule {
         room: "src/autofsm",
         but: &[],
-        words: &["crate::", "postman", "smtp::", "std::fs", "std::net", "std::env", "log::", "rustix", "regex"],
+        words: &[
+            "crate::", "postman", "smtp::", "std::fs", "std::net", "std::env", "log::", "rustix",
+            "regex",
+        ],
         why: "the definition compiler knows nothing of the rest, of SMTP or of files",
     },
     Rule {
@@ -83,7 +86,16 @@ const RULES: &[Rule] = &[
     Rule {
         room: "src",
         but: &["src/server"],
-        words: &["async fn", "async move", "async {", ".await", "async_io", "async_channel", "futures_lite", "smol"],
+        words: &[
+            "async fn",
+            "async move",
+            "async {",
+            ".await",
+            "async_io",
+            "async_channel",
+            "futures_lite",
+            "smol",
+        ],
         why: "only the server is async",
     },
     Rule {
@@ -111,13 +123,28 @@ const RULES: &[Rule] = &[
     Rule {
         room: "src/maildir",
         but: &[],
-        words: &["crate::server", "crate::config", "crate::logging", "crate::cli", "TcpStream", "log::"],
+        words: &[
+            "crate::server",
+            "crate::config",
+            "crate::logging",
+            "crate::cli",
+            "TcpStream",
+            "log::",
+        ],
         why: "the store knows no socket, no configuration and no log",
     },
     Rule {
         room: "src",
         but: &[],
-        words: &["env::var", "env::vars", "option_env!", "env::set_var", "chrono::Local", "home_dir", "temp_dir"],
+        words: &[
+            "env::var",
+            "env::vars",
+            "option_env!",
+            "env::set_var",
+            "chrono::Local",
+            "home_dir",
+            "temp_dir",
+        ],
         why: "nothing in the environment changes what it does",
     },
     Rule {
@@ -163,7 +190,9 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 /// The code of a file: no comments, and nothing from its tests on.
 fn code(text: &str) -> Vec<(usize, &str)> {
     let lines = text.lines().enumerate();
-    let before_tests = text.find("#[cfg(test)]\nmod tests {").map_or(usize::MAX, |place| text[..place].lines().count());
+    let before_tests = text
+        .find("#[cfg(test)]\nmod tests {")
+        .map_or(usize::MAX, |place| text[..place].lines().count());
     lines
         .take_while(|(number, _)| *number < before_tests)
         .map(|(number, line)| (number + 1, line.split("//").next().unwrap_or_default()))
@@ -171,10 +200,14 @@ fn code(text: &str) -> Vec<(usize, &str)> {
 }
 
 fn broken(path: &str, text: &str) -> Vec<String> {
-    let is_test = path.ends_with("/tests.rs") || path.ends_with("/gate.rs") || path.contains("/tests/");
+    let is_test =
+        path.ends_with("/tests.rs") || path.ends_with("/gate.rs") || path.contains("/tests/");
     let within = |room: &str| path.starts_with(&format!("{room}/")) || path == room;
     let mut found = Vec::new();
-    for rule in RULES.iter().filter(|rule| !is_test && within(rule.room) && !rule.but.iter().any(|but| within(but))) {
+    for rule in RULES
+        .iter()
+        .filter(|rule| !is_test && within(rule.room) && !rule.but.iter().any(|but| within(but)))
+    {
         for (number, line) in code(text) {
             // Where autofsm is a module of the build script, this names the same module.
             let line = line.replace("pub(in crate::autofsm)", "");
@@ -242,16 +275,25 @@ fn the_list_of_dependencies_is_whole_and_each_has_its_reason() {
         ("dev-dependencies", "## In the tests"),
     ] {
         document.find(|line| *line == heading).unwrap();
-        let rows =
-            document.by_ref().skip_while(|line| !line.starts_with("| `")).take_while(|line| line.starts_with("| `"));
+        let rows = document
+            .by_ref()
+            .skip_while(|line| !line.starts_with("| `"))
+            .take_while(|line| line.starts_with("| `"));
         let told: Vec<_> = rows
             .map(|row| {
                 let cells: Vec<_> = row.trim_matches('|').split(" | ").collect();
-                assert!(cells.last().is_some_and(|reason| reason.trim().len() > 20), "no reason: {row}");
+                assert!(
+                    cells.last().is_some_and(|reason| reason.trim().len() > 20),
+                    "no reason: {row}"
+                );
                 cells[0].trim().trim_matches('`').to_owned()
             })
             .collect();
-        assert_eq!(told, dependencies(manifest, table), "[{table}] and docs/dependencies.md differ");
+        assert_eq!(
+            told,
+            dependencies(manifest, table),
+            "[{table}] and docs/dependencies.md differ"
+        );
     }
 }
 
@@ -262,11 +304,16 @@ fn the_fuzzers_are_built_with_the_versions_that_the_program_is_built_with() {
         let packages = lock.split("[[package]]\n").skip(1);
         packages.map(|package| package.lines().take(2).collect::<Vec<_>>().join(", ")).collect()
     };
-    let [own, fuzz] = [include_str!("../../Cargo.lock"), include_str!("../../fuzz/Cargo.lock")].map(versions);
+    let [own, fuzz] =
+        [include_str!("../../Cargo.lock"), include_str!("../../fuzz/Cargo.lock")].map(versions);
     for name in dependencies(include_str!("../../Cargo.toml"), "dependencies") {
         let wanted = own.iter().find(|package| package.starts_with(&format!("name = \"{name}\",")));
-        let help = "`cp Cargo.lock fuzz/ && cargo update --workspace --manifest-path fuzz/Cargo.toml`";
-        assert!(fuzz.contains(wanted.unwrap()), "fuzz/Cargo.lock lacks {wanted:?}; {help} writes it anew");
+        let help =
+            "`cp Cargo.lock fuzz/ && cargo update --workspace --manifest-path fuzz/Cargo.toml`";
+        assert!(
+            fuzz.contains(wanted.unwrap()),
+            "fuzz/Cargo.lock lacks {wanted:?}; {help} writes it anew"
+        );
     }
 }
 
@@ -292,7 +339,10 @@ fn tests(folder: &str) -> Vec<String> {
         let module = module.display().to_string().replace('/', "::").replace("::mod", "");
         let mut rest = text.as_str();
         while let Some((_, after)) = rest.split_once("#[test]") {
-            let name = after.split_once("fn ").and_then(|(_, name)| name.split_once('(')).map_or("", |(name, _)| name);
+            let name = after
+                .split_once("fn ")
+                .and_then(|(_, name)| name.split_once('('))
+                .map_or("", |(name, _)| name);
             found.push(format!("{module}::{name}"));
             rest = after;
         }
@@ -311,16 +361,19 @@ fn wrong_commands(document: &str, tests: &[String]) -> (Vec<String>, usize) {
     let manifest = include_str!("../../Cargo.toml");
     let (mut wrong, mut named) = (Vec::new(), 0);
     for line in code_of(document) {
-        let mut words = line.split_whitespace().skip_while(|word| ["python3", "bash", "nice"].contains(word));
+        let mut words =
+            line.split_whitespace().skip_while(|word| ["python3", "bash", "nice"].contains(word));
         let is_there = match [words.next(), words.next(), words.next()] {
             [Some("cargo"), Some("test"), Some(filter)] if !filter.starts_with(['#', '-']) => {
                 tests.iter().any(|test| test.contains(filter))
             }
-            [Some("cargo"), Some("bench"), Some("--bench")] => {
-                words.next().is_some_and(|bench| manifest.contains(&format!("[[bench]]\nname = \"{bench}\"\n")))
-            }
+            [Some("cargo"), Some("bench"), Some("--bench")] => words.next().is_some_and(|bench| {
+                manifest.contains(&format!("[[bench]]\nname = \"{bench}\"\n"))
+            }),
             [Some(path), ..]
-                if ["tests/", "fuzz/", "bench/", "dist/", ".ci/"].iter().any(|room| path.starts_with(room)) =>
+                if ["tests/", "fuzz/", "bench/", "dist/", ".ci/"]
+                    .iter()
+                    .any(|room| path.starts_with(room)) =>
             {
                 root.join(path.trim_end_matches(',')).exists()
             }
@@ -339,7 +392,8 @@ fn each_command_that_the_documents_name_is_there_and_runs_a_test() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let known = [tests("src"), tests("tests/suite")].concat();
     let documents = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let documents = documents.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let documents =
+        documents.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     let mut named_in_all = 0;
     for path in documents.chain([root.join("README.md")]) {
         let (wrong, named) = wrong_commands(&fs::read_to_string(&path).unwrap(), &known);
@@ -347,8 +401,7 @@ fn each_command_that_the_documents_name_is_there_and_runs_a_test() {
         named_in_all += named;
     }
     assert!(named_in_all > 70, "{named_in_all}");
-    let planted =
-        "`cargo test no_such_test`, `tests/none --seconds 1`, `cargo bench --bench none`\n```sh\nfuzz/none 10\n```\n";
+    let planted = "`cargo test no_such_test`, `tests/none --seconds 1`, `cargo bench --bench none`\n```sh\nfuzz/none 10\n```\n";
     assert_eq!(wrong_commands(planted, &known).0.len(), 4);
 }
 
@@ -362,13 +415,16 @@ fn long_functions(text: &str) -> Vec<(usize, usize)> {
     for (place, (number, line)) in lines.iter().enumerate() {
         let indent = line.len() - line.trim_start().len();
         let mut words = line.split_whitespace().skip_while(|word| {
-            word.starts_with("pub") || word.starts_with("in ") || matches!(*word, "const" | "async" | "extern")
+            word.starts_with("pub")
+                || word.starts_with("in ")
+                || matches!(*word, "const" | "async" | "extern")
         });
         if words.next() != Some("fn") {
             continue;
         }
         let end = format!("{}}}", &line[..indent]);
-        let length = lines[place..].iter().position(|(_, line)| *line == end).map_or(1, |length| length + 1);
+        let length =
+            lines[place..].iter().position(|(_, line)| *line == end).map_or(1, |length| length + 1);
         // What has its brace on its own line, or none, ends there.
         let is_short = line.trim_end().ends_with(['}', ';']);
         if !is_short && length > FUNCTION_LINES_MAX {
@@ -390,7 +446,9 @@ fn no_function_is_longer_than_a_screen() {
         }
     }
     assert!(long.is_empty(), "{}", long.join("\n"));
-    let of = |count: usize| format!("    pub(crate) async fn f(\n{}    }}\n", "        x();\n".repeat(count));
+    let of = |count: usize| {
+        format!("    pub(crate) async fn f(\n{}    }}\n", "        x();\n".repeat(count))
+    };
     assert_eq!(long_functions(&of(FUNCTION_LINES_MAX - 2)), []);
     assert_eq!(long_functions(&of(FUNCTION_LINES_MAX - 1)), [(1, FUNCTION_LINES_MAX + 1)]);
 }
@@ -399,15 +457,16 @@ fn no_function_is_longer_than_a_screen() {
 fn the_page_about_the_architecture_names_what_is_there() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(root.join("docs/architecture.md")).unwrap();
-    let names = page
-        .split('`')
-        .skip(1)
-        .step_by(2)
-        .filter(|name| name.contains('/') || std::path::Path::new(name).extension().is_some_and(|end| end == "rs"));
+    let names = page.split('`').skip(1).step_by(2).filter(|name| {
+        name.contains('/') || std::path::Path::new(name).extension().is_some_and(|end| end == "rs")
+    });
     let names: Vec<&str> = names.filter(|name| !name.contains(' ')).collect();
     assert!(names.len() > 30);
     for name in names {
-        assert!(root.join(name).exists(), "docs/architecture.md names `{name}`, which is not there");
+        assert!(
+            root.join(name).exists(),
+            "docs/architecture.md names `{name}`, which is not there"
+        );
     }
     for rule in RULES.iter().take(5) {
         assert!(page.contains(rule.why), "docs/architecture.md does not have: {}", rule.why);

@@ -6,7 +6,9 @@ use postman::config::Config;
 use postman::dialogue::Verdict;
 use postman::smtp::command;
 use postman::smtp::framer::{Content, Line, Lines, Run};
-use postman::smtp::path::{ADDRESS_BYTES_MAX, DOMAIN_BYTES_MAX, Domain, ForwardPath, ReversePath, Syntax};
+use postman::smtp::path::{
+    ADDRESS_BYTES_MAX, DOMAIN_BYTES_MAX, Domain, ForwardPath, ReversePath, Syntax,
+};
 use postman::smtp::session::Input;
 use postman::smtp::vocabulary::VOCABULARY;
 
@@ -72,7 +74,8 @@ pub(crate) fn framer(data: &[u8]) {
 
     let (_, cut) = pieces(data);
     let mut lines = Lines::new();
-    let mut expected = text.split_inclusive(|octet| *octet == b'\n').filter(|line| line.ends_with(b"\n"));
+    let mut expected =
+        text.split_inclusive(|octet| *octet == b'\n').filter(|line| line.ends_with(b"\n"));
     for piece in cut {
         let mut rest = piece;
         while !rest.is_empty() {
@@ -96,7 +99,10 @@ pub(crate) fn framer(data: &[u8]) {
 /// as the same.
 pub(crate) fn command(data: &[u8]) {
     if let Some(text) = command::with_eight_bit_name(data) {
-        assert!(text.len() == data.len() && text.bytes().all(|octet| matches!(octet, b'\t' | b' '..=b'~')));
+        assert!(
+            text.len() == data.len()
+                && text.bytes().all(|octet| matches!(octet, b'\t' | b' '..=b'~'))
+        );
     }
     let Ok(line) = std::str::from_utf8(data) else { return };
     let _ = (command::is_http(line), command::is_proxy(line));
@@ -118,7 +124,10 @@ pub(crate) fn command(data: &[u8]) {
         }
         let helo = command::helo(words.argument, syntax);
         if let Ok(name) = &helo {
-            assert!(name.len() <= DOMAIN_BYTES_MAX && name.bytes().all(|octet| octet.is_ascii_graphic()));
+            assert!(
+                name.len() <= DOMAIN_BYTES_MAX
+                    && name.bytes().all(|octet| octet.is_ascii_graphic())
+            );
         }
         let vrfy = command::vrfy(words.argument, syntax, &Domain::Name("postman.local".to_owned()));
         // A lenient reader takes all that a strict one takes, and reads the same in it.
@@ -173,7 +182,10 @@ pub(crate) fn configuration(data: &[u8]) {
         assert!(!error.is_empty());
         for finding in error.split('\n') {
             let mut place = finding.split(':').map(str::parse::<usize>);
-            assert!(matches!((place.next(), place.next()), (Some(Ok(1..)), Some(Ok(1..)))), "{error}");
+            assert!(
+                matches!((place.next(), place.next()), (Some(Ok(1..)), Some(Ok(1..)))),
+                "{error}"
+            );
         }
     }
 }
@@ -188,7 +200,10 @@ pub(crate) fn definition(data: &[u8]) {
         match compiled.definition {
             None => assert!(!compiled.diagnostics.is_empty(), "refused without a word"),
             Some(definition) => {
-                assert_eq!(definition.cells.len(), definition.states.len() * definition.events.len());
+                assert_eq!(
+                    definition.cells.len(),
+                    definition.states.len() * definition.events.len()
+                );
                 if vocabulary.is_some() {
                     assert!(!autofsm::rust(&definition, &VOCABULARY, "x.def", text).is_empty());
                 }
@@ -256,7 +271,8 @@ pub(crate) fn session(data: &[u8]) {
             21 => {
                 // Pipelined, in one input.
                 let count = usize::from(rest.next().unwrap_or(0));
-                let said: String = rest.by_ref().take(count).map(|octet| SAID[usize::from(octet) % 16]).collect();
+                let said: String =
+                    rest.by_ref().take(count).map(|octet| SAID[usize::from(octet) % 16]).collect();
                 peer.give(Input::Octets(said.as_bytes()));
             }
             _ => {
@@ -271,7 +287,8 @@ pub(crate) fn session(data: &[u8]) {
 #[test]
 fn the_corpora_of_the_fuzzers_pass_their_checks() {
     for (name, check) in ALL {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
+        let folder =
+            std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus").join(name);
         let mut count = 0;
         for entry in std::fs::read_dir(&folder).expect("a corpus") {
             let path = entry.expect("an entry").path();

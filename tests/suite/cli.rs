@@ -38,7 +38,10 @@ fn the_readme_and_the_golden_sample_have_every_key_as_the_table_has_it() {
         let path = root.join(path);
         if fs::read_to_string(&path).unwrap_or_default() != text {
             fs::write(&path, text).unwrap();
-            panic!("the keys have changed: see `git diff {}`, then run the test again", path.display());
+            panic!(
+                "the keys have changed: see `git diff {}`, then run the test again",
+                path.display()
+            );
         }
     }
 }
@@ -56,18 +59,28 @@ fn what_is_wrong_is_one_line_and_exit_code_2() {
         fs::write(&path, text).unwrap();
         path.to_str().unwrap().to_owned()
     };
-    let (nobody, root) = (&with("nobody.ron", "(user: \"no-such-user\")"), &with("root.ron", "(user: \"root\")"));
+    let (nobody, root) =
+        (&with("nobody.ron", "(user: \"no-such-user\")"), &with("root.ron", "(user: \"root\")"));
     let maildir = folder.path().join("m");
     let in_use = &format!(
         "postman: cannot listen on {address}: Address already in use; --listen or `port` chooses another port\n"
     );
     for (arguments, expected) in [
-        (vec!["--config", "/does/not/exist"], "postman: cannot read /does/not/exist: No such file or directory"),
+        (
+            vec!["--config", "/does/not/exist"],
+            "postman: cannot read /does/not/exist: No such file or directory",
+        ),
         (vec!["serve", "--config", bad], "unknown key `prot`; did you mean `port`?"),
         (vec!["--listen", &address, "--maildir", maildir.to_str().unwrap()], in_use),
-        (vec!["--listen", "127.0.0.1:0", "--maildir", "/proc/none"], "postman: cannot open the mail folder /proc/none"),
+        (
+            vec!["--listen", "127.0.0.1:0", "--maildir", "/proc/none"],
+            "postman: cannot open the mail folder /proc/none",
+        ),
         (vec!["check", "--config", nobody], "postman: there is no user no-such-user"),
-        (vec!["check", "--config", root], "postman: the user root is root, which the server must not be"),
+        (
+            vec!["check", "--config", root],
+            "postman: the user root is root, which the server must not be",
+        ),
         (vec!["fsm", "check", "/does/not/exist"], "postman: cannot read /does/not/exist"),
         (vec!["fsm", "check", "/"], "postman: cannot read /"),
     ] {
@@ -114,7 +127,10 @@ fn a_priority_that_is_not_allowed_is_one_line_and_exit_code_2() {
     };
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.starts_with("postman: cannot set the priority to -20: Permission denied"), "{said}");
+    assert!(
+        said.starts_with("postman: cannot set the priority to -20: Permission denied"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -127,7 +143,10 @@ fn fsm_check_has_the_exit_codes_0_and_1() {
     assert!(text(&found.stderr).contains("did you mean `RCPT`?"));
     assert_eq!(postman(&["fsm", "check"]).status.code(), Some(0));
     assert!(text(&postman(&["fsm", "dot"]).stdout).starts_with("digraph"));
-    assert!(text(&postman(&["fsm", "table", "--format", "json"]).stdout).starts_with("{\n  \"states\": [\"init\""));
+    assert!(
+        text(&postman(&["fsm", "table", "--format", "json"]).stdout)
+            .starts_with("{\n  \"states\": [\"init\"")
+    );
 }
 
 /// A file with an error is still one for this server, so that nothing waits for the next run.
@@ -136,7 +155,11 @@ fn fsm_check_and_serve_say_the_same_of_a_broken_rule() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.def");
     let source = crate::peer::PAGE;
-    fs::write(&path, source.replacen("{ tst = client_init;  ", "{ tst = client_init, transaction;", 1)).unwrap();
+    fs::write(
+        &path,
+        source.replacen("{ tst = client_init;  ", "{ tst = client_init, transaction;", 1),
+    )
+    .unwrap();
     let path = path.to_str().unwrap();
     let checked = text(&postman(&["fsm", "check", path]).stderr);
     assert!(checked.contains("`set_sender` must not find a sender"), "{checked}");
@@ -165,7 +188,10 @@ fn a_definition_that_is_no_text_is_refused_in_one_line_and_exit_code_2() {
         let output = postman(&["fsm", "check", path.to_str().unwrap()]);
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.starts_with(&format!("postman: cannot read {}: {expected}", path.display())), "{said}");
+        assert!(
+            said.starts_with(&format!("postman: cannot read {}: {expected}", path.display())),
+            "{said}"
+        );
         assert_eq!(said.lines().count(), 1, "{said}");
     }
 }
@@ -174,13 +200,23 @@ fn a_definition_that_is_no_text_is_refused_in_one_line_and_exit_code_2() {
 fn the_version_names_the_commit_and_the_readme_the_rust_that_it_needs() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let said = text(&postman(&["--version"]).stdout);
-    let git = Command::new("git").arg("-C").arg(root).args(["rev-parse", "--show-toplevel"]).output();
+    let git =
+        Command::new("git").arg("-C").arg(root).args(["rev-parse", "--show-toplevel"]).output();
     // An unpacked archive has no commit, even within another repository.
-    let of_git = git.ok().filter(|git| git.status.success() && Path::new(text(&git.stdout).trim_end()) == root);
+    let of_git = git
+        .ok()
+        .filter(|git| git.status.success() && Path::new(text(&git.stdout).trim_end()) == root);
     let version = format!("postman {}", env!("CARGO_PKG_VERSION"));
     if of_git.is_some() {
-        let commit = said.strip_prefix(&format!("{version} (")).and_then(|rest| rest.split_once(' ')).unwrap().0;
-        assert!(commit.len() >= 12 && commit.bytes().all(|octet| octet.is_ascii_hexdigit()), "{said}");
+        let commit = said
+            .strip_prefix(&format!("{version} ("))
+            .and_then(|rest| rest.split_once(' '))
+            .unwrap()
+            .0;
+        assert!(
+            commit.len() >= 12 && commit.bytes().all(|octet| octet.is_ascii_hexdigit()),
+            "{said}"
+        );
     } else {
         assert_eq!(said, version + "\n");
     }

@@ -12,12 +12,19 @@ use crate::grammar::nearly;
 use crate::rig::Random;
 
 fn ours(address: &str) -> bool {
-    matches!(ForwardPath::parse(&format!("<{address}>"), Syntax::Strict), Ok(ForwardPath::Mailbox(_)))
+    matches!(
+        ForwardPath::parse(&format!("<{address}>"), Syntax::Strict),
+        Ok(ForwardPath::Mailbox(_))
+    )
 }
 
 /// An address of a header, RFC 5322; with literals, without a display name.
 fn email_address(address: &str) -> bool {
-    EmailAddress::parse_with_options(address, Options { allow_display_text: false, ..Options::default() }).is_ok()
+    EmailAddress::parse_with_options(
+        address,
+        Options { allow_display_text: false, ..Options::default() },
+    )
+    .is_ok()
 }
 
 /// A RCPT command, RFC 5321.
@@ -36,28 +43,64 @@ const TABLE: &[(&str, [bool; 3], &str)] = &[
     ("a..b@x.org", [false, false, false], ""),
     (".a@x.org", [false, false, false], ""),
     ("a b@x.org", [false, false, false], ""),
-    ("a@", [false, false, true], "Mailbox = Local-part \"@\" ( Domain / address-literal ): a domain must be there"),
+    (
+        "a@",
+        [false, false, true],
+        "Mailbox = Local-part \"@\" ( Domain / address-literal ): a domain must be there",
+    ),
     ("@x.org", [false, false, false], ""),
     ("a.@x.org", [false, false, true], "Dot-string = Atom *(\".\" Atom)"),
     ("a@-x.org", [false, false, true], "sub-domain = Let-dig [Ldh-str]"),
     ("a@x-.org", [false, false, true], "Ldh-str = *( ALPHA / DIGIT / \"-\" ) Let-dig"),
     ("a@x..org", [false, false, false], ""),
     ("a@x.org.", [false, false, true], "Domain = sub-domain *(\".\" sub-domain)"),
-    ("a@my_pc", [false, true, true], "Let-dig = ALPHA / DIGIT; RFC 5322's dot-atom has every atext"),
-    ("\u{fc}@x.org", [false, true, true], "atext is ASCII; others are RFC 6531's, which we do not offer"),
-    ("a@b\u{fc}cher.example", [false, true, true], "Let-dig = ALPHA / DIGIT; U-labels are RFC 6531's"),
+    (
+        "a@my_pc",
+        [false, true, true],
+        "Let-dig = ALPHA / DIGIT; RFC 5322's dot-atom has every atext",
+    ),
+    (
+        "\u{fc}@x.org",
+        [false, true, true],
+        "atext is ASCII; others are RFC 6531's, which we do not offer",
+    ),
+    (
+        "a@b\u{fc}cher.example",
+        [false, true, true],
+        "Let-dig = ALPHA / DIGIT; U-labels are RFC 6531's",
+    ),
     ("\"a b\"@x.org", [true, true, true], ""),
     ("\"a\\\"b\"@x.org", [true, true, true], ""),
-    ("\"\"@x.org", [true, false, false], "Quoted-string = DQUOTE *QcontentSMTP DQUOTE: none is allowed"),
-    ("\"a\tb\"@x.org", [false, true, true], "qtextSMTP = %d32-33 / %d35-91 / %d93-126: no tab, RFC 5322 has FWS"),
+    (
+        "\"\"@x.org",
+        [true, false, false],
+        "Quoted-string = DQUOTE *QcontentSMTP DQUOTE: none is allowed",
+    ),
+    (
+        "\"a\tb\"@x.org",
+        [false, true, true],
+        "qtextSMTP = %d32-33 / %d35-91 / %d93-126: no tab, RFC 5322 has FWS",
+    ),
     ("\"a\"b@x.org", [false, false, true], "Local-part = Dot-string / Quoted-string: not both"),
     ("a@[192.0.2.1]", [true, true, false], "address-literal"),
-    ("a@[192.0.2.300]", [false, true, false], "Snum: 0 through 255; RFC 5322's domain-literal is any text"),
+    (
+        "a@[192.0.2.300]",
+        [false, true, false],
+        "Snum: 0 through 255; RFC 5322's domain-literal is any text",
+    ),
     ("a@[192.000.002.001]", [true, true, false], "Snum = 1*3DIGIT"),
     ("a@[IPv6:2001:db8::1]", [true, true, false], "IPv6-comp"),
-    ("a@[IPv6:1:2:3:4:5:6:7::]", [false, true, false], "IPv6-comp: at most 6 groups beside the \"::\""),
+    (
+        "a@[IPv6:1:2:3:4:5:6:7::]",
+        [false, true, false],
+        "IPv6-comp: at most 6 groups beside the \"::\"",
+    ),
     ("a@[x]", [false, true, false], "General-address-literal = Standardized-tag \":\" 1*dcontent"),
-    ("@hop.one:a@x.org", [true, false, true], "Path = \"<\" [ A-d-l \":\" ] Mailbox \">\"; a header has no route"),
+    (
+        "@hop.one:a@x.org",
+        [true, false, true],
+        "Path = \"<\" [ A-d-l \":\" ] Mailbox \">\"; a header has no route",
+    ),
     ("a@b@c", [false, false, false], ""),
     ("a(comment)@x.org", [false, false, false], ""),
     (
@@ -99,10 +142,14 @@ fn why_email_address(address: &str, grammar: &Grammar) -> Option<&'static str> {
         return Some("a source route: no header has one");
     }
     if domain.ends_with(']') || domain.starts_with('[') || address.contains("@[") {
-        return Some("RFC 5322 domain-literal is \"[\" *dtext \"]\", RFC 5321 has three kinds of literals");
+        return Some(
+            "RFC 5322 domain-literal is \"[\" *dtext \"]\", RFC 5321 has three kinds of literals",
+        );
     }
     if local.contains('"') {
-        return Some("RFC 5322 quoted-string has FWS, and here must not be empty; RFC 5321 has QcontentSMTP");
+        return Some(
+            "RFC 5322 quoted-string has FWS, and here must not be empty; RFC 5321 has QcontentSMTP",
+        );
     }
     if domain.split('.').any(|label| label.len() > 63) {
         return Some("RFC 1035's 63 octets a label, which RFC 5321 does not ask");
@@ -138,7 +185,9 @@ fn why_smtp_proto(address: &str, grammar: &Grammar) -> Option<&'static str> {
         return Some("Dot-string: smtp-proto takes a dot at the end");
     }
     if address.contains(' ') {
-        return Some("a blank: smtp-proto takes it before the address, and reads on behind it as parameters");
+        return Some(
+            "a blank: smtp-proto takes it before the address, and reads on behind it as parameters",
+        );
     }
     if address.contains(['<', '>']) {
         return Some("Path: a `>` ends it; what is behind are parameters");
@@ -155,7 +204,8 @@ fn at_random_each_difference_to_other_parsers_has_its_production() {
     let mut same = 0;
     for _ in 0..2000 {
         let valid = grammar.generate("Mailbox", &mut random);
-        let address = if random.below(2) == 0 { valid.clone() } else { nearly(&valid, &before, &mut random) };
+        let address =
+            if random.below(2) == 0 { valid.clone() } else { nearly(&valid, &before, &mut random) };
         before = valid;
         if address.contains(['\r', '\n', '\0']) {
             continue;

@@ -7,7 +7,11 @@ use crate::peer::PAGE as SOURCE;
 
 /// What is in the definition, what it becomes, and what the compiler must say.
 const MISTAKES: &[(&str, &str, &str)] = &[
-    ("AutoGen Definitions fsm;", "AutoGen Definitions getopt;", "begins with `AutoGen Definitions fsm;`"),
+    (
+        "AutoGen Definitions fsm;",
+        "AutoGen Definitions getopt;",
+        "begins with `AutoGen Definitions fsm;`",
+    ),
     ("tev = RCPT;", "tev = RCTP;", "no event is called `RCTP`"),
     ("tev = RCPT;", "tev = RCTP;", "help: did you mean `RCPT`?"),
     ("next = transaction; ", "next = transacton; ", "no state is called `transacton`"),
@@ -33,15 +37,27 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "tst = \"*\"; tev = \"*\";",
         "on both sides",
     ),
-    ("tst = init, client_init, begin_transaction, transaction; tev = NOOP;", "tst = \"*\"; tev = RSET;", "would undo"),
-    ("tst = init, client_init, begin_transaction, transaction; tev = NOOP;", "tst = *; tev = NOOP;", "needs quotes"),
+    (
+        "tst = init, client_init, begin_transaction, transaction; tev = NOOP;",
+        "tst = \"*\"; tev = RSET;",
+        "would undo",
+    ),
+    (
+        "tst = init, client_init, begin_transaction, transaction; tev = NOOP;",
+        "tst = *; tev = NOOP;",
+        "needs quotes",
+    ),
     ("next = read_data; ", "next = \"*\"; ", "is not a state to go to"),
     ("next = read_data; ", "next = read_data, done; ", "`next` has one value"),
     ("next = read_data; ", "next = invalid; ", "leave the row out"),
     ("ttype = greet; ", "ttype = gret; ", "help: did you mean `greet`?"),
     ("ttype = deliver; ", "ttype = reset; ", "END"),
     ("ttype = append; ", "ttype = answer; ", "READ"),
-    ("ttype = set_sender; ", "ttype = answer; ", "accepting `MAIL` promises what `answer` does not do"),
+    (
+        "ttype = set_sender; ",
+        "ttype = answer; ",
+        "accepting `MAIL` promises what `answer` does not do",
+    ),
     (
         "tst = client_init;                     tev = MAIL;",
         "tst = client_init; tev = QUIT, MAIL;",
@@ -62,10 +78,18 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "tst = begin_transaction; tev = DATA;",
         "C: MAIL    client_init -> begin_transaction",
     ),
-    ("ttype = add_recipient; ", "ttype = answer; ", "accepting `RCPT` promises what `answer` does not do"),
+    (
+        "ttype = add_recipient; ",
+        "ttype = answer; ",
+        "accepting `RCPT` promises what `answer` does not do",
+    ),
     ("next = read_data; ", "next = client_init; ", "leaves an open message"),
     ("tev = READ; ", "tev = QUIT; ", "this row has no `reply`"),
-    ("EXPN = \"EXPN [list]\";", "RSET = \"RSET [list]\";", "`reset` takes no argument, and `RSET [list]` shows one"),
+    (
+        "EXPN = \"EXPN [list]\";",
+        "RSET = \"RSET [list]\";",
+        "`reset` takes no argument, and `RSET [list]` shows one",
+    ),
     ("VRFY = \"VRFY user\";", "VRFY = \"VRFY [user]\";", "and `VRFY [user]` lets it be left out"),
     ("VRFY = \"VRFY user\";", "", "needs an argument, and `VRFY` shows none"),
     (
@@ -90,7 +114,11 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("'502 5.5.1 No lists here'", "\"502 a\\r\\n250 b\"", "is not a reply"),
     ("tev = QUIT; next = done;", "tev = QUIT;", "no way leads from `init` to `done`"),
     ("/* end of", "/ end of", "expected"),
-    ("/*\n * The conversation", "#include x\n/*\n * The conversation", "is not read: a definition is one file"),
+    (
+        "/*\n * The conversation",
+        "#include x\n/*\n * The conversation",
+        "is not read: a definition is one file",
+    ),
     ("/* end of smtp-states.def */", "/* end", "this comment has no end"),
     ("/* end of smtp-states.def */", "'open", "this string has no end"),
 ];
@@ -116,8 +144,11 @@ fn a_foreign_definition_compiles_with_the_meaning_of_autofsm() {
     let compiled = compile(source, None);
     assert_eq!(compiled.diagnostics.len(), 1, "{}", render(&compiled.diagnostics, "x", source));
     let definition = compiled.definition.unwrap();
-    let cell =
-        |state, event| definition.cell(state, event).map(|cell| (cell.next, cell.action.clone().unwrap_or_default()));
+    let cell = |state, event| {
+        definition
+            .cell(state, event)
+            .map(|cell| (cell.next, cell.action.clone().unwrap_or_default()))
+    };
     assert_eq!(cell(0, 0), Some((1, "begin".to_owned())));
     assert_eq!(cell(0, 1), Some((3, String::new())));
     assert_eq!(cell(1, 1), Some((1, "idle_now_stop".to_owned())));
@@ -130,12 +161,16 @@ fn a_foreign_definition_compiles_with_the_meaning_of_autofsm() {
 
 /// Files that are too big to be fixtures, each with a name.
 pub(super) fn big_files() -> Vec<(&'static str, String)> {
-    let names = |letter: char, count: usize| (0..count).map(|number| format!("{letter}{number}")).collect::<Vec<_>>();
+    let names = |letter: char, count: usize| {
+        (0..count).map(|number| format!("{letter}{number}")).collect::<Vec<_>>()
+    };
     let header = |states: usize, events: usize| {
         let (states, events) = (names('s', states).join(", "), names('e', events).join(", "));
         format!("AutoGen Definitions fsm;\nstate = {states};\nevent = {events};\n")
     };
-    let stars = (0..3000).map(|row| format!("{{ tst = \"*\"; tev = e{}; next = s1; }}", row % 10)).collect::<Vec<_>>();
+    let stars = (0..3000)
+        .map(|row| format!("{{ tst = \"*\"; tev = e{}; next = s1; }}", row % 10))
+        .collect::<Vec<_>>();
     vec![
         ("octets", header(1, 1) + &"/* nothing */\n".repeat(100_000)),
         ("names", header(5000, 2)),
@@ -152,7 +187,10 @@ fn a_file_that_is_too_big_is_said_to_be_so() {
         let compiled = compile(&source, None);
         let said = render(&compiled.diagnostics, name, &source);
         assert!(compiled.definition.is_none(), "{name}");
-        assert!((said.contains(" more ") || said.contains("larger than ")) && said.len() < 30_000, "{name}: {said}");
+        assert!(
+            (said.contains(" more ") || said.contains("larger than ")) && said.len() < 30_000,
+            "{name}: {said}"
+        );
     }
 }
 
@@ -161,7 +199,11 @@ fn a_thousand_mistakes_are_cut_with_a_count() {
     let names: Vec<_> = (0..1100).map(|number| format!("RCTP{number}")).collect();
     let source = SOURCE.replace("tev = RCPT", &format!("tev = {}, RCPT", names.join(", ")));
     let said = render(&compile(&source, None).diagnostics, "x.def", &source);
-    assert!(said.ends_with("x.def: and 1000 more errors\n"), "{}", said.lines().last().unwrap_or_default());
+    assert!(
+        said.ends_with("x.def: and 1000 more errors\n"),
+        "{}",
+        said.lines().last().unwrap_or_default()
+    );
     assert_eq!(said.matches(": error: ").count(), 100);
 }
 
@@ -195,7 +237,8 @@ fn hostile_files_cost_no_more_than_their_length() {
         fill("#pragma\\\n"),
         fill("#undef b\n"),
         fill("x #\n"),
-        (0..20_000).fold(String::new(), |text, n| text + &format!("#define N{n}\n")) + &fill("#ifdef X\n#endif\n"),
+        (0..20_000).fold(String::new(), |text, n| text + &format!("#define N{n}\n"))
+            + &fill("#ifdef X\n#endif\n"),
         fill("/*/"),
         fill("a//b"),
         fill("a=\"x\ny\";"),
@@ -217,8 +260,14 @@ fn hostile_files_cost_no_more_than_their_length() {
         format!("{machine}keyword={};", fill("'k' /**/")),
         format!("{machine}a={};", fill("\"\\q\"")),
         format!("state = {};event=x,{};", fill("_"), fill("_")),
-        format!("state = a{};event=x;", (0..30_000).map(|n| format!(", n{n} /* {n} */")).collect::<Vec<_>>().concat()),
-        format!("state = a{};", (0..30_000).map(|n| format!(", n_{n}")).collect::<Vec<_>>().concat()),
+        format!(
+            "state = a{};event=x;",
+            (0..30_000).map(|n| format!(", n{n} /* {n} */")).collect::<Vec<_>>().concat()
+        ),
+        format!(
+            "state = a{};",
+            (0..30_000).map(|n| format!(", n_{n}")).collect::<Vec<_>>().concat()
+        ),
     ];
     for shape in shapes {
         let source = format!("{start}{shape}");

@@ -9,7 +9,10 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use landlock::{AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _, make_bitflags};
+use landlock::{
+    AccessFs, PathBeneath, PathFd, Ruleset, RulesetAttr as _, RulesetCreatedAttr as _,
+    make_bitflags,
+};
 use rustix::process::Signal;
 
 use crate::rig::{Server, skip, wait_until};
@@ -43,7 +46,11 @@ fn started_as_root_it_becomes_its_user_in_all_its_threads() {
         assert_eq!(line("NoNewPrivs:"), ["1"], "{status}");
         // The priority is the process's, so each thread's.
         let stat = fs::read_to_string(task.join("stat")).unwrap();
-        assert_eq!(stat.rsplit(')').next().unwrap().split_whitespace().nth(16), Some("-3"), "{stat}");
+        assert_eq!(
+            stat.rsplit(')').next().unwrap().split_whitespace().nth(16),
+            Some("-3"),
+            "{stat}"
+        );
         threads += 1;
     }
     assert!(threads >= 4, "main, the reactor's, log, store: {threads}");
@@ -72,7 +79,10 @@ fn root_without_a_user_serves_on_loopback_only() {
             .unwrap();
         let said = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.starts_with("postman: root serves on loopback only") && said.lines().count() == 1, "{said}");
+        assert!(
+            said.starts_with("postman: root serves on loopback only") && said.lines().count() == 1,
+            "{said}"
+        );
     }
     let server = with_log("");
     wait_until("the warning", || server.log().matches("serving as root").count() == 1);
@@ -144,7 +154,9 @@ fn without_landlock_there_is_one_warning_and_mail_is_delivered() {
         // take nothing away that it needs; they hold for this thread and what it starts.
         for _ in 0..16 {
             let everywhere = PathBeneath::new(PathFd::new("/").ok()?, AccessFs::Refer);
-            let ruleset = Ruleset::default().handle_access(make_bitflags!(AccessFs::{MakeSock | Refer})).ok()?;
+            let ruleset = Ruleset::default()
+                .handle_access(make_bitflags!(AccessFs::{MakeSock | Refer}))
+                .ok()?;
             ruleset.create().ok()?.add_rule(everywhere).ok()?.restrict_self().ok()?;
         }
         Some(())
@@ -183,7 +195,11 @@ fn the_service_manager_hears_when_it_is_ready_and_when_it_stops() {
 fn activated(socket: TcpListener, before: &str) -> (std::process::Child, tempfile::TempDir) {
     let folder = tempfile::tempdir().unwrap();
     let child = Command::new("sh")
-        .args(["-c", &format!("exec 3<&0 0</dev/null; {before}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_postman")])
+        .args([
+            "-c",
+            &format!("exec 3<&0 0</dev/null; {before}; exec \"$0\" \"$@\""),
+            env!("CARGO_BIN_EXE_postman"),
+        ])
         .args(["--listen", "127.0.0.1:0", "--maildir"])
         .arg(folder.path())
         .stdin(Stdio::from(OwnedFd::from(socket)))
@@ -255,7 +271,8 @@ fn nothing_in_the_environment_changes_what_it_does() {
         let log = logged.log();
         // Times in UTC, whatever the zone.
         let now = chrono::Utc::now();
-        let hours = [now, now - chrono::TimeDelta::minutes(5)].map(|time| time.format("%F %H:").to_string());
+        let hours = [now, now - chrono::TimeDelta::minutes(5)]
+            .map(|time| time.format("%F %H:").to_string());
         assert!(log.lines().all(|line| hours.iter().any(|hour| line.starts_with(hour))), "{log}");
         assert!(mail.contains(" +0000"), "{mail}");
         // What differs from run to run, or is a number of seconds: digits.

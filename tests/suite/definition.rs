@@ -16,8 +16,11 @@ fn root() -> &'static Path {
 /// Runs a command of a `console` block as a shell does; what it printed, with a status that is not 0.
 fn run(command: &str, folder: &Path) -> String {
     let path = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap());
-    let output =
-        Command::new("sh").args(["-c", &format!("{command} 2>&1")]).current_dir(folder).env("PATH", path).output();
+    let output = Command::new("sh")
+        .args(["-c", &format!("{command} 2>&1")])
+        .current_dir(folder)
+        .env("PATH", path)
+        .output();
     let output = output.unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     match output.status.code() {
@@ -33,7 +36,12 @@ fn edit(path: &Path, block: &[&str]) {
         kept.flat_map(|line| [&line[1..], "\n"]).collect()
     };
     let (before, after, text) = (side('+'), side('-'), fs::read_to_string(path).unwrap());
-    assert_eq!(text.matches(&before).count(), 1, "{} does not have once:\n{before}", path.display());
+    assert_eq!(
+        text.matches(&before).count(),
+        1,
+        "{} does not have once:\n{before}",
+        path.display()
+    );
     fs::write(path, text.replace(&before, &after)).unwrap();
 }
 
@@ -77,7 +85,9 @@ fn each_example_of_the_definition_s_manual_does_what_it_says() {
     assert!(examples > 15);
     if text != before {
         fs::write(root().join(DOC), &text).unwrap();
-        panic!("an example prints something else now: see `git diff {DOC}`, then run the test again");
+        panic!(
+            "an example prints something else now: see `git diff {DOC}`, then run the test again"
+        );
     }
 }
 
@@ -105,10 +115,16 @@ fn what_autogen_lets_pass_is_found_here() {
         if autogen {
             let folder = tempfile::tempdir().unwrap();
             fs::write(folder.path().join("x.def"), source).unwrap();
-            let output =
-                Command::new("timeout").args(["60", "autogen", "x.def"]).current_dir(folder.path()).output().unwrap();
+            let output = Command::new("timeout")
+                .args(["60", "autogen", "x.def"])
+                .current_dir(folder.path())
+                .output()
+                .unwrap();
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
-            assert!(output.status.success() && said.is_empty(), "autogen has a word about {added}: {said}");
+            assert!(
+                output.status.success() && said.is_empty(),
+                "autogen has a word about {added}: {said}"
+            );
             assert!(folder.path().join("x-fsm.c").exists(), "{added}");
         }
     }

@@ -69,7 +69,8 @@ impl Deref for Dialogue {
 impl Dialogue {
     /// All of `tests/dialogues`, in order.
     pub(crate) fn all() -> Vec<Self> {
-        let mut files: Vec<_> = fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut files: Vec<_> =
+            fs::read_dir(FOLDER).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.retain(|path| path.extension().is_some_and(|extension| extension == "smtp"));
         files.sort();
         let read = |path: &std::path::PathBuf| {

@@ -24,8 +24,12 @@ fn run(old: &str, new: &str) -> (Option<i32>, String) {
         name
     });
     let mut command = Command::new(env!("CARGO_BIN_EXE_postman"));
-    let output = command.args(["fsm", "diff"]).args(paths).current_dir(folder.path()).output().unwrap();
-    (output.status.code(), String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap())
+    let output =
+        command.args(["fsm", "diff"]).args(paths).current_dir(folder.path()).output().unwrap();
+    (
+        output.status.code(),
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap(),
+    )
 }
 
 #[test]
@@ -95,13 +99,15 @@ fn what_is_refused_is_not_called_accepted() {
     let (code, said) = run(&old, &new);
     assert!(code == Some(1) && said.starts_with("MAIL is refused otherwise\n   S: "), "{said}");
     assert!(
-        said.contains("   # old: 503 5.5.1") && said.contains("   # new: 452 4.5.3 Enough      new.def:"),
+        said.contains("   # old: 503 5.5.1")
+            && said.contains("   # new: 452 4.5.3 Enough      new.def:"),
         "{said}"
     );
     assert!(said.ends_with("\n1 difference\n"), "{said}");
 
     let accepts = SOURCE.lines().find(|line| line.contains("tev = MAIL;")).unwrap();
-    let refuses = "  { tst = client_init; tev = MAIL; ttype = answer; reply = '452 4.5.3 Enough'; },";
+    let refuses =
+        "  { tst = client_init; tev = MAIL; ttype = answer; reply = '452 4.5.3 Enough'; },";
     let (code, said) = run(&old, &rows(SOURCE).replace(accepts, refuses));
     assert!(code == Some(1) && said.contains("MAIL is no longer accepted\n   S: "), "{said}");
     assert!(said.contains("   # new: 452 4.5.3 Enough"), "{said}");
@@ -115,8 +121,9 @@ fn dialogues(said: &str) -> Vec<String> {
 
 #[test]
 fn one_edit_is_one_difference_with_a_dialogue_that_can_be_played() {
-    let (old, without) =
-        (SOURCE.split("\nnever =").next().unwrap(), |text: &str| text.split("\nnever =").next().unwrap().to_owned());
+    let (old, without) = (SOURCE.split("\nnever =").next().unwrap(), |text: &str| {
+        text.split("\nnever =").next().unwrap().to_owned()
+    });
     for (edits, expected) in [
         (
             &[("ttype = explain; reply = 214;", "ttype = answer;  reply = 211;")][..],
@@ -124,11 +131,15 @@ fn one_edit_is_one_difference_with_a_dialogue_that_can_be_played() {
         ),
         (
             &[("tev = RCPT; next = transaction;", "tev = RCPT; next = begin_transaction;")],
-            &["RCPT leads to begin_transaction, and led to transaction:\n  DATA is no longer accepted after it\n"],
+            &[
+                "RCPT leads to begin_transaction, and led to transaction:\n  DATA is no longer accepted after it\n",
+            ],
         ),
         (
             &[("tev = RSET; next = client_init; ", "tev = RSET; next = init; ")],
-            &["RSET leads to init, and led to client_init:\n  MAIL is no longer accepted after it\n"],
+            &[
+                "RSET leads to init, and led to client_init:\n  MAIL is no longer accepted after it\n",
+            ],
         ),
         // Two edits, in states that have other names now.
         (
@@ -147,17 +158,30 @@ fn one_edit_is_one_difference_with_a_dialogue_that_can_be_played() {
             assert!(said.contains(title), "expected\n{title}\ngot\n{said}");
         }
         let number = expected.len();
-        assert!(said.contains(&format!("\n{number} difference{}\n", if number == 1 { "" } else { "s" })), "{said}");
+        assert!(
+            said.contains(&format!(
+                "\n{number} difference{}\n",
+                if number == 1 { "" } else { "s" }
+            )),
+            "{said}"
+        );
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("new.def"), &new).unwrap();
         assert_eq!(dialogues(&said).len(), number, "{said}");
         for dialogue in dialogues(&said) {
             fs::write(folder.path().join("x.smtp"), &dialogue).unwrap();
             let mut command = Command::new(env!("CARGO_BIN_EXE_postman"));
-            let output =
-                command.args(["fsm", "play", "--states", "new.def", "x.smtp"]).current_dir(folder.path()).output();
+            let output = command
+                .args(["fsm", "play", "--states", "new.def", "x.smtp"])
+                .current_dir(folder.path())
+                .output();
             let output = output.unwrap();
-            assert_eq!(output.status.code(), Some(0), "{dialogue}\n{}", String::from_utf8_lossy(&output.stderr));
+            assert_eq!(
+                output.status.code(),
+                Some(0),
+                "{dialogue}\n{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
         }
     }
 }
@@ -166,7 +190,11 @@ fn one_edit_is_one_difference_with_a_dialogue_that_can_be_played() {
 fn what_cannot_be_compared_is_exit_code_2() {
     let (code, said) = run(SOURCE, &SOURCE.replace("tev = RCPT;", "tev = RCTP;"));
     assert_eq!(code, Some(2));
-    assert!(said.contains("did you mean `RCPT`?") && said.contains("cannot compare new.def: it has errors"), "{said}");
+    assert!(
+        said.contains("did you mean `RCPT`?")
+            && said.contains("cannot compare new.def: it has errors"),
+        "{said}"
+    );
 }
 
 /// For each state (init, s1, s2) and event: the action's number (2 and 3 refuse) and where it leads (3 is done).
@@ -184,8 +212,11 @@ fn definition(cells: &Cells) -> Definition {
             if let Some((action, next)) = cell {
                 let (from, to) = (["init", "s1", "s2"][state], ["init", "s1", "s2", "done"][*next]);
                 let event = EVENTS[event];
-                let (does, code) = if *action < 2 { (*action, 250) } else { (0, 450 + u16::from(*action)) };
-                let row = format!("tst = {from}; tev = {event}; next = {to}; ttype = a{does}; reply = {code};");
+                let (does, code) =
+                    if *action < 2 { (*action, 250) } else { (0, 450 + u16::from(*action)) };
+                let row = format!(
+                    "tst = {from}; tev = {event}; next = {to}; ttype = a{does}; reply = {code};"
+                );
                 let _ = writeln!(text, "transition = {{ {row} }};");
             }
         }
@@ -204,7 +235,9 @@ fn shortest(one: &Cells, other: &Cells, states: (usize, usize), left: usize) -> 
     (0..3)
         .filter_map(|event| match (one[states.0][event], other[states.1][event]) {
             (None, None) => None,
-            (one, other) if one.map(|(action, _)| action) != other.map(|(action, _)| action) => Some(1),
+            (one, other) if one.map(|(action, _)| action) != other.map(|(action, _)| action) => {
+                Some(1)
+            }
             (Some((_, next)), Some((_, other_next))) => {
                 // That one has ended shows with the event that led there.
                 shortest(one, other, (next, other_next), left - 1).map(|length| length + 1)
@@ -257,11 +290,15 @@ fn git_shows_what_an_edit_did_as_the_readme_says() {
     };
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("smtp-states.def"), SOURCE).unwrap();
-    fs::write(folder.path().join("edited"), SOURCE.replace("reply = '502 5.5.1 No lists here'", "reply = 252"))
-        .unwrap();
+    fs::write(
+        folder.path().join("edited"),
+        SOURCE.replace("reply = '502 5.5.1 No lists here'", "reply = 252"),
+    )
+    .unwrap();
     let bin = std::path::Path::new(env!("CARGO_BIN_EXE_postman")).parent().unwrap();
     let path = std::env::join_paths(
-        std::iter::once(bin.to_owned()).chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
+        std::iter::once(bin.to_owned())
+            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
     )
     .unwrap();
     let script = format!(
@@ -271,8 +308,14 @@ fn git_shows_what_an_edit_did_as_the_readme_says() {
         block("git show main:smtp-states.def"),
     );
     let mut command = Command::new("sh");
-    let output = command.args(["-c", &script]).current_dir(folder.path()).env("PATH", path).output().unwrap();
-    let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    let output = command
+        .args(["-c", &script])
+        .current_dir(folder.path())
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    let said =
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
     let (of_git, of_request) = said.split_once("===").unwrap_or_else(|| panic!("{said}"));
     for part in [of_git, of_request] {
         assert!(part.contains("EXPN is accepted now\n"), "{said}");

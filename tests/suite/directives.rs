@@ -343,7 +343,8 @@ fn run(words: &[&str], input: &str) -> (Option<i32>, String) {
     let mut child = child.unwrap();
     let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
     let output = child.wait_with_output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    let text =
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
     (output.status.code(), text)
 }
 
@@ -359,11 +360,19 @@ fn each_fsm_command_takes_names_and_the_server_knows_none() {
         (&["play", "--states", "x.def", "x.smtp"], ""),
     ] {
         let with = |define: &[&'static str]| {
-            let words: Vec<_> = ["fsm"].iter().chain(&words[..1]).chain(define).chain(&words[1..]).copied().collect();
+            let words: Vec<_> = ["fsm"]
+                .iter()
+                .chain(&words[..1])
+                .chain(define)
+                .chain(&words[1..])
+                .copied()
+                .collect();
             run(&words, input)
         };
         let without = with(&[]);
-        for define in [&["-D", "PINGS"][..], &["-DPINGS"], &["-D", "PINGS=1"], &["--define", "PINGS="]] {
+        for define in
+            [&["-D", "PINGS"][..], &["-DPINGS"], &["-D", "PINGS=1"], &["--define", "PINGS="]]
+        {
             let (status, text) = with(define);
             assert_eq!(status, Some(0), "{words:?} {define:?}\n{text}");
             assert_ne!(text, without.1, "{words:?} {define:?}");

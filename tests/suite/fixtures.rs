@@ -16,7 +16,8 @@ fn folder(below: &str) -> PathBuf {
 
 /// The files of a folder with this ending, sorted.
 fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
-    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|found| found == ending));
     files.sort();
     files
@@ -26,7 +27,12 @@ fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
 pub(super) fn fixtures() -> Vec<(String, String)> {
     let files = files(&folder("tests/fixtures"), "def").into_iter();
     let fixtures: Vec<_> = files
-        .map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), fs::read_to_string(&path).unwrap()))
+        .map(|path| {
+            (
+                path.file_stem().unwrap().to_string_lossy().into_owned(),
+                fs::read_to_string(&path).unwrap(),
+            )
+        })
         .collect();
     assert!(fixtures.len() > 80, "where are the fixtures?");
     fixtures
@@ -49,20 +55,31 @@ fn each_fixture_is_rendered_as_it_should_be() {
             changed.push(name);
         }
     }
-    assert!(changed.is_empty(), "changed: {changed:?}; see `git diff tests/fixtures`, then run the test again");
+    assert!(
+        changed.is_empty(),
+        "changed: {changed:?}; see `git diff tests/fixtures`, then run the test again"
+    );
 }
 
 /// Those that are valid with a warning.
-const VALID: &[&str] =
-    &["warning-not-a-directive", "warning-takes-nothing-back", "warning-first-letters", "warning-unreached-unused"];
+const VALID: &[&str] = &[
+    "warning-not-a-directive",
+    "warning-takes-nothing-back",
+    "warning-first-letters",
+    "warning-unreached-unused",
+];
 
 #[test]
 fn a_fixture_is_valid_where_its_name_says_so_and_nowhere_else() {
     for (name, source) in fixtures() {
-        let valid = name.starts_with("valid-") || name == "served-fine" || VALID.contains(&name.as_str());
+        let valid =
+            name.starts_with("valid-") || name == "served-fine" || VALID.contains(&name.as_str());
         let compiled = compile(&source, name.starts_with("served-").then_some(&VOCABULARY));
         assert_eq!(compiled.definition.is_some(), valid, "{name}\n{}", rendered(&name, &source));
-        assert!(!valid || compiled.diagnostics.is_empty() || name.starts_with("warning-"), "{name}");
+        assert!(
+            !valid || compiled.diagnostics.is_empty() || name.starts_with("warning-"),
+            "{name}"
+        );
     }
 }
 
@@ -103,7 +120,8 @@ fn says(text: &str, format: &str) -> bool {
         rest = after.split_once('}').map_or("", |(_, after)| after);
     }
     pieces.push(rest);
-    let pieces: Vec<_> = pieces.iter().map(|piece| piece.replace('\u{1}', "{").replace('\u{2}', "}")).collect();
+    let pieces: Vec<_> =
+        pieces.iter().map(|piece| piece.replace('\u{1}', "{").replace('\u{2}', "}")).collect();
     text.lines().any(|line| {
         let mut rest = line;
         pieces.iter().all(|piece| {
@@ -118,15 +136,24 @@ fn says(text: &str, format: &str) -> bool {
 /// by the files that are too big to be one.
 #[test]
 fn each_sentence_of_the_compiler_is_shown_by_a_fixture() {
-    let mut shown: String = fixtures().iter().map(|(name, source)| rendered(name, source)).collect();
+    let mut shown: String =
+        fixtures().iter().map(|(name, source)| rendered(name, source)).collect();
     for (name, source) in super::compiler::big_files() {
         shown += &rendered(name, &source);
     }
     shown = shown.replace('"', "");
     let mut sentences = 0;
-    let sources =
-        ["lexer.rs", "directives.rs", "parser.rs", "causes.rs", "slips.rs", "served.rs", "fitting.rs", "mod.rs"]
-            .map(|name| folder("src/autofsm").join(name));
+    let sources = [
+        "lexer.rs",
+        "directives.rs",
+        "parser.rs",
+        "causes.rs",
+        "slips.rs",
+        "served.rs",
+        "fitting.rs",
+        "mod.rs",
+    ]
+    .map(|name| folder("src/autofsm").join(name));
     for path in sources.into_iter().chain(files(&folder("src/autofsm/resolve"), "rs")) {
         for literal in literals(&fs::read_to_string(&path).unwrap()) {
             // The vocabulary's phrases are no sentences.
@@ -136,7 +163,10 @@ fn each_sentence_of_the_compiler_is_shown_by_a_fixture() {
             }
         }
     }
-    assert!(sentences > 90, "{sentences} sentences were found: is this still how they are written?");
+    assert!(
+        sentences > 90,
+        "{sentences} sentences were found: is this still how they are written?"
+    );
 }
 
 /// The pieces of STYLE.md's example, in its places.

@@ -50,25 +50,42 @@ fn judge(grammar: &Grammar, rule: &str, text: &str) -> Result<(), PathError> {
     }
     // The address after the route, of all ways to divide: the grammar leaves one.
     let mailbox = |place: usize| grammar.accepts("Mailbox", &text[place..text.len() - 1]);
-    let begin = (1..text.len() - 1).find(|place| mailbox(*place) && matches!(text.as_bytes()[place - 1], b'<' | b':'));
+    let begin = (1..text.len() - 1)
+        .find(|place| mailbox(*place) && matches!(text.as_bytes()[place - 1], b'<' | b':'));
     let Some(begin) = begin else { return Ok(()) };
     if text.len() - 1 - begin > ADDRESS_BYTES_MAX { Err(PathError::AddressTooLong) } else { Ok(()) }
 }
 
 fn agree(grammar: &Grammar, text: &str, taken: &mut usize) {
     let reverse = judge(grammar, "Reverse-path", text);
-    assert_eq!(ReversePath::parse(text, Syntax::Strict).map(|_| ()), reverse, "reverse-path {text:?}");
+    assert_eq!(
+        ReversePath::parse(text, Syntax::Strict).map(|_| ()),
+        reverse,
+        "reverse-path {text:?}"
+    );
     if let Ok(path) = ReversePath::parse(text, Syntax::Strict) {
-        assert_eq!(ReversePath::parse(text, Syntax::Lenient), Ok(path), "a lenient reader reads it too");
+        assert_eq!(
+            ReversePath::parse(text, Syntax::Lenient),
+            Ok(path),
+            "a lenient reader reads it too"
+        );
     }
     *taken += usize::from(reverse.is_ok());
     // "<Postmaster@" Domain ">" is a Forward-path too.
     let forward = if grammar.accepts("rcpt", &format!("RCPT TO:{text}\r\n")) {
-        if text.eq_ignore_ascii_case("<postmaster>") { Ok(()) } else { judge(grammar, "Forward-path", text) }
+        if text.eq_ignore_ascii_case("<postmaster>") {
+            Ok(())
+        } else {
+            judge(grammar, "Forward-path", text)
+        }
     } else {
         Err(PathError::Syntax)
     };
-    assert_eq!(ForwardPath::parse(text, Syntax::Strict).map(|_| ()), forward, "forward-path {text:?}");
+    assert_eq!(
+        ForwardPath::parse(text, Syntax::Strict).map(|_| ()),
+        forward,
+        "forward-path {text:?}"
+    );
 }
 
 #[test]
@@ -96,7 +113,8 @@ fn every_short_text_of_the_signs_that_matter_is_judged_as_the_rfc_judges_it() {
     let (grammar, mut taken) = (Grammar::new(), 0);
     for length in 0..=4_u32 {
         for number in 0..SIGNS.len().pow(length) {
-            let inside = (0..length).map(|place| char::from(SIGNS[number / SIGNS.len().pow(place) % SIGNS.len()]));
+            let inside = (0..length)
+                .map(|place| char::from(SIGNS[number / SIGNS.len().pow(place) % SIGNS.len()]));
             agree(&grammar, &format!("<{}>", inside.collect::<String>()), &mut taken);
         }
     }
@@ -108,18 +126,22 @@ fn domains_and_address_literals_are_the_rfcs_and_keep_their_value() {
     let (grammar, seed) = (Grammar::new(), Random::seed());
     println!("POSTMAN_SEED={seed}");
     let mut random = Random(seed);
-    let is_domain = |text: &str| grammar.accepts("Domain", text) || grammar.accepts("address-literal", text);
+    let is_domain =
+        |text: &str| grammar.accepts("Domain", text) || grammar.accepts("address-literal", text);
     let mut before = "x.org".to_owned();
     for round in 0..rounds() {
-        let text = grammar.generate(if round % 2 == 0 { "Domain" } else { "address-literal" }, &mut random);
-        let read = Domain::parse(&text, Syntax::Strict).unwrap_or_else(|error| panic!("{text}: {error:?}"));
+        let text = grammar
+            .generate(if round % 2 == 0 { "Domain" } else { "address-literal" }, &mut random);
+        let read = Domain::parse(&text, Syntax::Strict)
+            .unwrap_or_else(|error| panic!("{text}: {error:?}"));
         // What is written of it reads as the same again.
         assert_eq!(Domain::parse(&read.to_string(), Syntax::Strict), Ok(read.clone()), "{text}");
         if let Domain::Literal(std::net::IpAddr::V6(address)) = &read {
             // Where the standard library reads it too, it reads the same.
             let inside = &text[6..text.len() - 1];
             assert!(
-                inside.parse().is_ok_and(|other: std::net::Ipv6Addr| other == *address) || inside.contains('.'),
+                inside.parse().is_ok_and(|other: std::net::Ipv6Addr| other == *address)
+                    || inside.contains('.'),
                 "{text}"
             );
         }
@@ -181,7 +203,10 @@ fn whole_commands_are_the_rfcs_too() {
         };
         assert!(reasons.contains(&code), "{line:?}: {code}");
         if code == 501 {
-            assert!(line.contains(' ') && !matches!(line.split_once('>'), Some((_, "\r\n"))), "{line:?}: {code}");
+            assert!(
+                line.contains(' ') && !matches!(line.split_once('>'), Some((_, "\r\n"))),
+                "{line:?}: {code}"
+            );
         }
         let near = nearly(line.trim_end(), other.trim_end(), &mut random);
         if near.contains(['\r', '\n']) {
@@ -195,17 +220,28 @@ fn whole_commands_are_the_rfcs_too() {
         let lenient = match read.split_once(' ') {
             // SPEC: HELO takes a literal too; NOOP takes any text, EXPN declines any, HELP says 504,
             // VRFY takes a mailbox or a path, too (RFC 5321 3.5.1).
-            Some((verb, argument)) if verb.eq_ignore_ascii_case("HELO") => grammar.accepts("address-literal", argument),
-            Some((verb, _)) if ["NOOP", "EXPN", "HELP"].iter().any(|known| verb.eq_ignore_ascii_case(known)) => true,
+            Some((verb, argument)) if verb.eq_ignore_ascii_case("HELO") => {
+                grammar.accepts("address-literal", argument)
+            }
+            Some((verb, _))
+                if ["NOOP", "EXPN", "HELP"]
+                    .iter()
+                    .any(|known| verb.eq_ignore_ascii_case(known)) =>
+            {
+                true
+            }
             // A tab is one of the words of these three.
-            _ if ["NOOP\t", "EXPN\t", "HELP\t"]
-                .iter()
-                .any(|known| read.get(..known.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(known))) =>
+            _ if ["NOOP\t", "EXPN\t", "HELP\t"].iter().any(|known| {
+                read.get(..known.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(known))
+            }) =>
             {
                 true
             }
             Some((verb, argument)) if verb.eq_ignore_ascii_case("VRFY") => {
-                let bare = argument.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(argument);
+                let bare = argument
+                    .strip_prefix('<')
+                    .and_then(|rest| rest.strip_suffix('>'))
+                    .unwrap_or(argument);
                 grammar.accepts("Forward-path", &format!("<{bare}>"))
                     || grammar.accepts("Local-part", bare)
                     || bare.eq_ignore_ascii_case("postmaster")
@@ -231,7 +267,15 @@ fn a_blank_or_a_tab_between_words_is_an_error_only_to_the_letter() {
         ("MAIL FROM:<a@x.org>  SIZE=1", 501),
         ("mail\tfrom \t:\t <a@x.org>  SIZE=1  BODY=7BIT ", 501),
     ] {
-        assert_eq!(reply_to(&format!("{line}\r\n"), "EHLO x\r\n", Syntax::Lenient), 250, "{line:?}");
-        assert_eq!(reply_to(&format!("{line}\r\n"), "EHLO x\r\n", Syntax::Strict), strict, "{line:?}");
+        assert_eq!(
+            reply_to(&format!("{line}\r\n"), "EHLO x\r\n", Syntax::Lenient),
+            250,
+            "{line:?}"
+        );
+        assert_eq!(
+            reply_to(&format!("{line}\r\n"), "EHLO x\r\n", Syntax::Strict),
+            strict,
+            "{line:?}"
+        );
     }
 }

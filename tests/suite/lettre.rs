@@ -10,9 +10,11 @@ const HEAD: &str = "From: a@example.org\r\nTo: b@postman.local\r\nSubject: from 
 #[test]
 fn what_lettre_sends_arrives_octet_by_octet() {
     let server = Server::start("()");
-    let transport = SmtpTransport::builder_dangerous("127.0.0.1").port(server.address.port()).build();
+    let transport =
+        SmtpTransport::builder_dangerous("127.0.0.1").port(server.address.port()).build();
     let attachment =
-        "VGhpcyBpcyBub3QgdGhlIHdvcmxkJ3MgbW9zdCBzdXJwcmlzaW5nIGF0dGFjaG1lbnQuISEhISE=\r\n".repeat(10 << 20 >> 6);
+        "VGhpcyBpcyBub3QgdGhlIHdvcmxkJ3MgbW9zdCBzdXJwcmlzaW5nIGF0dGFjaG1lbnQuISEhISE=\r\n"
+            .repeat(10 << 20 >> 6);
     let cases = [
         ("plain", "A plain message.\r\n\r\nWith an empty line.\r\n", 1),
         ("attachment", attachment.as_str(), 1),
@@ -21,8 +23,9 @@ fn what_lettre_sends_arrives_octet_by_octet() {
         ("many", "One to many.\r\n", 100),
     ];
     for (name, body, boxes) in cases {
-        let addresses: Vec<Address> =
-            (0..boxes).map(|number| format!("{name}-{number}@postman.local").parse().unwrap()).collect();
+        let addresses: Vec<Address> = (0..boxes)
+            .map(|number| format!("{name}-{number}@postman.local").parse().unwrap())
+            .collect();
         let envelope = Envelope::new(Some("a@example.org".parse().unwrap()), addresses).unwrap();
         let message = format!("{HEAD}{body}");
         // lettre ends what it sends with a line end of its own.

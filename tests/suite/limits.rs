@@ -52,7 +52,8 @@ fn errors_with_a_success_between_them_end_at_the_bound_of_commands() {
     let limit = Config::default();
     let text = said(
         &limit,
-        &("X\r\n".repeat(limit.errors_max - 1) + "NOOP\r\n").repeat(limit.commands_max / limit.errors_max + 1),
+        &("X\r\n".repeat(limit.errors_max - 1) + "NOOP\r\n")
+            .repeat(limit.commands_max / limit.errors_max + 1),
     );
     assert!(text.ends_with("421 4.7.0 Too many commands in one session, come again\r\n"), "{text}");
     assert_eq!(count(&text, "500") + count(&text, "250"), limit.commands_max);
@@ -66,13 +67,25 @@ fn errors_with_a_success_between_them_end_at_the_bound_of_commands() {
 fn recipients_a_message_and_a_session() {
     let limit = Config { recipients_max: 2, recipients_per_session_max: 3, ..Config::default() };
     let rcpt = |names: &[&str]| {
-        names.iter().map(|name| ["RCPT TO:<", name, "@postman.local>\r\n"].concat()).collect::<Vec<_>>().concat()
+        names
+            .iter()
+            .map(|name| ["RCPT TO:<", name, "@postman.local>\r\n"].concat())
+            .collect::<Vec<_>>()
+            .concat()
     };
     let text = said(&limit, &(BEGIN.to_owned() + &rcpt(&["a", "b", "A", "c"])));
-    assert_eq!((count(&text, "250"), count(&text, "452 4.5.3 Too many recipients, ")), (5, 1), "{text}");
+    assert_eq!(
+        (count(&text, "250"), count(&text, "452 4.5.3 Too many recipients, ")),
+        (5, 1),
+        "{text}"
+    );
     let again = "RSET\r\nMAIL FROM:<a@x.org>\r\n";
     let text = said(&limit, &(BEGIN.to_owned() + &rcpt(&["a", "b"]) + again + &rcpt(&["c", "d"])));
-    assert_eq!((count(&text, "250"), count(&text, "452 4.5.3 Too many recipients in one session")), (7, 1), "{text}");
+    assert_eq!(
+        (count(&text, "250"), count(&text, "452 4.5.3 Too many recipients in one session")),
+        (7, 1),
+        "{text}"
+    );
 }
 
 #[test]
@@ -86,7 +99,10 @@ fn octets_a_line() {
 fn octets_a_header_block_and_a_message() {
     let limit = Config { header_bytes_max: 5000, message_bytes_max: 70_000, ..Config::default() };
     let send = |content: &str| {
-        let text = said(&limit, &format!("{BEGIN}RCPT TO:<a@postman.local>\r\nDATA\r\n{content}.\r\nNOOP\r\n"));
+        let text = said(
+            &limit,
+            &format!("{BEGIN}RCPT TO:<a@postman.local>\r\nDATA\r\n{content}.\r\nNOOP\r\n"),
+        );
         // Whatever becomes of the message, nothing of it was read as a command.
         assert_eq!(text.lines().count(), 6, "{text}");
         text.lines().nth(4).unwrap().to_owned()
@@ -94,7 +110,10 @@ fn octets_a_header_block_and_a_message() {
     let field = |octets: usize| format!("A: {}\r\n", "x".repeat(octets - 5));
     assert!(send(&format!("{}\r\nNOOP\r\n", field(4998))).starts_with("250"));
     assert!(send(&format!("{}\r\nNOOP\r\n", field(5001))).starts_with("552 5.3.4 Message header"));
-    assert!(send(&format!("{}\r\nNOOP\r\n", "A: x\r\n".repeat(3000))).starts_with("552 5.3.4 Message header"));
+    assert!(
+        send(&format!("{}\r\nNOOP\r\n", "A: x\r\n".repeat(3000)))
+            .starts_with("552 5.3.4 Message header")
+    );
     let body = |octets: usize| format!("\r\n{}\r\n", "x".repeat(octets - 4));
     assert!(send(&body(70_000)).starts_with("250"));
     assert!(send(&body(70_001)).starts_with("552 5.3.4 Message too big"));
@@ -167,7 +186,9 @@ fn under_pressure_the_silent_go_first_and_it_recovers_by_itself() {
 
 #[test]
 fn the_caps_of_an_address_hold_for_those_who_are_not_exempt() {
-    let server = Server::start("(uncapped_from: Networks([\"192.0.2.0/24\"]), connections_per_address_max: 2)");
+    let server = Server::start(
+        "(uncapped_from: Networks([\"192.0.2.0/24\"]), connections_per_address_max: 2)",
+    );
     let (first, _second) = (server.connect(), server.connect());
     assert_eq!(first_line(&server), "421");
     drop(first);
@@ -175,7 +196,10 @@ fn the_caps_of_an_address_hold_for_those_who_are_not_exempt() {
     while first_line(&server) == "421" {}
     let server = Server::start("(uncapped_from: Networks([]), connects_per_second_max: 3)");
     let answers: Vec<_> = (0..20).map(|_| first_line(&server)).collect();
-    assert!(answers.iter().any(|line| line.starts_with("220")) && answers.iter().any(|line| line.starts_with("421")));
+    assert!(
+        answers.iter().any(|line| line.starts_with("220"))
+            && answers.iter().any(|line| line.starts_with("421"))
+    );
 }
 
 fn first_line(server: &Server) -> String {
@@ -212,7 +236,8 @@ fn who_does_not_read_the_replies_is_not_read_either() {
 #[test]
 fn out_of_descriptors_clients_hear_421_and_it_recovers() {
     // 60 descriptors: 30 connections, and less for their spools than they want.
-    let server = Server::start_with("(memory_bytes_max: 0, uncapped_from: RelayFrom)", "ulimit -n 60");
+    let server =
+        Server::start_with("(memory_bytes_max: 0, uncapped_from: RelayFrom)", "ulimit -n 60");
     let before = server.descriptors();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -256,7 +281,10 @@ fn out_of_descriptors_clients_hear_421_and_it_recovers() {
         done.store(true, Ordering::Relaxed);
         let texts: Vec<_> = holding.into_iter().map(|thread| thread.join().unwrap()).collect();
         assert!(full, "{texts:?}");
-        assert!(texts.iter().all(|text| text.starts_with("220") || text.starts_with("421")), "{texts:?}");
+        assert!(
+            texts.iter().all(|text| text.starts_with("220") || text.starts_with("421")),
+            "{texts:?}"
+        );
     });
     // All are gone: it is as before.
     let deadline = Instant::now() + Duration::from_mins(1);
@@ -279,7 +307,9 @@ fn while_accept_fails_the_server_waits_and_comes_back_by_itself() {
         let (log, trace) = (logs.path().join("log"), logs.path().join("trace"));
         let strace = |when: &str| {
             // With -D the process that is started is the server, not strace.
-            let options = format!("-D -f -qq -ttt -e trace=accept4 -e inject=accept4:error={error}:when={when}");
+            let options = format!(
+                "-D -f -qq -ttt -e trace=accept4 -e inject=accept4:error={error}:when={when}"
+            );
             Server::start_with(
                 &format!("(log: (files: [({log:?}, \"info\")]))"),
                 &format!("exec strace {options} -o '{}' \"$0\" \"$@\"", trace.display()),
@@ -289,10 +319,14 @@ fn while_accept_fails_the_server_waits_and_comes_back_by_itself() {
         server.connect().deliver();
         let (text, said) = (fs::read_to_string(&trace).unwrap(), fs::read_to_string(&log).unwrap());
         let failed = text.lines().filter(|line| line.ends_with("(INJECTED)"));
-        let times: Vec<f64> = failed.map(|line| line.split_whitespace().nth(1).unwrap().parse().unwrap()).collect();
+        let times: Vec<f64> =
+            failed.map(|line| line.split_whitespace().nth(1).unwrap().parse().unwrap()).collect();
         assert_eq!(times.len(), 4, "{text}");
         let is_trouble = error != "ECONNABORTED";
-        assert!(!is_trouble || times.windows(2).all(|pair| pair[1] - pair[0] > 0.09), "{error}: {times:?}");
+        assert!(
+            !is_trouble || times.windows(2).all(|pair| pair[1] - pair[0] > 0.09),
+            "{error}: {times:?}"
+        );
         for line in ["accept error=", "accept works again"] {
             assert_eq!(said.matches(line).count(), usize::from(is_trouble), "{error}: {said}");
         }

@@ -20,7 +20,10 @@ impl Logged {
     fn start_by(definition: &Path, keys: &str, level: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        let config = format!("({keys} log: (console_level: \"off\", files: [(\"{}\", \"{level}\")]))", log.display());
+        let config = format!(
+            "({keys} log: (console_level: \"off\", files: [(\"{}\", \"{level}\")]))",
+            log.display()
+        );
         Self { server: Server::start_by(Some(definition), &config, ":"), folder }
     }
 
@@ -68,17 +71,25 @@ fn destinations(line: &str) -> Vec<(String, PathBuf)> {
 fn the_line_of_a_message_names_each_recipient_with_its_file_and_the_message_id() {
     let logged = Logged::start("", "info");
     let mut talk = logged.server.connect();
-    envelope(&mut talk, &["user@postman.local", "b@other.server", "\"odd, name\"@postman.local", "c@other.server"]);
-    talk.say("Subject: x\r\nMessage-ID:\r\n <\"quoted\"@x.org>\r\n\r\nMessage-ID: <not@this>\r\n.", "250");
+    envelope(
+        &mut talk,
+        &["user@postman.local", "b@other.server", "\"odd, name\"@postman.local", "c@other.server"],
+    );
+    talk.say(
+        "Subject: x\r\nMessage-ID:\r\n <\"quoted\"@x.org>\r\n\r\nMessage-ID: <not@this>\r\n.",
+        "250",
+    );
     talk.say("QUIT", "221");
     let (lines, server) = logged.end();
     let line = one(&lines, "0001 message ");
-    let head =
-        "0001 message id=0001-1 from=<a@x.org> rcpts=4 size=70 message_id=\"<\\\"quoted\\\"@x.org>\" result=250 to=";
+    let head = "0001 message id=0001-1 from=<a@x.org> rcpts=4 size=70 message_id=\"<\\\"quoted\\\"@x.org>\" result=250 to=";
     assert!(line.starts_with(head), "{line}");
     let found = line.matches(" file=").count();
     assert_eq!(found, 3, "{line}");
-    assert!(line.contains(" to=<b@other.server>,<c@other.server> file=.OTHER_SERVERS/other.server/"), "{line}");
+    assert!(
+        line.contains(" to=<b@other.server>,<c@other.server> file=.OTHER_SERVERS/other.server/"),
+        "{line}"
+    );
     assert!(line.contains(" to=<user@postman.local> file=user/new/"), "{line}");
     assert!(line.contains(" to=<\\\"odd, name\\\"@postman.local> file="), "{line}");
     for file in line.split(" file=").skip(1).map(|rest| rest.split(' ').next().unwrap()) {
@@ -92,7 +103,8 @@ fn a_message_to_a_thousand_recipients_names_each_and_no_line_is_long() {
     let logged = Logged::start("recipients_max: 1000, recipients_per_session_max: 2000,", "info");
     let mut talk = logged.server.connect();
     let mailboxes = (0..100).map(|number| format!("user{number}@postman.local"));
-    let recipients: Vec<_> = mailboxes.chain((0..900).map(|number| format!("user{number}@other.server"))).collect();
+    let recipients: Vec<_> =
+        mailboxes.chain((0..900).map(|number| format!("user{number}@other.server"))).collect();
     envelope(&mut talk, &recipients.iter().map(String::as_str).collect::<Vec<_>>());
     talk.say("Subject: x\r\n\r\n.", "250");
     let (lines, server) = logged.end();
@@ -130,11 +142,21 @@ fn each_refusal_is_one_in_the_log_with_the_words_of_its_reply() {
     partly.rest();
     let (lines, _) = logged.end();
     let too_big = one(&lines, "0001 message id=0001-1 ");
-    assert!(too_big.contains(" result=552 reply=\"5.3.4 ") && too_big.ends_with(" to=<b@postman.local>"), "{too_big}");
+    assert!(
+        too_big.contains(" result=552 reply=\"5.3.4 ")
+            && too_big.ends_with(" to=<b@postman.local>"),
+        "{too_big}"
+    );
     let unknown = "0001 refused code=550 line=\"RCPT TO:<nobody@postman.local>\" reply=\"5.1.1 No such user here\"";
     assert_eq!(one(&lines, "0001 refused code=550"), unknown);
-    assert!(one(&lines, "0001 refused code=500 line=\"BDAT 2\"").contains(" reply=\"5.5.1 Command unknown"));
-    assert!(one(&lines, "0001 disconnect").starts_with("0001 disconnect code=421 reply=\"4.7.0 "), "{lines:#?}");
+    assert!(
+        one(&lines, "0001 refused code=500 line=\"BDAT 2\"")
+            .contains(" reply=\"5.5.1 Command unknown")
+    );
+    assert!(
+        one(&lines, "0001 disconnect").starts_with("0001 disconnect code=421 reply=\"4.7.0 "),
+        "{lines:#?}"
+    );
     // What came in part was not taken.
     let none = "0002 message id=0002-1 from=<a@x.org> rcpts=1 size=36 message_id=\"<2@x.org>\" result=none to=<b@postman.local>";
     assert_eq!(one(&lines, "0002 message"), none);
@@ -173,7 +195,11 @@ fn a_full_disk_is_logged_with_the_key_and_the_folder() {
 /// What a trace wrote, as docs/running.md takes it out of a log.
 fn dialogue(lines: &[String], id: &str) -> String {
     let begin = format!("{id} ");
-    lines.iter().filter_map(|line| line.strip_prefix(&begin)).flat_map(|line| [line, "\n"]).collect()
+    lines
+        .iter()
+        .filter_map(|line| line.strip_prefix(&begin))
+        .flat_map(|line| [line, "\n"])
+        .collect()
 }
 
 #[test]
@@ -216,7 +242,8 @@ fn a_trace_is_a_dialogue_that_plays() {
         let traced: Vec<_> = lines.iter().filter(|line| !is_event(line, &id)).cloned().collect();
         let text = dialogue(&traced, &id);
         let dialogue = Dialogue::parse(&text).unwrap_or_else(|failure| panic!("{failure}\n{text}"));
-        let played = dialogue.play(&mut Peer::new(&dialogue.config().unwrap(), crate::peer::page()), |most| most);
+        let played = dialogue
+            .play(&mut Peer::new(&dialogue.config().unwrap(), crate::peer::page()), |most| most);
         assert_eq!(played, Ok(()), "{text}");
     }
     let second = dialogue(&lines, "0002");

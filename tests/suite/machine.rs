@@ -18,7 +18,9 @@ use crate::rig::Server;
 const SOURCE: &str = include_str!("../../smtp-states.def");
 
 fn definition() -> autofsm::Definition {
-    autofsm::compile(SOURCE, Some(&VOCABULARY)).definition.expect("the project's definition compiles")
+    autofsm::compile(SOURCE, Some(&VOCABULARY))
+        .definition
+        .expect("the project's definition compiles")
 }
 
 #[test]
@@ -29,7 +31,24 @@ fn the_built_table_is_the_one_that_the_loader_makes() {
 /// SPEC.md 1, as a table: state, then what follows HELO, EHLO, MAIL, RCPT, DATA, READ, END,
 /// RSET, the four that change nothing, and QUIT.
 const EXPECTED: &[(&str, [&str; 13])] = &[
-    ("init", ["client_init", "client_init", "", "", "", "", "", "init", "init", "init", "init", "init", "done"]),
+    (
+        "init",
+        [
+            "client_init",
+            "client_init",
+            "",
+            "",
+            "",
+            "",
+            "",
+            "init",
+            "init",
+            "init",
+            "init",
+            "init",
+            "done",
+        ],
+    ),
     (
         "client_init",
         [
@@ -87,8 +106,10 @@ const EXPECTED: &[(&str, [&str; 13])] = &[
     ("read_data", ["", "", "", "", "", "read_data", "client_init", "", "", "", "", "", ""]),
     ("done", [""; 13]),
 ];
-const EVENTS: [&str; 13] =
-    ["HELO", "EHLO", "MAIL", "RCPT", "DATA", "READ", "END", "RSET", "NOOP", "HELP", "VRFY", "EXPN", "QUIT"];
+const EVENTS: [&str; 13] = [
+    "HELO", "EHLO", "MAIL", "RCPT", "DATA", "READ", "END", "RSET", "NOOP", "HELP", "VRFY", "EXPN",
+    "QUIT",
+];
 
 /// The tests' own page is the specification's.
 #[test]
@@ -143,9 +164,12 @@ fn the_session_goes_where_the_built_table_says() {
     let last = definition.states.len() - 1;
     for state in 0..last {
         let Some(run) = definition.shortest_run(|known| known.0 == state) else { continue };
-        for event in (0..definition.events.len()).filter(|event| definition.cell(state, *event).is_some()) {
+        for event in
+            (0..definition.events.len()).filter(|event| definition.cell(state, *event).is_some())
+        {
             let events: Vec<_> = run.moves.iter().map(|step| step.event.0).chain([event]).collect();
-            let names: Vec<_> = events.iter().map(|event| definition.events[*event].name.as_str()).collect();
+            let names: Vec<_> =
+                events.iter().map(|event| definition.events[*event].name.as_str()).collect();
             let reached = rehearse(&BUILT, &names).pop().unwrap().state;
             let next = definition.cell(state, event).map_or(state, |cell| cell.next);
             assert_eq!(reached, definition.states[next].name, "{names:?}");
@@ -156,14 +180,21 @@ fn the_session_goes_where_the_built_table_says() {
 #[test]
 fn a_command_that_is_only_refused_is_neither_offered_nor_listed() {
     let source = include_str!("../dialogues/refusing.def");
-    let definition = autofsm::compile(source, Some(&VOCABULARY)).definition.expect("it can be served");
+    let definition =
+        autofsm::compile(source, Some(&VOCABULARY)).definition.expect("it can be served");
     let machine = Machine::load("refusing.def", &definition).unwrap();
     let played = rehearse(machine, &["EHLO", "HELP", "EXPN", "STARTTLS", "HELP"]);
     assert_eq!(played[1].replies, ["250-postman.local", "250-PIPELINING", "250 XPING"]);
     let help = played[2].replies.join("\n");
-    assert!(help.contains("XPING") && !help.contains("EXPN") && !help.contains("STARTTLS"), "{help}");
+    assert!(
+        help.contains("XPING") && !help.contains("EXPN") && !help.contains("STARTTLS"),
+        "{help}"
+    );
     // It is known all the same: 502 is not 500.
-    assert!(played[3].replies[0].starts_with("502 5.5.1 No lists here") && played[4].replies[0].starts_with("454"));
+    assert!(
+        played[3].replies[0].starts_with("502 5.5.1 No lists here")
+            && played[4].replies[0].starts_with("454")
+    );
     let (expn, xping) = (machine.event("EXPN").unwrap(), machine.event("XPING").unwrap());
     assert!(machine.actions(expn).next().is_none() && machine.actions(xping).next().is_some());
     let accepted: Vec<_> = Position::initial(machine).accepted().map(|event| event.name).collect();
@@ -187,12 +218,16 @@ fn a_server_that_is_told_nothing_else_serves_the_built_table() {
 fn generated() -> Vec<(&'static str, String)> {
     let definition = definition();
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let place =
-        readme.find("\n## The protocol\n").and_then(|place| Some(place + readme[place..].find("```text\n")? + 8));
+    let place = readme
+        .find("\n## The protocol\n")
+        .and_then(|place| Some(place + readme[place..].find("```text\n")? + 8));
     let (before, rest) = readme.split_at(place.expect("the README shows the table"));
     let after = &rest[rest.find("```").unwrap()..];
     vec![
-        ("tests/golden/smtp_states.rs", autofsm::rust(&definition, &VOCABULARY, "smtp-states.def", SOURCE)),
+        (
+            "tests/golden/smtp_states.rs",
+            autofsm::rust(&definition, &VOCABULARY, "smtp-states.def", SOURCE),
+        ),
         ("docs/smtp-states.svg", autofsm::svg(&definition).unwrap()),
         ("README.md", format!("{before}{}{after}", autofsm::table(&definition))),
         (LAST_SEEN, SOURCE.to_owned()),
@@ -218,8 +253,13 @@ fn what_is_made_of_the_page_is_as_the_page_is_now() {
         return;
     }
     let mut command = Command::new(env!("CARGO_BIN_EXE_postman"));
-    let output = command.args(["fsm", "diff", LAST_SEEN, "smtp-states.def"]).current_dir(root()).output().unwrap();
-    let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    let output = command
+        .args(["fsm", "diff", LAST_SEEN, "smtp-states.def"])
+        .current_dir(root())
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&output.stdout).into_owned()
+        + &String::from_utf8_lossy(&output.stderr);
     let mut paths = Vec::new();
     for (path, text) in differs {
         fs::write(root().join(path), text).unwrap();

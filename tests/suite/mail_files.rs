@@ -25,7 +25,8 @@ const LINE_BYTES_MAX: usize = 998;
 fn the_field_of_many_recipients_is_folded_and_a_reader_finds_each() {
     let quoted = r#""a,b@victim.example,c"@other.server"#;
     let escaped = r#""a\",b\\"@other.server"#;
-    let mut sent: Vec<String> = (0..998).map(|number| format!("recipient-{number:03}@other.server")).collect();
+    let mut sent: Vec<String> =
+        (0..998).map(|number| format!("recipient-{number:03}@other.server")).collect();
     sent.extend([quoted.to_owned(), escaped.to_owned()]);
     let server = Server::start("()");
     let mut talk = server.connect();
@@ -39,11 +40,17 @@ fn the_field_of_many_recipients_is_folded_and_a_reader_finds_each() {
     talk.say(".", "250");
     let file = server.files(".OTHER_SERVERS/other.server").remove(0);
     let text = String::from_utf8(file.clone()).unwrap();
-    assert!(text.split("\r\n").all(|line| line.len() <= LINE_BYTES_MAX && !line.contains('\n')), "{text}");
+    assert!(
+        text.split("\r\n").all(|line| line.len() <= LINE_BYTES_MAX && !line.contains('\n')),
+        "{text}"
+    );
     let fields = fields(&file);
     assert_eq!(fields.recipients(), sent);
     assert_eq!(fields.value("X-Postman-From"), Some("a@x.org"));
-    assert!(text.ends_with("X-Postman-With: ESMTP\r\n\r\nSubject: x\r\n\r\nx\r\n"), "the content stays the content");
+    assert!(
+        text.ends_with("X-Postman-With: ESMTP\r\n\r\nSubject: x\r\n\r\nx\r\n"),
+        "the content stays the content"
+    );
 }
 
 /// RFC 5322 2.1.1, with the longest addresses and the longest name of a client that are taken.
@@ -55,14 +62,23 @@ fn the_longest_addresses_fit_into_the_lines_of_each_file() {
         let server = Server::start(config);
         let mut talk = server.connect();
         talk.say(&format!("EHLO {}", "h".repeat(1500)), "250-");
-        send(&mut talk, &sender, &[&far, &format!("{}@postman.local", "b".repeat(255))], "Subject: x\n\nx\n");
-        for place in [".OTHER_SERVERS/other.server".to_owned(), format!("{}/new", "b".repeat(255))] {
+        send(
+            &mut talk,
+            &sender,
+            &[&far, &format!("{}@postman.local", "b".repeat(255))],
+            "Subject: x\n\nx\n",
+        );
+        for place in [".OTHER_SERVERS/other.server".to_owned(), format!("{}/new", "b".repeat(255))]
+        {
             let file = server.files(&place).remove(0);
             let longest = file.split(|octet| *octet == b'\n').map(<[u8]>::len).max().unwrap();
             assert!(longest <= LINE_BYTES_MAX + 1, "{longest} in {place}, {config}");
             assert_eq!(fields(&file).value("X-Postman-From"), Some(sender.as_str()));
         }
-        assert_eq!(fields(&server.files(".OTHER_SERVERS/other.server")[0]).recipients(), [far.as_str()]);
+        assert_eq!(
+            fields(&server.files(".OTHER_SERVERS/other.server")[0]).recipients(),
+            [far.as_str()]
+        );
     }
 }
 
@@ -73,7 +89,11 @@ fn a_comma_in_quotes_names_nobody_else() {
     let mut talk = server.connect();
     talk.say("EHLO client.example", "250-");
     talk.say("MAIL FROM:<>", "250");
-    let sent = [r#""a,b@victim.example,c"@other.server"#, r#"",\\\"\\,"@other.server"#, r#""\,"@other.server"#];
+    let sent = [
+        r#""a,b@victim.example,c"@other.server"#,
+        r#"",\\\"\\,"@other.server"#,
+        r#""\,"@other.server"#,
+    ];
     for to in sent {
         talk.say(&format!("RCPT TO:<{to}>"), "250");
     }
@@ -88,7 +108,8 @@ fn a_comma_in_quotes_names_nobody_else() {
 /// RFC 5321 4.5.3.1.5: a line of a reply is at most 512 octets long, its CR LF included.
 #[test]
 fn no_line_of_a_reply_is_longer_than_512_octets() {
-    let names: Vec<String> = (0..40).map(|number| format!("X{}{number:02}", "LONG".repeat(12))).collect();
+    let names: Vec<String> =
+        (0..40).map(|number| format!("X{}{number:02}", "LONG".repeat(12))).collect();
     let page = format!(
         "AutoGen Definitions fsm;\nevent = HELO, EHLO, MAIL, RCPT, DATA, READ, END, HELP, QUIT, {names};\n\
          state = client_init, begin_transaction, transaction, read_data;\nkeyword = SIZE, {names};\n\
@@ -113,7 +134,9 @@ fn no_line_of_a_reply_is_longer_than_512_octets() {
     );
     let compiled = autofsm::compile(&page, Some(&VOCABULARY));
     let shown = autofsm::render(&compiled.diagnostics, "long.def", &page);
-    let machine = Machine::load("long.def", &compiled.definition.unwrap_or_else(|| panic!("{shown}"))).unwrap();
+    let machine =
+        Machine::load("long.def", &compiled.definition.unwrap_or_else(|| panic!("{shown}")))
+            .unwrap();
     let domain = Domain::parse(&format!("{}.example", "d".repeat(240)), Syntax::Strict).unwrap();
     let mut peer = Peer::with_machine(&Config { domain, ..Config::default() }, machine);
     let lines = format!(
@@ -150,12 +173,23 @@ fn example(server: &Server) {
     let mut talk = server.connect();
     talk.say("EHLO client.example", "250-");
     let to = ["alice@postman.local", "carol@other.example", "\"d,e\"@other.example"];
-    send(&mut talk, "bob@example.org", &to, "From: Bob <bob@example.org>\nSubject: Lunch\n\nAt noon?\n");
+    send(
+        &mut talk,
+        "bob@example.org",
+        &to,
+        "From: Bob <bob@example.org>\nSubject: Lunch\n\nAt noon?\n",
+    );
 }
 
 #[test]
 fn the_manual_s_names_of_folders_are_those_that_are_made() {
-    let rows = DOC.split("| recipient | folder |\n|---|---|\n").nth(1).unwrap().split("\n\n").next().unwrap();
+    let rows = DOC
+        .split("| recipient | folder |\n|---|---|\n")
+        .nth(1)
+        .unwrap()
+        .split("\n\n")
+        .next()
+        .unwrap();
     let rows: Vec<Vec<&str>> = rows.lines().map(|row| row.split('`').collect()).collect();
     assert!(rows.len() > 10);
     let server = Server::start("(users: Any)");
@@ -163,7 +197,11 @@ fn the_manual_s_names_of_folders_are_those_that_are_made() {
     talk.say("EHLO client.example", "250-");
     for row in rows {
         let [_, recipient, _, folder, _] = row.as_slice() else { panic!("{row:?}") };
-        let place = if folder.starts_with(".OTHER") { (*folder).to_owned() } else { format!("{folder}/new") };
+        let place = if folder.starts_with(".OTHER") {
+            (*folder).to_owned()
+        } else {
+            format!("{folder}/new")
+        };
         let before = server.files(&place).len();
         send(&mut talk, "", &[recipient], "x\n");
         assert_eq!(server.files(&place).len(), before + 1, "{recipient} in {folder}");
@@ -172,7 +210,11 @@ fn the_manual_s_names_of_folders_are_those_that_are_made() {
     let mut talk = listed.connect();
     talk.say("EHLO client.example", "250-");
     send(&mut talk, "", &["PostMaster"], "x\n");
-    assert_eq!(listed.files("postmaster/new").len(), 1, "postmaster's mail is taken though nobody listed it");
+    assert_eq!(
+        listed.files("postmaster/new").len(),
+        1,
+        "postmaster's mail is taken though nobody listed it"
+    );
 }
 
 #[test]
@@ -187,17 +229,25 @@ fn the_manual_s_files_are_those_that_are_written() {
     let (time, id) = (value(&queue, "X-Postman-Date"), value(&queue, "X-Postman-Id"));
     let date = mailbox.lines().find(|line| line.ends_with(" +0000")).unwrap();
     let same = |file: &str| {
-        file.replace(date, "\tSat, 19 Dec 2020 22:16:15 +0000").replace(&time, "1608416175").replace(&id, "65fe-1")
+        file.replace(date, "\tSat, 19 Dec 2020 22:16:15 +0000")
+            .replace(&time, "1608416175")
+            .replace(&id, "65fe-1")
     };
     assert_eq!(same(&mailbox), shown_mailbox);
     assert_eq!(same(&queue), shown_queue.replace('\n', "\r\n"));
     for place in ["alice/new", ".OTHER_SERVERS/other.example"] {
         let folder = server.folder.path().join("maildir").join(place);
-        let files = fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.path().is_file());
+        let files = fs::read_dir(folder)
+            .unwrap()
+            .map(Result::unwrap)
+            .filter(|entry| entry.path().is_file());
         let names: Vec<_> = files.map(|entry| entry.file_name().into_string().unwrap()).collect();
         let (written, random) = names[0].split_once('_').unwrap();
         assert_eq!(written, time);
-        assert!(random.len() >= 16 && random.bytes().all(|octet| octet.is_ascii_hexdigit()), "{names:?}");
+        assert!(
+            random.len() >= 16 && random.bytes().all(|octet| octet.is_ascii_hexdigit()),
+            "{names:?}"
+        );
     }
 }
 
@@ -210,10 +260,17 @@ fn the_manual_s_programs_read_the_files() {
     example(&server);
     let mut talk = server.connect();
     talk.say("EHLO client.example", "250-");
-    let many: Vec<String> = (0..99).map(|number| format!("\"a,{number}\\\\\"@folded.example")).collect();
-    send(&mut talk, "", &many.iter().map(String::as_str).collect::<Vec<_>>(), "X-Postman-To: nobody\n");
+    let many: Vec<String> =
+        (0..99).map(|number| format!("\"a,{number}\\\\\"@folded.example")).collect();
+    send(
+        &mut talk,
+        "",
+        &many.iter().map(String::as_str).collect::<Vec<_>>(),
+        "X-Postman-To: nobody\n",
+    );
     let python = |program: &str, folder: &Path| {
-        let output = Command::new("python3").args(["-c", program]).current_dir(folder).output().unwrap();
+        let output =
+            Command::new("python3").args(["-c", program]).current_dir(folder).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).unwrap()
     };

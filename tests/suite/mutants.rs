@@ -30,7 +30,8 @@ impl Row {
             let pattern = Regex::new(&format!(r"[{{; ]{key} *= *('[^']*'|[^;]*);")).unwrap();
             pattern.captures(text).map(|found| found[1].trim().to_owned())
         };
-        let list = |key: &str| value(key).unwrap().split(',').map(|name| name.trim().to_owned()).collect();
+        let list =
+            |key: &str| value(key).unwrap().split(',').map(|name| name.trim().to_owned()).collect();
         Self {
             states: list("tst"),
             events: list("tev"),
@@ -41,8 +42,11 @@ impl Row {
     }
 
     fn written(&self) -> String {
-        let mut text = format!("{{ tst = {}; tev = {};", self.states.join(", "), self.events.join(", "));
-        for (key, value) in [("next", &self.next), ("ttype", &Some(self.action.clone())), ("reply", &self.reply)] {
+        let mut text =
+            format!("{{ tst = {}; tev = {};", self.states.join(", "), self.events.join(", "));
+        for (key, value) in
+            [("next", &self.next), ("ttype", &Some(self.action.clone())), ("reply", &self.reply)]
+        {
             if let Some(value) = value {
                 let _ = write!(text, " {key} = {value};");
             }
@@ -56,7 +60,10 @@ fn taken_apart() -> (String, Vec<Row>) {
     let statement = Regex::new(r"(?s)transition *=[ \n]*(\{.*?\}) *;").unwrap();
     let block = Regex::new(r"(?s)\{.*?\}").unwrap();
     let rows = statement.captures_iter(SOURCE).flat_map(|found| {
-        block.find_iter(found.get(1).unwrap().as_str()).map(|row| Row::read(row.as_str())).collect::<Vec<_>>()
+        block
+            .find_iter(found.get(1).unwrap().as_str())
+            .map(|row| Row::read(row.as_str()))
+            .collect::<Vec<_>>()
     });
     (statement.replace_all(SOURCE, "").into_owned(), rows.collect())
 }
@@ -97,10 +104,18 @@ fn mutants(original: &Definition) -> Vec<Mutant> {
         add("double a row", "twice".to_owned(), &[row.clone(), row.clone()]);
         for &state in &states {
             if row.next.as_deref() != Some(state) {
-                add("retarget next", format!("next = {state}"), &with(&|row| row.next = Some(state.to_owned())));
+                add(
+                    "retarget next",
+                    format!("next = {state}"),
+                    &with(&|row| row.next = Some(state.to_owned())),
+                );
             }
             if !row.states.iter().any(|known| known == state) {
-                add("add a state", format!("also tst = {state}"), &with(&|row| row.states.push(state.to_owned())));
+                add(
+                    "add a state",
+                    format!("also tst = {state}"),
+                    &with(&|row| row.states.push(state.to_owned())),
+                );
                 for place in 0..row.states.len() {
                     add(
                         "swap a state",
@@ -119,15 +134,25 @@ fn mutants(original: &Definition) -> Vec<Mutant> {
                 add("drop a state", what, &with(&|row| drop(row.states.remove(place))));
             }
         }
-        for &event in events.iter().filter(|event| !row.events.iter().any(|known| known == *event)) {
-            add("swap an event", format!("tev = {event}"), &with(&|row| row.events = vec![event.to_owned()]));
+        for &event in events.iter().filter(|event| !row.events.iter().any(|known| known == *event))
+        {
+            add(
+                "swap an event",
+                format!("tev = {event}"),
+                &with(&|row| row.events = vec![event.to_owned()]),
+            );
         }
-        let code = row.reply.as_deref().map(|reply| reply.trim_matches('\'').get(..3).unwrap_or_default());
+        let code =
+            row.reply.as_deref().map(|reply| reply.trim_matches('\'').get(..3).unwrap_or_default());
         for other in ["221", "250", "252", "354", "421", "550"]
             .into_iter()
             .filter(|other| code.is_some_and(|code| code != *other))
         {
-            add("swap a code", format!("reply = {other}"), &with(&|row| row.reply = Some(other.to_owned())));
+            add(
+                "swap a code",
+                format!("reply = {other}"),
+                &with(&|row| row.reply = Some(other.to_owned())),
+            );
         }
         // A row whose refusal is made an acceptance, and one whose acceptance is made a refusal, that stays
         // or closes; in all of its states, then in each alone.
@@ -144,7 +169,10 @@ fn mutants(original: &Definition) -> Vec<Mutant> {
             &[("452", None), ("502", None), ("421", Some("done"))]
         };
         for &(reply, next) in turns {
-            let what = format!("reply = {reply}{}", next.map_or(String::new(), |next| format!(", next = {next}")));
+            let what = format!(
+                "reply = {reply}{}",
+                next.map_or(String::new(), |next| format!(", next = {next}"))
+            );
             add("turn a row", what, &[turned(reply, next)]);
         }
         for place in (0..row.states.len()).filter(|_| row.states.len() > 1) {
@@ -152,21 +180,42 @@ fn mutants(original: &Definition) -> Vec<Mutant> {
             let state = rest.states.remove(place);
             let part = |part: Row| Row { states: vec![state.clone()], ..part };
             for &(reply, next) in turns {
-                let what = format!("tst = {state}: reply = {reply}{}", if next.is_some() { " and done" } else { "" });
+                let what = format!(
+                    "tst = {state}: reply = {reply}{}",
+                    if next.is_some() { " and done" } else { "" }
+                );
                 add("split a row", what, &[rest.clone(), part(turned(reply, next))]);
             }
-            for action in Action::ALL.iter().map(|action| action.name()).filter(|action| *action != row.action) {
+            for action in Action::ALL
+                .iter()
+                .map(|action| action.name())
+                .filter(|action| *action != row.action)
+            {
                 let own = part(Row { action: action.to_owned(), ..row.clone() });
-                add("split a row", format!("tst = {state}: ttype = {action}"), &[rest.clone(), own]);
+                add(
+                    "split a row",
+                    format!("tst = {state}: ttype = {action}"),
+                    &[rest.clone(), own],
+                );
             }
             // What is acknowledged, and forgotten.
             if row.action != "answer" && code != Some("250") {
                 let own = part(Row { next: None, ..turned("250", None) });
-                add("split a row", format!("tst = {state}: answered with 250"), &[rest.clone(), own]);
+                add(
+                    "split a row",
+                    format!("tst = {state}: answered with 250"),
+                    &[rest.clone(), own],
+                );
             }
         }
-        for action in Action::ALL.iter().map(|action| action.name()).filter(|action| *action != row.action) {
-            add("swap an action", format!("ttype = {action}"), &with(&|row| action.clone_into(&mut row.action)));
+        for action in
+            Action::ALL.iter().map(|action| action.name()).filter(|action| *action != row.action)
+        {
+            add(
+                "swap an action",
+                format!("ttype = {action}"),
+                &with(&|row| action.clone_into(&mut row.action)),
+            );
         }
     }
     mutants
@@ -192,8 +241,10 @@ fn behaves_alike(one: &Definition, other: &Definition, words: bool) -> bool {
             .map(|(index, &(definition, state))| {
                 let cells: Vec<_> = (0..one.events.len())
                     .map(|event| {
-                        let event =
-                            definition.events.iter().position(|other| same_name(&other.name, &one.events[event].name));
+                        let event = definition
+                            .events
+                            .iter()
+                            .position(|other| same_name(&other.name, &one.events[event].name));
                         let cell = definition.cell(state, event?)?;
                         // What is refused and moves nothing is as if there were no row, but for the words.
                         if !words && cell.is_refusal() && cell.next == state {
@@ -222,7 +273,11 @@ const CATCHERS: [&str; 4] = ["language", "needs", "never", "always"];
 fn catcher(diagnostic: &Diagnostic) -> usize {
     let message = &diagnostic.message;
     match message {
-        _ if message.contains("there is a way here") || message.contains("leaves an open message") => 1,
+        _ if message.contains("there is a way here")
+            || message.contains("leaves an open message") =>
+        {
+            1
+        }
         _ if message.starts_with("this can happen") => 2,
         _ if message.starts_with("this is not always so") => 3,
         _ => 0,
@@ -242,8 +297,10 @@ struct Count {
 /// the server, and so do the properties, so that a user can take its rows away.
 fn only_lists_differ(one: &Definition, other: &Definition) -> bool {
     diff(one, other).iter().all(|found| {
-        matches!(found.change, Change::Action | Change::Reply | Change::Refusal | Change::Syntax | Change::Keywords)
-            || found.event.as_deref() == Some("EXPN")
+        matches!(
+            found.change,
+            Change::Action | Change::Reply | Change::Refusal | Change::Syntax | Change::Keywords
+        ) || found.event.as_deref() == Some("EXPN")
     })
 }
 
@@ -252,7 +309,10 @@ fn check_catches_every_mutant_but_for_matters_of_taste() {
     let original = compile(SOURCE, Some(&VOCABULARY)).definition.unwrap();
     let (frame, rows) = taken_apart();
     let rebuilt = compile(&put_together(&frame, &rows), Some(&VOCABULARY)).definition.unwrap();
-    assert!(behaves_alike(&original, &rebuilt, true), "the definition was not put together again as it was");
+    assert!(
+        behaves_alike(&original, &rebuilt, true),
+        "the definition was not put together again as it was"
+    );
 
     let mut counts: BTreeMap<&str, Count> = BTreeMap::new();
     let mut survivors = String::new();
@@ -272,8 +332,13 @@ fn check_catches_every_mutant_but_for_matters_of_taste() {
             Some(mutated) if behaves_alike(&original, mutated, true) => count.same += 1,
             Some(mutated) => {
                 count.survived += 1;
-                let is_taste = behaves_alike(&original, mutated, false) || only_lists_differ(&original, mutated);
-                assert!(is_taste, "other commands are accepted, and check is silent: {}", mutant.shown);
+                let is_taste = behaves_alike(&original, mutated, false)
+                    || only_lists_differ(&original, mutated);
+                assert!(
+                    is_taste,
+                    "other commands are accepted, and check is silent: {}",
+                    mutant.shown
+                );
                 let warned = if compiled.diagnostics.is_empty() { "" } else { "  (a warning)" };
                 let _ = writeln!(survivors, "{:<14}  {}{warned}", mutant.kind, mutant.shown);
             }
@@ -311,7 +376,9 @@ fn check_catches_every_mutant_but_for_matters_of_taste() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/mutants.txt");
     if fs::read_to_string(&path).unwrap_or_default() != text {
         fs::write(&path, &text).unwrap();
-        panic!("tests/golden/mutants.txt differed and was rewritten: look at what survives now\n{text}");
+        panic!(
+            "tests/golden/mutants.txt differed and was rewritten: look at what survives now\n{text}"
+        );
     }
 }
 
@@ -326,7 +393,9 @@ fn diff_calls_a_mutant_different_if_and_only_if_it_behaves_so() {
     let original = compile(SOURCE, Some(&VOCABULARY)).definition.unwrap();
     let (mut compared, mut alike) = (0, 0);
     for mutant in mutants(&original) {
-        let Some(mutated) = compile(&without_properties(&mutant.source), None).definition else { continue };
+        let Some(mutated) = compile(&without_properties(&mutant.source), None).definition else {
+            continue;
+        };
         let same = behaves_alike(&original, &mutated, true);
         for (old, new) in [(&original, &mutated), (&mutated, &original)] {
             let found = diff(old, new);
@@ -337,13 +406,21 @@ fn diff_calls_a_mutant_different_if_and_only_if_it_behaves_so() {
                 let event = difference.event.as_deref().unwrap();
                 let one = one.and_then(|state| old.cell(state, event_of(old, event)));
                 let other = other.and_then(|state| new.cell(state, event_of(new, event)));
-                assert_eq!((one, other), (difference.old.as_ref(), difference.new.as_ref()), "{}", mutant.shown);
+                assert_eq!(
+                    (one, other),
+                    (difference.old.as_ref(), difference.new.as_ref()),
+                    "{}",
+                    mutant.shown
+                );
             }
         }
         compared += 1;
         alike += usize::from(same);
     }
-    assert!(compared > 400 && alike > 0, "too few mutants compile: {compared}, {alike} of them alike");
+    assert!(
+        compared > 400 && alike > 0,
+        "too few mutants compile: {compared}, {alike} of them alike"
+    );
 }
 
 fn event_of(definition: &Definition, name: &str) -> usize {
@@ -352,7 +429,8 @@ fn event_of(definition: &Definition, name: &str) -> usize {
 
 /// Where a run leads, if it is one.
 fn follow(definition: &Definition, run: &[String]) -> Option<usize> {
-    run.iter().try_fold(0, |state, event| Some(definition.cell(state, event_of(definition, event))?.next))
+    run.iter()
+        .try_fold(0, |state, event| Some(definition.cell(state, event_of(definition, event))?.next))
 }
 
 #[test]
@@ -362,7 +440,9 @@ fn each_counterexample_happens_in_the_session_itself() {
     for mutant in mutants(&original) {
         // Only what can be served can be played.
         let bare = compile(&without_properties(&mutant.source), Some(&VOCABULARY)).definition;
-        let Some(machine) = bare.and_then(|definition| Machine::load("mutant", &definition)) else { continue };
+        let Some(machine) = bare.and_then(|definition| Machine::load("mutant", &definition)) else {
+            continue;
+        };
         for found in compile(&mutant.source, Some(&VOCABULARY)).diagnostics {
             if !matches!(catcher(&found), 2 | 3) {
                 continue;
@@ -386,7 +466,10 @@ fn each_counterexample_happens_in_the_session_itself() {
                 };
                 assert_eq!(exchange.state, state, "{}: {found:?} {exchanges:?}", mutant.shown);
                 let code = exchange.replies.first().map_or("", |reply| &reply[..3]);
-                let refused = line.iter().position(|word| *word == "with").and_then(|place| line.get(place + 1));
+                let refused = line
+                    .iter()
+                    .position(|word| *word == "with")
+                    .and_then(|place| line.get(place + 1));
                 let is_right = match refused {
                     Some(refused) => code == *refused,
                     None if line[2] == "->" => code < "400",
@@ -395,7 +478,10 @@ fn each_counterexample_happens_in_the_session_itself() {
                 assert!(is_right, "{}: {found:?} {exchanges:?}", mutant.shown);
             }
             // The session ends with its last state, and an expression may go on behind it.
-            assert!(exchanges.len() == events.len() + 1 || exchanges.last().unwrap().state == "done", "{exchanges:?}");
+            assert!(
+                exchanges.len() == events.len() + 1 || exchanges.last().unwrap().state == "done",
+                "{exchanges:?}"
+            );
             played += 1;
         }
     }

@@ -19,7 +19,9 @@ pub(crate) const PAGE: &str = include_str!("../smtp-states.def");
 /// The machine of that page.
 pub(crate) fn page() -> &'static Machine {
     static MACHINE: LazyLock<&Machine> = LazyLock::new(|| {
-        let definition = autofsm::compile(PAGE, Some(&VOCABULARY)).definition.expect("the tests' own page compiles");
+        let definition = autofsm::compile(PAGE, Some(&VOCABULARY))
+            .definition
+            .expect("the tests' own page compiles");
         Machine::load("smtp-states.def", &definition).expect("it can be served")
     });
     &MACHINE
@@ -117,7 +119,10 @@ impl Peer {
         }
         if self.open {
             assert_eq!(self.replies, self.answered, "one reply a command");
-            assert!(!self.draft || self.session.reads_content(), "a transaction was dropped, and its message is open");
+            assert!(
+                !self.draft || self.session.reads_content(),
+                "a transaction was dropped, and its message is open"
+            );
         } else {
             assert!(self.replies - self.answered <= 1, "one reply a command, and one at the end");
             assert!(!self.draft, "an end that leaves something open");
@@ -148,7 +153,8 @@ impl World for Around {
             let content = std::mem::take(&mut self.content);
             self.stored.push(content);
         }
-        let verdict = self.verdicts.get(&self.questions).and_then(|verdict| verdict.answer(&question));
+        let verdict =
+            self.verdicts.get(&self.questions).and_then(|verdict| verdict.answer(&question));
         self.questions += 1;
         verdict.unwrap_or_else(|| usual_answer(&question, &self.users))
     }
@@ -177,11 +183,17 @@ impl World for Around {
             Output::Step(step) => {
                 let machine = self.machine;
                 let event = machine.event(step.event).expect("an event of the table");
-                let row =
-                    machine.states.iter().position(|known| known.name == step.from).expect("a state of the table");
-                let cell =
-                    machine.cells[row * machine.events.len() + usize::from(event.0)].expect("a cell of the table");
-                assert_eq!((step.from, step.to), (self.state, machine.states[usize::from(cell.next.0)].name));
+                let row = machine
+                    .states
+                    .iter()
+                    .position(|known| known.name == step.from)
+                    .expect("a state of the table");
+                let cell = machine.cells[row * machine.events.len() + usize::from(event.0)]
+                    .expect("a cell of the table");
+                assert_eq!(
+                    (step.from, step.to),
+                    (self.state, machine.states[usize::from(cell.next.0)].name)
+                );
                 assert_eq!(step.action, cell.action.name());
                 self.state = step.to;
                 self.answered += usize::from(step.code > 0);

@@ -14,10 +14,15 @@ fn definition(source: &str) -> Definition {
 fn the_picture_can_stand_in_markdown_and_in_the_crate_s_docs() {
     let picture = svg(&definition(crate::peer::PAGE)).unwrap();
     // An HTML block of Markdown begins with a tag alone on its line and ends with an empty line.
-    assert!(picture.lines().next().unwrap().starts_with("<svg ") && picture.lines().next().unwrap().ends_with('>'));
+    assert!(
+        picture.lines().next().unwrap().starts_with("<svg ")
+            && picture.lines().next().unwrap().ends_with('>')
+    );
     assert!(!picture.contains("\n\n") && !picture.contains("id=") && !picture.contains("<script"));
     let built = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/src/smtp/machine.rs"));
-    assert!(built.contains("#[doc = include_str!(concat!(env!(\"OUT_DIR\"), \"/smtp_states.svg\"))]\n"));
+    assert!(
+        built.contains("#[doc = include_str!(concat!(env!(\"OUT_DIR\"), \"/smtp_states.svg\"))]\n")
+    );
 }
 
 const HOSTILE: &str = "AutoGen Definitions fsm;\nstate = a, /* <b>&\"bold\"</b> \u{1} \u{fffe} */\n  b-c; event = go, stay;\n\
@@ -43,13 +48,21 @@ fn graphviz_reads_the_graph() {
         return;
     }
     for source in [crate::peer::PAGE, HOSTILE] {
-        let mut child =
-            Command::new("dot").arg("-Tplain").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new("dot")
+            .arg("-Tplain")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
         let graph = dot(&definition(source));
         child.stdin.take().unwrap().write_all(graph.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{graph}");
-        let edges = String::from_utf8(output.stdout).unwrap().lines().filter(|line| line.starts_with("edge")).count();
+        let edges = String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .filter(|line| line.starts_with("edge"))
+            .count();
         assert_eq!(edges, graph.matches(" -> ").count());
     }
 }

@@ -46,7 +46,9 @@ impl Regular {
                 rest
             }
             Or(one, other) => one.after(event).into_iter().chain(other.after(event)).collect(),
-            Star(inner) => inner.after(event).into_iter().map(|inner| then(inner, self.clone())).collect(),
+            Star(inner) => {
+                inner.after(event).into_iter().map(|inner| then(inner, self.clone())).collect()
+            }
         }
     }
 
@@ -106,7 +108,9 @@ fn source(cells: &Cells, property: &str) -> String {
             if let Some((next, accepted)) = next {
                 let (from, event, to) = (name(state), EVENTS[event], name(*next));
                 let code = if *accepted { 250 } else { 450 };
-                let row = format!("tst = {from}; tev = {event}; next = {to}; ttype = noop; reply = {code};");
+                let row = format!(
+                    "tst = {from}; tev = {event}; next = {to}; ttype = noop; reply = {code};"
+                );
                 let _ = writeln!(text, "transition = {{ {row} }};");
             }
         }
@@ -130,8 +134,12 @@ fn search(cells: &Cells, expression: &Regular, accepts: Option<usize>) -> Option
             }
             for event in 0..3 {
                 match cell(event) {
-                    Some((next, true)) => next_level.extend(wants.after(event).into_iter().map(|wants| (next, wants))),
-                    Some((next, false)) if next < 4 => drop(next_level.insert((next, wants.clone()))),
+                    Some((next, true)) => {
+                        next_level.extend(wants.after(event).into_iter().map(|wants| (next, wants)))
+                    }
+                    Some((next, false)) if next < 4 => {
+                        drop(next_level.insert((next, wants.clone())))
+                    }
                     _ => {}
                 }
             }
@@ -171,13 +179,18 @@ fn replay(definition: &Definition, said: &str) -> (usize, usize, Vec<usize>) {
 
 #[test]
 fn the_proof_agrees_with_a_naive_search_and_its_counterexamples_are_real_and_shortest() {
-    let mut runner = TestRunner::new(Config { cases: 4000, failure_persistence: None, ..Config::default() });
+    let mut runner =
+        TestRunner::new(Config { cases: 4000, failure_persistence: None, ..Config::default() });
     let inputs = (cells(), regular(), prop::option::of(0..3_usize));
     let result = runner.run(&inputs, |(cells, expression, accepts)| {
         let property = match accepts {
             None => format!("never = {{ says = 'x'; path = '{}'; }};", expression.written()),
             Some(event) => {
-                format!("always = {{ says = 'x'; after = '{}'; accepts = {}; }};", expression.written(), EVENTS[event])
+                format!(
+                    "always = {{ says = 'x'; after = '{}'; accepts = {}; }};",
+                    expression.written(),
+                    EVENTS[event]
+                )
             }
         };
         let plain = compile(&source(&cells, ""), None).definition.unwrap();
@@ -191,9 +204,15 @@ fn the_proof_agrees_with_a_naive_search_and_its_counterexamples_are_real_and_sho
                 let (state, lines, run) = replay(&plain, &said);
                 prop_assert_eq!(lines, shortest, "{}\n{}", source, said);
                 let whole = BTreeSet::from([expression.clone()]);
-                let rest =
-                    run.iter().fold(whole, |rest, event| rest.iter().flat_map(|one| one.after(*event)).collect());
-                prop_assert!(rest.iter().any(Regular::is_nullable), "the run does not match:\n{}\n{}", source, said);
+                let rest = run.iter().fold(whole, |rest, event| {
+                    rest.iter().flat_map(|one| one.after(*event)).collect()
+                });
+                prop_assert!(
+                    rest.iter().any(Regular::is_nullable),
+                    "the run does not match:\n{}\n{}",
+                    source,
+                    said
+                );
                 prop_assert!(accepts.is_none_or(|event| plain.accepted(state, event).is_none()));
             }
         }
@@ -268,7 +287,11 @@ fn said_of_rows(edits: &[(&str, &str)]) -> String {
         assert!(source.contains(from), "{from}");
         source = source.replace(from, to);
     }
-    render(&compile(&source, Some(&postman::smtp::vocabulary::VOCABULARY)).diagnostics, "x.def", &source)
+    render(
+        &compile(&source, Some(&postman::smtp::vocabulary::VOCABULARY)).diagnostics,
+        "x.def",
+        &source,
+    )
 }
 
 #[test]
@@ -286,7 +309,12 @@ fn a_row_that_refuses_is_no_acceptance() {
              { tst = resting; tev = QUIT; next = done; ttype = answer; reply = 221; };\n/*\n * Starting over drops",
         ),
     ]);
-    assert!(said.contains("this is not always so: whoever greeted may send, and again after each message"), "{said}");
+    assert!(
+        said.contains(
+            "this is not always so: whoever greeted may send, and again after each message"
+        ),
+        "{said}"
+    );
     assert!(said.contains("   C: MAIL    resting refuses it with 452      the row at "), "{said}");
 
     // Nobody is told who exists.

@@ -72,7 +72,9 @@ impl Server {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = lines.find_map(|line| line.unwrap().trim().strip_prefix("address").map(str::to_owned)).unwrap();
+        let line = lines
+            .find_map(|line| line.unwrap().trim().strip_prefix("address").map(str::to_owned))
+            .unwrap();
         let address = line.trim().parse().unwrap();
         // The rest must be read too, or the pipe breaks.
         lines.find(|line| line.as_ref().unwrap().contains("swaks")).unwrap().unwrap();
@@ -130,8 +132,8 @@ impl Server {
     /// The files of a folder below the maildir, not of its folders.
     pub(crate) fn files(&self, place: &str) -> Vec<Vec<u8>> {
         let folder = self.folder.path().join("maildir").join(place);
-        let mut files: Vec<PathBuf> =
-            fs::read_dir(folder).map_or(Vec::new(), |entries| entries.map(|entry| entry.unwrap().path()).collect());
+        let mut files: Vec<PathBuf> = fs::read_dir(folder)
+            .map_or(Vec::new(), |entries| entries.map(|entry| entry.unwrap().path()).collect());
         files.retain(|path| Path::is_file(path));
         files.sort();
         files.iter().map(|path| fs::read(path).unwrap()).collect()
@@ -209,7 +211,8 @@ pub(crate) fn fields(file: &[u8]) -> Fields {
     let text = String::from_utf8_lossy(file).replace("\r\n", "\n");
     let head = text.split("\n\n").next().unwrap_or_default();
     let unfolded = head.replace("\n ", " ").replace("\n\t", "\t");
-    let field = |line: &str| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let field =
+        |line: &str| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned()));
     Fields(unfolded.lines().filter_map(field).collect())
 }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 use crate::rig::{Server, Talk, fields};
 
 const FORMS: [&str; 2] = ["()", "(mailbox_format: Envelope)"];
-const PLACES: [&str; 4] = ["user/new", "client/new", ".OTHER_SERVERS/other.server", ".OTHER_SERVERS/good.server.ru"];
+const PLACES: [&str; 4] =
+    ["user/new", "client/new", ".OTHER_SERVERS/other.server", ".OTHER_SERVERS/good.server.ru"];
 
 pub(crate) fn envelope(talk: &mut Talk) {
     talk.say("EHLO client.example", "250-");
@@ -53,13 +54,21 @@ fn mail(config: &str, pieces: &[&[u8]], pause: Duration) -> Vec<Vec<u8>> {
 fn an_empty_mail_arrives_in_both_forms() {
     for config in FORMS {
         let files = mail(config, &[], Duration::ZERO);
-        let files: Vec<_> = files.into_iter().map(|file| String::from_utf8(file).unwrap()).collect();
-        let own = if config == "()" { "X-Postman-To: user@postman.local\n\n" } else { "X-Postman-With: ESMTP\r\n\r\n" };
+        let files: Vec<_> =
+            files.into_iter().map(|file| String::from_utf8(file).unwrap()).collect();
+        let own = if config == "()" {
+            "X-Postman-To: user@postman.local\n\n"
+        } else {
+            "X-Postman-With: ESMTP\r\n\r\n"
+        };
         assert!(files[0].ends_with(own), "{}", files[0]);
         assert!(files[2].starts_with("X-Postman-From: a@x.org\r\nX-Postman-Date: "));
         // The C system's reader takes one line: short lists are not folded.
         assert!(files[2].contains("\r\nX-Postman-To: user@other.server,client@other.server\r\n"));
-        assert_eq!(fields(files[3].as_bytes()).recipients(), ["a@good.server.ru", "b@good.server.ru"]);
+        assert_eq!(
+            fields(files[3].as_bytes()).recipients(),
+            ["a@good.server.ru", "b@good.server.ru"]
+        );
         assert!(files[2].ends_with("\r\n\r\n") && !files[2].contains("good.server"));
     }
 }
@@ -73,8 +82,11 @@ fn big_lines_seconds_apart_arrive_unchanged() {
     for config in FORMS {
         for (place, file) in PLACES.iter().zip(mail(config, &pieces, Duration::from_secs(1))) {
             let crlf = place.starts_with('.') || config != "()";
-            let expected =
-                if crlf { body.clone() } else { String::from_utf8_lossy(&body).replace("\r\n", "\n").into() };
+            let expected = if crlf {
+                body.clone()
+            } else {
+                String::from_utf8_lossy(&body).replace("\r\n", "\n").into()
+            };
             assert!(file.ends_with(&expected), "{place}");
         }
     }
@@ -83,12 +95,15 @@ fn big_lines_seconds_apart_arrive_unchanged() {
 /// A client's mail, by its number: three kinds, one of them a slow writer.
 fn client(server: &Server, number: usize) {
     let mut talk = server.connect();
-    let envelope = "MAIL FROM:<>\r\nRCPT TO:<user@postman.local>\r\nRCPT TO:<joe@other.server>\r\nDATA\r\n";
+    let envelope =
+        "MAIL FROM:<>\r\nRCPT TO:<user@postman.local>\r\nRCPT TO:<joe@other.server>\r\nDATA\r\n";
     match number % 3 {
         // All at once.
         0 => {
             talk.say("EHLO x", "250-");
-            talk.send(format!("{envelope}Subject: {number}\r\n\r\nbody\r\n.\r\nQUIT\r\n").as_bytes());
+            talk.send(
+                format!("{envelope}Subject: {number}\r\n\r\nbody\r\n.\r\nQUIT\r\n").as_bytes(),
+            );
             for code in ["250", "250", "250", "354", "250", "221"] {
                 talk.expect(code);
             }
@@ -139,7 +154,11 @@ fn a_hundred_clients_of_three_kinds_fifteen_at_a_time_arrive_each_once() {
         for place in ["user/new", ".OTHER_SERVERS/other.server"] {
             let subject = |file: Vec<u8>| {
                 let text = String::from_utf8(file).unwrap();
-                text.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap().parse::<usize>().unwrap()
+                text.lines()
+                    .find_map(|line| line.strip_prefix("Subject: "))
+                    .unwrap()
+                    .parse::<usize>()
+                    .unwrap()
             };
             let mut subjects: Vec<_> = server.files(place).into_iter().map(subject).collect();
             subjects.sort_unstable();

@@ -95,7 +95,9 @@ fn the_start_says_in_one_line_who_may_relay() {
     ] {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
-        let mut server = Server::start(&format!("({key} log: (console_level: \"off\", files: [({log:?}, \"info\")]))"));
+        let mut server = Server::start(&format!(
+            "({key} log: (console_level: \"off\", files: [({log:?}, \"info\")]))"
+        ));
         assert_eq!(server.stop(), Some(0));
         let log = fs::read_to_string(&log).unwrap();
         assert_eq!(log.matches(&format!(" relay from=\"{said}\"\n")).count(), 1, "{log}");
@@ -113,15 +115,19 @@ fn each_unit_and_example_for_port_25_lets_nobody_relay() {
     let service = fs::read_to_string(root.join("dist/postman.service")).unwrap();
     assert!(service.contains("postman.ron") && service.contains("--config /etc/postman.ron"));
     let mut examples = 0;
-    for page in
-        fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()).chain([root.join("README.md")])
+    for page in fs::read_dir(root.join("docs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .chain([root.join("README.md")])
     {
         if page.extension().is_none_or(|extension| extension != "md") {
             continue;
         }
         let text = fs::read_to_string(&page).unwrap();
         // Each second piece between fences is an example.
-        for example in text.split("\n```").skip(1).step_by(2).filter(|example| example.contains("port: 25,")) {
+        for example in
+            text.split("\n```").skip(1).step_by(2).filter(|example| example.contains("port: 25,"))
+        {
             assert!(example.contains("relay_from: []"), "{}: {example}", page.display());
             examples += 1;
         }

@@ -12,7 +12,9 @@ fn config() -> Config {
 
 fn ready() -> Peer {
     let mut peer = Peer::new(&config());
-    peer.give(Input::Octets(b"EHLO x\r\nMAIL FROM:<a@x.org>\r\nRCPT TO:<b@postman.local>\r\nDATA\r\n"));
+    peer.give(Input::Octets(
+        b"EHLO x\r\nMAIL FROM:<a@x.org>\r\nRCPT TO:<b@postman.local>\r\nDATA\r\n",
+    ));
     assert!(peer.said.ends_with(b"line of its own\r\n"), "{}", String::from_utf8_lossy(&peer.said));
     peer.said.clear();
     peer
@@ -35,7 +37,9 @@ fn a_refused_message_is_swallowed_to_its_true_end() {
         peer.give(Input::Octets(b"\r\n.\r\nNOOP\r\n"));
         let said = String::from_utf8_lossy(&peer.said).into_owned();
         assert!(
-            said.starts_with(code) && said.ends_with("\r\n250 2.0.0 OK\r\n") && said.lines().count() == 2,
+            said.starts_with(code)
+                && said.ends_with("\r\n250 2.0.0 OK\r\n")
+                && said.lines().count() == 2,
             "{said}"
         );
         assert_eq!(peer.session.position().name(), "client_init");
@@ -62,7 +66,9 @@ fn lines_that_are_no_commands_are_refused_and_twenty_in_a_row_end_the_session() 
     assert!(peer.open);
     peer.give(Input::Octets(b"x\r\nNOOP\r\n"));
     assert!(!peer.open);
-    assert!(String::from_utf8_lossy(&peer.said).ends_with("421 4.7.0 Too many errors, closing\r\n"));
+    assert!(
+        String::from_utf8_lossy(&peer.said).ends_with("421 4.7.0 Too many errors, closing\r\n")
+    );
 }
 
 #[test]

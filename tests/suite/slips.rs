@@ -37,7 +37,9 @@ fn names(page: &str) -> Vec<Name> {
             None if matches!(octet, b'"' | b'\'') => quote = Some((octet, at)),
             Some((mark, _)) if octet == mark => quote = None,
             _ if octet.is_ascii_alphanumeric() => {
-                let length = page[at..].find(|sign: char| !(sign.is_ascii_alphanumeric() || sign == '_')).unwrap();
+                let length = page[at..]
+                    .find(|sign: char| !(sign.is_ascii_alphanumeric() || sign == '_'))
+                    .unwrap();
                 let word = &page[at..at + length];
                 let is_name = match (quote, key) {
                     (Some(_), "path" | "after" | "keyword") => true,
@@ -73,7 +75,8 @@ fn slips(name: &str, at: usize) -> BTreeSet<String> {
     swapped.swap(at.min(last), (at.min(last) + 1).min(letters.len() - 1));
     other[at] = if other[at].is_ascii_uppercase() { 'Q' } else { 'q' };
     more.insert(at, letters[at]);
-    let mut slips: BTreeSet<String> = [less, swapped, other, more].iter().map(|slip| slip.iter().collect()).collect();
+    let mut slips: BTreeSet<String> =
+        [less, swapped, other, more].iter().map(|slip| slip.iter().collect()).collect();
     slips.remove(name);
     slips.retain(|slip| slip.starts_with(|sign: char| sign.is_ascii_alphanumeric()));
     slips
@@ -87,8 +90,11 @@ fn read(name: &Name, slip: &str) -> (Compilation, String, bool) {
     let culprit = name.start..name.start + slip.len();
     let is_culprit = |span: &Span| span.start < culprit.end && culprit.start < span.end;
     let names_it = compiled.diagnostics.first().is_some_and(|first| {
-        let is_near = is_culprit(&first.span) || first.also.is_some_and(|(_, span)| is_culprit(&span));
-        is_near && first.severity == Severity::Error && shown.lines().take(4).any(|line| line.contains(slip))
+        let is_near =
+            is_culprit(&first.span) || first.also.is_some_and(|(_, span)| is_culprit(&span));
+        is_near
+            && first.severity == Severity::Error
+            && shown.lines().take(4).any(|line| line.contains(slip))
     });
     (compiled, shown, names_it)
 }
@@ -97,7 +103,8 @@ fn read(name: &Name, slip: &str) -> (Compilation, String, bool) {
 fn walk(all_letters: bool) {
     assert!(compile(PAGE, Some(&VOCABULARY)).diagnostics.is_empty());
     let all = names(PAGE);
-    let known: BTreeSet<String> = all.iter().map(|name| PAGE[name.start..name.end].to_ascii_uppercase()).collect();
+    let known: BTreeSet<String> =
+        all.iter().map(|name| PAGE[name.start..name.end].to_ascii_uppercase()).collect();
     let (mut tried, mut lines, mut most) = (0, 0, 0);
     let mut failures = Vec::new();
     for (number, name) in all.iter().enumerate() {
@@ -105,15 +112,24 @@ fn walk(all_letters: bool) {
         let letters = if all_letters { 0..word.len() } else { number..number + 1 };
         for slip in letters.flat_map(|at| slips(word, at)).collect::<BTreeSet<_>>() {
             // A known word in the wrong place is another mistake; autogen reads `type` and `method` by their first letters.
-            if known.contains(&slip.to_ascii_uppercase()) || slip.starts_with("reent") || slip.starts_with("case") {
+            if known.contains(&slip.to_ascii_uppercase())
+                || slip.starts_with("reent")
+                || slip.starts_with("case")
+            {
                 continue;
             }
             let (compiled, shown, names_it) = read(name, &slip);
             let (count, number) = (shown.lines().count(), compiled.diagnostics.len());
             (tried, lines, most) = (tried + 1, lines + count, most.max(count));
-            if !names_it || count > LINES_MAX || number > FINDINGS_MAX || compiled.definition.is_some() {
+            if !names_it
+                || count > LINES_MAX
+                || number > FINDINGS_MAX
+                || compiled.definition.is_some()
+            {
                 let (line, column) = place(PAGE, name.start);
-                failures.push(format!("{line}:{column}: `{word}` as `{slip}`: {number} findings\n{shown}"));
+                failures.push(format!(
+                    "{line}:{column}: `{word}` as `{slip}`: {number} findings\n{shown}"
+                ));
             }
         }
     }

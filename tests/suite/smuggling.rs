@@ -55,8 +55,7 @@ const ENDS: &[&str] = &[
     "\x04",
 ];
 
-const SMUGGLED: &str =
-    "MAIL FROM:<admin@postman.local>\r\nRCPT TO:<c@postman.local>\r\nDATA\r\nSubject: smuggled\r\n\r\nx\r\n";
+const SMUGGLED: &str = "MAIL FROM:<admin@postman.local>\r\nRCPT TO:<c@postman.local>\r\nDATA\r\nSubject: smuggled\r\n\r\nx\r\n";
 const ENVELOPE: &str = "EHLO x\r\nMAIL FROM:<a@x.org>\r\nRCPT TO:<b@postman.local>\r\nDATA\r\n";
 
 /// CR or LF alone, by another reading than the framer's.
@@ -95,8 +94,8 @@ fn check(content: &str, config: &Config, pieces: &[&[u8]]) {
 
 #[test]
 fn nothing_but_the_end_of_data_ends_a_message_wherever_it_is_cut() {
-    let configs =
-        [BareNewline::Refuse, BareNewline::Keep].map(|bare_newline| Config { bare_newline, ..Config::default() });
+    let configs = [BareNewline::Refuse, BareNewline::Keep]
+        .map(|bare_newline| Config { bare_newline, ..Config::default() });
     for end in ENDS {
         let content = format!("Subject: x\r\n\r\nhello{end}{SMUGGLED}");
         let octets = content.as_bytes();
@@ -119,7 +118,8 @@ fn no_text_of_the_octets_that_matter_ends_a_message_but_the_one() {
     println!("POSTMAN_SEED={seed}");
     let (mut random, config) = (Random(seed), Config::default());
     for number in 0..SIGNS.len().pow(6) {
-        let end: String = (0..6).map(|place| SIGNS[number / SIGNS.len().pow(place) % SIGNS.len()]).collect();
+        let end: String =
+            (0..6).map(|place| SIGNS[number / SIGNS.len().pow(place) % SIGNS.len()]).collect();
         // One of the five is looked at each time: all of them take minutes.
         if random.below(5) > 0 || format!("{end}M").contains("\r\n.\r\n") {
             continue;
@@ -156,7 +156,10 @@ fn over_a_socket_no_second_message_comes_out_of_one() {
     let mut files = server.files("b/new");
     for end in ENDS {
         let whole = unstuffed(&format!("Subject: x\r\n\r\nhello{end}{SMUGGLED}\r\n"));
-        let place = files.iter().position(|file| file.ends_with(&whole)).unwrap_or_else(|| panic!("{end:?} is lost"));
+        let place = files
+            .iter()
+            .position(|file| file.ends_with(&whole))
+            .unwrap_or_else(|| panic!("{end:?} is lost"));
         files.remove(place);
     }
 }

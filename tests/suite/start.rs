@@ -39,9 +39,15 @@ impl Place {
         let (checked, served) = (run("check"), run("serve"));
         // A server that has opened its log tells it what it is before it opens its mail.
         let said = text(&served.stderr);
-        let served_said: String = said.split_inclusive('\n').filter(|line| line.starts_with("postman: ")).collect();
+        let served_said: String =
+            said.split_inclusive('\n').filter(|line| line.starts_with("postman: ")).collect();
         assert_eq!(text(&checked.stderr), served_said);
-        assert_eq!((checked.status.code(), served.status.code()), (Some(2), Some(2)), "{}", text(&checked.stderr));
+        assert_eq!(
+            (checked.status.code(), served.status.code()),
+            (Some(2), Some(2)),
+            "{}",
+            text(&checked.stderr)
+        );
         assert_eq!(listing(self.0.path()), before, "{}", text(&checked.stderr));
         text(&checked.stderr).replace(self.0.path().to_str().unwrap(), "FOLDER")
     }
@@ -144,11 +150,15 @@ fn a_port_that_needs_root_is_refused_with_what_to_do() {
         }
         run.args([command, "--config", &config]).output()
     };
-    let (Ok(checked), Ok(served)) = (run("check"), run("serve")) else { return skip("there is no setpriv") };
+    let (Ok(checked), Ok(served)) = (run("check"), run("serve")) else {
+        return skip("there is no setpriv");
+    };
     let said = text(&checked.stderr);
     assert_eq!((said.as_str(), checked.status.code()), (text(&served.stderr).as_str(), Some(2)));
     assert!(
-        said.starts_with("postman: cannot listen on 127.0.0.1:1: Permission denied; this port needs root"),
+        said.starts_with(
+            "postman: cannot listen on 127.0.0.1:1: Permission denied; this port needs root"
+        ),
         "{said}"
     );
 }
@@ -182,7 +192,8 @@ fn check_leaves_nothing_and_says_what_would_be_served() {
     // Nor is a folder touched that has mail in it, or a log that has lines.
     fs::create_dir_all(place.path("a/b/mail/alice/new")).unwrap();
     fs::create_dir_all(place.path("a/b/mail/alice/tmp")).unwrap();
-    fs::write(place.path("a/b/mail/alice/tmp/0123456789abcdef.0"), "left by a dead server").unwrap();
+    fs::write(place.path("a/b/mail/alice/tmp/0123456789abcdef.0"), "left by a dead server")
+        .unwrap();
     fs::write(place.path("log"), "").unwrap();
     let before = listing(place.0.path());
     let checked = postman(&["check", "--config", &place.path("postman.ron")]);
@@ -193,7 +204,10 @@ fn check_leaves_nothing_and_says_what_would_be_served() {
 #[test]
 fn check_can_leave_the_port_to_a_server_that_runs() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let place = Place::new(&format!("port: {}, maildir_path: \"FOLDER/mail\"", taken.local_addr().unwrap().port()));
+    let place = Place::new(&format!(
+        "port: {}, maildir_path: \"FOLDER/mail\"",
+        taken.local_addr().unwrap().port()
+    ));
     let checked = postman(&["check", "--skip-port", "--config", &place.path("postman.ron")]);
     assert_eq!(checked.status.code(), Some(0), "{}", text(&checked.stderr));
 }
@@ -224,7 +238,8 @@ fn each_configuration_that_the_guide_shows_is_whole() {
         match kind.split_once(' ').unwrap_or((kind, "")) {
             ("ron", path) => {
                 assert!(path.starts_with('/'), "a configuration without its path:\n{text}");
-                postman::config::Config::parse(text).unwrap_or_else(|findings| panic!("{path}:\n{findings}"));
+                postman::config::Config::parse(text)
+                    .unwrap_or_else(|findings| panic!("{path}:\n{findings}"));
                 configurations += 1;
             }
             ("conf", path) => assert!(path.starts_with('/'), "a file without its path:\n{text}"),

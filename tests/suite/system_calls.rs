@@ -49,7 +49,8 @@ impl Trace {
 
     fn so_far(&self) -> Vec<String> {
         let text = fs::read_to_string(self.file.path()).unwrap();
-        let calls = text.lines().filter_map(|line| line.split_once(' ')).map(|(_, call)| call.trim_start());
+        let calls =
+            text.lines().filter_map(|line| line.split_once(' ')).map(|(_, call)| call.trim_start());
         let calls = calls.filter(|call| call.starts_with(|first: char| first.is_ascii_lowercase()));
         calls.filter(|call| !call.starts_with("restart_syscall")).map(str::to_owned).collect()
     }
@@ -72,7 +73,10 @@ fn a_command_of_a_lone_client_costs_at_most_ten() {
         let calls = trace.end();
         assert!(calls.len() >= 2 * commands, "strace saw only {}", calls.len());
         let (all, sample) = (calls.len(), &calls[calls.len() / 2..][..40]);
-        assert!(calls.len() <= CALLS_A_COMMAND_MAX * commands, "{all} with pauses of {pause} ms: {sample:#?}");
+        assert!(
+            calls.len() <= CALLS_A_COMMAND_MAX * commands,
+            "{all} with pauses of {pause} ms: {sample:#?}"
+        );
     }
 }
 
@@ -83,7 +87,8 @@ fn only_a_read_that_gets_no_reply_is_acknowledged_by_a_call_of_its_own() {
     talk.stream().set_nodelay(true).unwrap();
     talk.say("EHLO x", "250");
     let Some(trace) = Trace::start(&server) else { return skip("there is no strace") };
-    let acknowledged = |calls: &[String]| calls.iter().filter(|call| call.contains("TCP_QUICKACK, [1]")).count();
+    let acknowledged =
+        |calls: &[String]| calls.iter().filter(|call| call.contains("TCP_QUICKACK, [1]")).count();
     // Whole commands, pipelined ones, and content that comes with its end.
     for _ in 0..20 {
         talk.send(b"MAIL FROM:<a@x.org>\r\nRCPT TO:<user@postman.local>\r\nDATA\r\n");
@@ -111,8 +116,12 @@ fn only_a_read_that_gets_no_reply_is_acknowledged_by_a_call_of_its_own() {
     let calls = trace.end();
     assert_eq!(acknowledged(&calls), 2, "{calls:#?}");
     for piece in ["\"T\"", "\"Subject: x"] {
-        let mut after = calls.iter().skip_while(|call| !(call.starts_with("recvfrom") && call.contains(piece)));
+        let mut after =
+            calls.iter().skip_while(|call| !(call.starts_with("recvfrom") && call.contains(piece)));
         let next: Vec<_> = after.by_ref().take(2).collect();
-        assert!(next.get(1).is_some_and(|call| call.starts_with("setsockopt")), "{piece}: {next:?}");
+        assert!(
+            next.get(1).is_some_and(|call| call.starts_with("setsockopt")),
+            "{piece}: {next:?}"
+        );
     }
 }

@@ -48,16 +48,23 @@ fn err(output: &Output) -> String {
 }
 
 fn with_xping() -> String {
-    let row = "{ tst = init, client_init; tev = XPING; ttype = answer; reply = '250 2.0.0 pong'; },";
-    SOURCE.replacen("QUIT;\n", "QUIT, XPING;\n", 1).replacen("transition =\n", &format!("transition =\n  {row}\n"), 1)
+    let row =
+        "{ tst = init, client_init; tev = XPING; ttype = answer; reply = '250 2.0.0 pong'; },";
+    SOURCE.replacen("QUIT;\n", "QUIT, XPING;\n", 1).replacen(
+        "transition =\n",
+        &format!("transition =\n  {row}\n"),
+        1,
+    )
 }
 
 #[test]
 fn a_session_at_the_prompt_tells_reply_row_states_and_what_is_accepted() {
     let folder = folder_with_page();
-    let output = postman(folder.path(), &["fsm", "try", "smtp-states.def"], "RCPT TO:<b>\nHELO me\n");
+    let output =
+        postman(folder.path(), &["fsm", "try", "smtp-states.def"], "RCPT TO:<b>\nHELO me\n");
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
-    let (said, line) = (out(&output), SOURCE.lines().position(|line| line.contains("tev = HELO;")).unwrap() + 1);
+    let (said, line) =
+        (out(&output), SOURCE.lines().position(|line| line.contains("tev = HELO;")).unwrap() + 1);
     for expected in [
         "S: 220 postman.local",
         "C: RCPT TO:<b>\nS: 503 5.5.1 RCPT not now; expected HELO, EHLO,",
@@ -90,21 +97,39 @@ fn a_session_can_be_undone_saved_and_played_and_content_is_content() {
     }
     assert!(!said.contains("never read"));
     let saved = fs::read_to_string(folder.path().join("a.smtp")).unwrap();
-    assert!(saved.contains("\nC: Subject: x\nC:\nC: :quit\nC:  :undo\nC: ..\nC: .\nS: 250 2.0.0 Safe"), "{saved}");
-    assert!(saved.ends_with("\n= client_init\n") && !saved.contains("wrong") && !saved.contains("RSET"), "{saved}");
-    let played = postman(folder.path(), &["fsm", "play", "--states", "smtp-states.def", "a.smtp", "b.smtp"], "");
-    assert_eq!((played.status.code(), out(&played).as_str()), (Some(0), "a.smtp: ok\nb.smtp: ok\n"));
+    assert!(
+        saved.contains("\nC: Subject: x\nC:\nC: :quit\nC:  :undo\nC: ..\nC: .\nS: 250 2.0.0 Safe"),
+        "{saved}"
+    );
+    assert!(
+        saved.ends_with("\n= client_init\n") && !saved.contains("wrong") && !saved.contains("RSET"),
+        "{saved}"
+    );
+    let played = postman(
+        folder.path(),
+        &["fsm", "play", "--states", "smtp-states.def", "a.smtp", "b.smtp"],
+        "",
+    );
+    assert_eq!(
+        (played.status.code(), out(&played).as_str()),
+        (Some(0), "a.smtp: ok\nb.smtp: ok\n")
+    );
 }
 
 #[test]
 fn a_dialogue_that_fails_says_where_what_was_expected_and_what_came() {
     let folder = folder_with_page();
     fs::write(folder.path().join("my.def"), with_xping()).unwrap();
-    fs::write(folder.path().join("ping.smtp"), "S: 220\nC: XPING\nS: 250 2.0.0 pong\n= init\n").unwrap();
+    fs::write(folder.path().join("ping.smtp"), "S: 220\nC: XPING\nS: 250 2.0.0 pong\n= init\n")
+        .unwrap();
     fs::write(folder.path().join("bad.smtp"), "hello\n").unwrap();
     let mine = postman(folder.path(), &["fsm", "play", "ping.smtp", "--states", "my.def"], "");
     assert_eq!((mine.status.code(), out(&mine).as_str()), (Some(0), "ping.smtp: ok\n"));
-    let built = postman(folder.path(), &["fsm", "play", "--states", "smtp-states.def", "bad.smtp", "ping.smtp"], "");
+    let built = postman(
+        folder.path(),
+        &["fsm", "play", "--states", "smtp-states.def", "bad.smtp", "ping.smtp"],
+        "",
+    );
     assert_eq!(built.status.code(), Some(1));
     assert_eq!(
         err(&built),
@@ -123,8 +148,14 @@ fn a_finding_in_a_dialogue_names_its_file_and_line() {
             "S: 220\nC: HELO x\nS: 250\n= clint_init\n",
             "x.smtp:4: expected a state of smtp-states.def, got `clint_init`; did you mean `client_init`?\n",
         ),
-        ("# x\n! usrs: Any\nS: 220\n", "x.smtp:2: expected a key of the configuration and its value, got "),
-        ("# x\n! users: Some\nS: 220\n", "x.smtp:2: expected a key of the configuration and its value, got "),
+        (
+            "# x\n! usrs: Any\nS: 220\n",
+            "x.smtp:2: expected a key of the configuration and its value, got ",
+        ),
+        (
+            "# x\n! users: Some\nS: 220\n",
+            "x.smtp:2: expected a key of the configuration and its value, got ",
+        ),
         ("S: 220\n=init\n", "x.smtp:2: expected a state, as in `= init`, got `=init`\n"),
         ("S: 220\n* verdit full\n", "x.smtp:2: expected `* verdict yes`, "),
         ("S: 220\nO: \\q\n", "x.smtp:2: expected octets, with "),
@@ -134,17 +165,29 @@ fn a_finding_in_a_dialogue_names_its_file_and_line() {
         ),
     ] {
         fs::write(folder.path().join("x.smtp"), text).unwrap();
-        fs::write(folder.path().join("bad.def"), SOURCE.replace("evnet", "event").replace("event  =", "evnet  ="))
-            .unwrap();
-        let states = if text.contains("definition:") { &[][..] } else { &["--states", "smtp-states.def"] };
+        fs::write(
+            folder.path().join("bad.def"),
+            SOURCE.replace("evnet", "event").replace("event  =", "evnet  ="),
+        )
+        .unwrap();
+        let states =
+            if text.contains("definition:") { &[][..] } else { &["--states", "smtp-states.def"] };
         let output = postman(folder.path(), &[&["fsm", "play", "x.smtp"], states].concat(), "");
         assert_eq!(output.status.code(), Some(1), "{text}: {}", err(&output));
-        assert!(err(&output).lines().any(|line| format!("{line}\n").contains(expected)), "{text}: {}", err(&output));
+        assert!(
+            err(&output).lines().any(|line| format!("{line}\n").contains(expected)),
+            "{text}: {}",
+            err(&output)
+        );
     }
     fs::write(folder.path().join("x.smtp"), "! definition: no.def\nS: 220\n").unwrap();
     let output = postman(folder.path(), &["fsm", "play", "x.smtp"], "");
     assert_eq!(output.status.code(), Some(2));
-    assert!(err(&output).starts_with("postman: x.smtp:1: cannot read no.def: "), "{}", err(&output));
+    assert!(
+        err(&output).starts_with("postman: x.smtp:1: cannot read no.def: "),
+        "{}",
+        err(&output)
+    );
 }
 
 #[test]
@@ -167,9 +210,16 @@ fn another_definition_is_served_without_building() {
     let first = text.lines().next().unwrap();
     let octets = Sha256::digest(with_xping().as_bytes());
     let digest = octets.iter().fold(String::new(), |text, octet| text + &format!("{octet:02x}"));
-    assert!(first.contains(&format!("definition file=\"{}\" sha256={digest}", path.display())), "{first}");
+    assert!(
+        first.contains(&format!("definition file=\"{}\" sha256={digest}", path.display())),
+        "{first}"
+    );
     let checked = postman(folder.path(), &["check", "--states", "my.def"], "");
-    assert!(out(&checked).contains(&format!("  definition  my.def, sha256 {}\n", &digest[..12])), "{}", out(&checked));
+    assert!(
+        out(&checked).contains(&format!("  definition  my.def, sha256 {}\n", &digest[..12])),
+        "{}",
+        out(&checked)
+    );
     let built = out(&postman(folder.path(), &["check"], ""));
     assert!(built.contains("  definition  smtp-states.def, built in, sha256 "), "{built}");
 }
@@ -177,7 +227,11 @@ fn another_definition_is_served_without_building() {
 #[test]
 fn a_definition_with_an_error_is_refused_before_the_port_is_opened() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("bad.def"), SOURCE.replace("ttype = set_sender;", "ttype = answer;")).unwrap();
+    fs::write(
+        folder.path().join("bad.def"),
+        SOURCE.replace("ttype = set_sender;", "ttype = answer;"),
+    )
+    .unwrap();
     fs::write(
         folder.path().join("foreign.def"),
         "AutoGen Definitions fsm; event = E; transition = { tst = init; tev = E; next = done; };",
@@ -186,9 +240,10 @@ fn a_definition_with_an_error_is_refused_before_the_port_is_opened() {
     // The port is taken: who opened it first would say so, and have the exit code 2.
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    for (file, said) in
-        [("bad.def", "accepting `MAIL` promises what `answer` does not do"), ("foreign.def", "no row has a `reply`")]
-    {
+    for (file, said) in [
+        ("bad.def", "accepting `MAIL` promises what `answer` does not do"),
+        ("foreign.def", "no row has a `reply`"),
+    ] {
         for arguments in [
             vec!["serve", "--states", file, "--listen", &address, "--maildir", "m"],
             vec!["check", "--states", file],
@@ -196,7 +251,11 @@ fn a_definition_with_an_error_is_refused_before_the_port_is_opened() {
         ] {
             let output = postman(folder.path(), &arguments, "");
             assert_eq!(output.status.code(), Some(1), "{arguments:?}: {}", err(&output));
-            assert!(err(&output).contains(said) && err(&output).starts_with(file), "{}", err(&output));
+            assert!(
+                err(&output).contains(said) && err(&output).starts_with(file),
+                "{}",
+                err(&output)
+            );
         }
     }
     assert!(!folder.path().join("m").exists());
@@ -212,7 +271,11 @@ fn findings_as_json_have_their_place_and_are_json_whatever_they_say() {
     let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let one = &found[0];
     assert_eq!((&one["severity"], &one["file"]), (&"error".into(), &"x.def".into()));
-    assert_eq!((&one["line"], &one["column"], &one["end_line"]), (&4.into(), &43.into(), &4.into()), "{one}");
+    assert_eq!(
+        (&one["line"], &one["column"], &one["end_line"]),
+        (&4.into(), &43.into(), &4.into()),
+        "{one}"
+    );
     assert!(one["message"].as_str().unwrap().starts_with("no event is called"));
     for key in ["end_column", "help", "notes"] {
         assert!(one.get(key).is_some(), "{key}");
@@ -263,8 +326,16 @@ fn what_is_no_definition_is_one_line_and_exit_code_2() {
         ] {
             let output = postman(folder.path(), &arguments, "");
             assert_eq!(output.status.code(), Some(2), "{arguments:?}: {}", err(&output));
-            assert_eq!((err(&output).lines().count(), out(&output).as_str()), (1, ""), "{arguments:?}");
-            assert!(err(&output).starts_with(&format!("postman: cannot read {file}: ")), "{}", err(&output));
+            assert_eq!(
+                (err(&output).lines().count(), out(&output).as_str()),
+                (1, ""),
+                "{arguments:?}"
+            );
+            assert!(
+                err(&output).starts_with(&format!("postman: cannot read {file}: ")),
+                "{}",
+                err(&output)
+            );
             assert!(err(&output).contains(cause), "{}", err(&output));
         }
     }
@@ -273,7 +344,10 @@ fn what_is_no_definition_is_one_line_and_exit_code_2() {
 #[test]
 fn a_503_names_whole_commands_and_stays_within_a_line_however_many_there_are() {
     let names: Vec<_> = (0..100).map(|number| format!("XCOMMAND-NUMBER-{number}")).collect();
-    let rows = format!("transition = {{ tst = init; tev = {}; ttype = answer; reply = 250; }};", names.join(", "));
+    let rows = format!(
+        "transition = {{ tst = init; tev = {}; ttype = answer; reply = 250; }};",
+        names.join(", ")
+    );
     let source = SOURCE.replacen("QUIT;\n", &format!("QUIT, {};\n", names.join(", ")), 1) + &rows;
     let definition = compile(&source, Some(&VOCABULARY)).definition.unwrap();
     let machine = Machine::load("x.def", &definition).unwrap();
@@ -283,7 +357,14 @@ fn a_503_names_whole_commands_and_stays_within_a_line_however_many_there_are() {
     let reply = peer.take_reply().unwrap();
     assert!(reply.len() <= 512, "{}", reply.len());
     let line = reply.trim_end();
-    let shown = line.strip_prefix("503 5.5.1 MAIL not now; expected ").unwrap().strip_suffix(", ...").unwrap();
+    let shown = line
+        .strip_prefix("503 5.5.1 MAIL not now; expected ")
+        .unwrap()
+        .strip_suffix(", ...")
+        .unwrap();
     assert!(shown.split(", ").count() > 15 && shown.starts_with("HELO, EHLO, "));
-    assert!(shown.split(", ").all(|name| definition.events.iter().any(|event| event.name == name)), "{line}");
+    assert!(
+        shown.split(", ").all(|name| definition.events.iter().any(|event| event.name == name)),
+        "{line}"
+    );
 }

@@ -34,7 +34,8 @@ impl Edge {
     fn names(&self, definition: &Definition) -> Vec<String> {
         let name = |event: &usize| {
             let code = definition.cell(self.from, *event).filter(|cell| cell.is_refusal());
-            let code = code.and_then(|cell| cell.reply.as_ref()).map(|reply| format!(" {}", reply.code));
+            let code =
+                code.and_then(|cell| cell.reply.as_ref()).map(|reply| format!(" {}", reply.code));
             format!("{}{}", definition.events[*event].name, code.unwrap_or_default())
         };
         self.events.iter().map(name).collect()
@@ -51,7 +52,10 @@ fn edges(definition: &Definition) -> Vec<Edge> {
             }
         }
     }
-    edges.into_iter().map(|((from, to, refused), events)| Edge { from, to, refused, events }).collect()
+    edges
+        .into_iter()
+        .map(|((from, to, refused), events)| Edge { from, to, refused, events })
+        .collect()
 }
 
 /// A graph for Graphviz: an edge for each pair of states, with all the events that lead along it.
@@ -64,14 +68,20 @@ pub fn dot(definition: &Definition) -> String {
     let last = definition.states.len().saturating_sub(1);
     for (index, state) in definition.states.iter().enumerate() {
         let shape = if index == last { ", peripheries = 2" } else { "" };
-        let tip = if state.doc.is_empty() { String::new() } else { format!(", tooltip = {}", quoted(&state.doc)) };
+        let tip = if state.doc.is_empty() {
+            String::new()
+        } else {
+            format!(", tooltip = {}", quoted(&state.doc))
+        };
         let _ = writeln!(text, "  s{index} [label = {}{shape}{tip}];", quoted(&state.name));
     }
     text += "  start -> s0;\n";
     for edge in edges(definition) {
         let names = edge.names(definition);
-        let label = names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join("\\n").replace('"', "");
-        let style = if edge.refused { ", style = dashed, color = gray50, fontcolor = gray50" } else { "" };
+        let label =
+            names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join("\\n").replace('"', "");
+        let style =
+            if edge.refused { ", style = dashed, color = gray50, fontcolor = gray50" } else { "" };
         let _ = writeln!(text, "  s{} -> s{} [label = \"{label}\"{style}];", edge.from, edge.to);
     }
     text + "}\n"
@@ -88,7 +98,13 @@ pub fn mermaid(definition: &Definition) -> String {
     }
     text += "    [*] --> s0\n";
     for edge in edges(definition) {
-        let _ = writeln!(text, "    s{} --> s{} : {}", edge.from, edge.to, edge.names(definition).join(", "));
+        let _ = writeln!(
+            text,
+            "    s{} --> s{} : {}",
+            edge.from,
+            edge.to,
+            edge.names(definition).join(", ")
+        );
     }
     let _ = writeln!(text, "    s{last} --> [*]");
     text
@@ -96,8 +112,8 @@ pub fn mermaid(definition: &Definition) -> String {
 
 /// What the picture is called.
 fn title(definition: &Definition) -> String {
-    definition
-        .prefix
-        .as_deref()
-        .map_or_else(|| "The machine".to_owned(), |prefix| format!("The machine {}", normal(prefix)))
+    definition.prefix.as_deref().map_or_else(
+        || "The machine".to_owned(),
+        |prefix| format!("The machine {}", normal(prefix)),
+    )
 }

@@ -16,7 +16,10 @@ pub(super) struct Neighbours {
 
 impl Neighbours {
     pub(super) fn of(layers: &Layers) -> Self {
-        let mut all = Self { above: vec![Vec::new(); layers.nodes.len()], below: vec![Vec::new(); layers.nodes.len()] };
+        let mut all = Self {
+            above: vec![Vec::new(); layers.nodes.len()],
+            below: vec![Vec::new(); layers.nodes.len()],
+        };
         for link in &layers.links {
             all.below[link.upper].push((link.lower, link.weight));
             all.above[link.lower].push((link.upper, link.weight));
@@ -84,8 +87,10 @@ fn swap(rows: &mut [Vec<usize>], positions: &mut [usize], neighbours: &Neighbour
         for row in rows.iter_mut() {
             for left in 1..row.len() {
                 let (one, other) = (row[left - 1], row[left]);
-                let (above, above_swapped) = pair(&neighbours.above[one], &neighbours.above[other], positions);
-                let (below, below_swapped) = pair(&neighbours.below[one], &neighbours.below[other], positions);
+                let (above, above_swapped) =
+                    pair(&neighbours.above[one], &neighbours.above[other], positions);
+                let (below, below_swapped) =
+                    pair(&neighbours.below[one], &neighbours.below[other], positions);
                 if above_swapped + below_swapped < above + below {
                     row.swap(left - 1, left);
                     positions.swap(one, other);
@@ -126,7 +131,12 @@ pub(super) fn order(layers: &mut Layers, neighbours: &Neighbours, last: usize) {
     layers.rows = best.1;
 }
 
-fn improve(layers: &Layers, neighbours: &Neighbours, mut rows: Vec<Vec<usize>>, best: &mut (usize, Vec<Vec<usize>>)) {
+fn improve(
+    layers: &Layers,
+    neighbours: &Neighbours,
+    mut rows: Vec<Vec<usize>>,
+    best: &mut (usize, Vec<Vec<usize>>),
+) {
     let mut places = positions(&rows, layers.nodes.len());
     let crossed = crossings(layers, &rows, &places);
     if crossed < best.0 {
@@ -144,10 +154,12 @@ fn improve(layers: &Layers, neighbours: &Neighbours, mut rows: Vec<Vec<usize>>, 
                 if near.is_empty() {
                     float(places[*node])
                 } else {
-                    near.iter().map(|(other, weight)| float(places[*other]) * weight).sum::<f64>() / weight
+                    near.iter().map(|(other, weight)| float(places[*other]) * weight).sum::<f64>()
+                        / weight
                 }
             };
-            let mut keyed: Vec<(f64, usize)> = rows[index].iter().map(|node| (middle(node), *node)).collect();
+            let mut keyed: Vec<(f64, usize)> =
+                rows[index].iter().map(|node| (middle(node), *node)).collect();
             keyed.sort_by(|one, other| one.0.total_cmp(&other.0));
             rows[index] = keyed.into_iter().map(|(_, node)| node).collect();
             for (position, node) in rows[index].iter().enumerate() {

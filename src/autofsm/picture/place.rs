@@ -48,7 +48,8 @@ pub(super) fn settle(wanted: &[(f64, f64)], apart: impl Fn(usize) -> f64) -> Vec
 pub(super) fn place(layers: &Layers, neighbours: &Neighbours, sizes: &[Size]) -> Vec<f64> {
     let apart = |row: &[usize], index: usize| {
         let (one, other) = (row[index - 1], row[index]);
-        f64::midpoint(sizes[one].width, sizes[other].width) + gap(layers.nodes[one].kind, layers.nodes[other].kind)
+        f64::midpoint(sizes[one].width, sizes[other].width)
+            + gap(layers.nodes[one].kind, layers.nodes[other].kind)
     };
     let mut middles = vec![0.0; layers.nodes.len()];
     for row in &layers.rows {
@@ -87,8 +88,12 @@ pub(super) fn place(layers: &Layers, neighbours: &Neighbours, sizes: &[Size]) ->
     }
     align(layers, neighbours, &mut middles, apart);
     straighten(layers, &mut middles, apart);
-    let left =
-        layers.rows.iter().flatten().map(|node| middles[*node] - sizes[*node].width / 2.0).fold(f64::MAX, f64::min);
+    let left = layers
+        .rows
+        .iter()
+        .flatten()
+        .map(|node| middles[*node] - sizes[*node].width / 2.0)
+        .fold(f64::MAX, f64::min);
     middles.iter().map(|middle| (middle - left).round()).collect()
 }
 
@@ -110,12 +115,19 @@ fn straighten(layers: &Layers, middles: &mut [f64], apart: impl Fn(&[usize], usi
                 let (mut low, mut high, mut length, mut sum) = (f64::MIN, f64::MAX, 0, 0.0);
                 for node in rest {
                     let (row, index) = (&layers.rows[layers.nodes[*node].row], position[*node]);
-                    let left = if index > 0 { middles[row[index - 1]] + apart(row, index) } else { f64::MIN };
-                    let right = row.get(index + 1).map_or(f64::MAX, |other| middles[*other] - apart(row, index + 1));
+                    let left = if index > 0 {
+                        middles[row[index - 1]] + apart(row, index)
+                    } else {
+                        f64::MIN
+                    };
+                    let right = row
+                        .get(index + 1)
+                        .map_or(f64::MAX, |other| middles[*other] - apart(row, index + 1));
                     if low.max(left) > high.min(right) {
                         break;
                     }
-                    (low, high, length, sum) = (low.max(left), high.min(right), length + 1, sum + middles[*node]);
+                    (low, high, length, sum) =
+                        (low.max(left), high.min(right), length + 1, sum + middles[*node]);
                 }
                 let taken = rest.get(..length.max(1)).unwrap_or_default();
                 if length > 1 {
@@ -147,10 +159,16 @@ fn chains(layers: &Layers) -> Vec<Vec<usize>> {
 }
 
 /// Chains become straight even where others must make room.
-fn align(layers: &Layers, neighbours: &Neighbours, middles: &mut [f64], apart: impl Fn(&[usize], usize) -> f64 + Copy) {
+fn align(
+    layers: &Layers,
+    neighbours: &Neighbours,
+    middles: &mut [f64],
+    apart: impl Fn(&[usize], usize) -> f64 + Copy,
+) {
     let mut held: Vec<Option<(f64, f64)>> = vec![None; layers.nodes.len()];
     for chain in chains(layers) {
-        let middle = chain.iter().map(|node| middles[*node]).sum::<f64>() / super::text::float(chain.len());
+        let middle =
+            chain.iter().map(|node| middles[*node]).sum::<f64>() / super::text::float(chain.len());
         // The spine is stronger than lines that pass by.
         let spine = chain.iter().any(|node| matches!(layers.nodes[*node].kind, Kind::State(_)));
         for node in chain {
@@ -159,7 +177,8 @@ fn align(layers: &Layers, neighbours: &Neighbours, middles: &mut [f64], apart: i
     }
     for sweep in 0..12 {
         for step in 0..layers.rows.len() {
-            let row = &layers.rows[if sweep % 2 == 0 { step } else { layers.rows.len() - 1 - step }];
+            let row =
+                &layers.rows[if sweep % 2 == 0 { step } else { layers.rows.len() - 1 - step }];
             let wanted: Vec<(f64, f64)> = row
                 .iter()
                 .map(|node| {
@@ -167,9 +186,12 @@ fn align(layers: &Layers, neighbours: &Neighbours, middles: &mut [f64], apart: i
                         return held;
                     }
                     let near = neighbours.above[*node].iter().chain(&neighbours.below[*node]);
-                    let (sum, weights) = near.fold((middles[*node] * 0.05, 0.05), |(sum, weights), (other, weight)| {
-                        (sum + middles[*other] * weight, weights + weight)
-                    });
+                    let (sum, weights) = near.fold(
+                        (middles[*node] * 0.05, 0.05),
+                        |(sum, weights), (other, weight)| {
+                            (sum + middles[*other] * weight, weights + weight)
+                        },
+                    );
                     (sum / weights, 1.0)
                 })
                 .collect();

@@ -91,8 +91,11 @@ pub(super) fn rank(definition: &Definition, edges: &[Edge]) -> Layers {
     let mut leaving: Vec<Vec<usize>> = vec![Vec::new(); order.len()];
     for edge in edges {
         // A line back counts too: no two states with a line between them share a row.
-        let (first, second) =
-            if place[edge.from] < place[edge.to] { (edge.from, edge.to) } else { (edge.to, edge.from) };
+        let (first, second) = if place[edge.from] < place[edge.to] {
+            (edge.from, edge.to)
+        } else {
+            (edge.to, edge.from)
+        };
         if first != second {
             leaving[first].push(second);
         }
@@ -111,14 +114,19 @@ pub(super) fn rank(definition: &Definition, edges: &[Edge]) -> Layers {
     // The way that everything first comes is the picture's spine.
     let (mut reached, last) = (vec![false; order.len()], order.len() - 1);
     let mut bends: BTreeMap<(usize, bool, usize), usize> = BTreeMap::new();
-    let mut sorted: Vec<(usize, &Edge)> = edges.iter().enumerate().filter(|(_, edge)| edge.from != edge.to).collect();
+    let mut sorted: Vec<(usize, &Edge)> =
+        edges.iter().enumerate().filter(|(_, edge)| edge.from != edge.to).collect();
     sorted.sort_by_key(|(_, edge)| (place[edge.from], edge.events.first().copied()));
     for (number, edge) in sorted {
         let (from, to) = (ranks[edge.from] * 2, ranks[edge.to] * 2);
         let back = from > to;
-        let spine = !back && to - from == 2 && edge.to != last && !std::mem::replace(&mut reached[edge.to], true);
+        let spine = !back
+            && to - from == 2
+            && edge.to != last
+            && !std::mem::replace(&mut reached[edge.to], true);
         let weight = if spine { 40.0 } else { 1.0 };
-        let rows: Vec<usize> = if back { (to + 1..from).rev().collect() } else { (from + 1..to).collect() };
+        let rows: Vec<usize> =
+            if back { (to + 1..from).rev().collect() } else { (from + 1..to).collect() };
         let mut at = layers.node(Kind::Label(number), *rows.first().unwrap_or(&from));
         layers.link(states[edge.from], at, edge.to, weight);
         let mut gathered = false;

@@ -57,7 +57,8 @@ const STYLE: &str = "\
 }";
 
 /// Lines to the end, back and forward; then those along which a refusal leaves.
-const CLASSES: [&str; 6] = ["fsm-end", "fsm-back", "fsm-on", "fsm-end fsm-no", "fsm-back fsm-no", "fsm-on fsm-no"];
+const CLASSES: [&str; 6] =
+    ["fsm-end", "fsm-back", "fsm-on", "fsm-end fsm-no", "fsm-back fsm-no", "fsm-on fsm-no"];
 
 /// What stands on a card or on a line.
 #[derive(Default)]
@@ -96,7 +97,8 @@ pub fn svg(definition: &Definition) -> Option<String> {
     let mut layers = rank(definition, &edges);
     let neighbours = Neighbours::of(&layers);
     order(&mut layers, &neighbours, definition.states.len() - 1);
-    let words: Vec<Words> = layers.nodes.iter().map(|node| words(definition, &edges, node.kind)).collect();
+    let words: Vec<Words> =
+        layers.nodes.iter().map(|node| words(definition, &edges, node.kind)).collect();
     let sizes: Vec<Size> = words.iter().map(size).collect();
     let middles = place(&layers, &neighbours, &sizes);
     let refused = edges.iter().map(|edge| edge.refused).collect();
@@ -113,9 +115,13 @@ fn words(definition: &Definition, edges: &[Edge], kind: Kind) -> Words {
             Words { label: wrap(&names, label_columns(&names)), ..Words::default() }
         }
         Kind::State(state) => {
-            let own =
-                |refused| edges.iter().find(move |edge| (edge.from, edge.to, edge.refused) == (state, state, refused));
-            let [stays, refused] = [false, true].map(|is| own(is).map_or(Vec::new(), |edge| edge.names(definition)));
+            let own = |refused| {
+                edges
+                    .iter()
+                    .find(move |edge| (edge.from, edge.to, edge.refused) == (state, state, refused))
+            };
+            let [stays, refused] =
+                [false, true].map(|is| own(is).map_or(Vec::new(), |edge| edge.names(definition)));
             let state = &definition.states[state];
             Words {
                 name: state.name.clone(),
@@ -143,8 +149,10 @@ fn size(words: &Words) -> Size {
     let name = fixed_width(&words.name, NAME_SIZE) * 1.04;
     let doc = widest(&words.doc, |line| proportional_width(line, DOC_SIZE));
     let blocks = [&words.stay, &words.refused].into_iter().filter(|lines| !lines.is_empty());
-    let own =
-        blocks.clone().map(|lines| widest(lines, |line| fixed_width(line, EVENT_SIZE)) + 18.0).fold(0.0, f64::max);
+    let own = blocks
+        .clone()
+        .map(|lines| widest(lines, |line| fixed_width(line, EVENT_SIZE)) + 18.0)
+        .fold(0.0, f64::max);
     let between = 5.0 * float(blocks.count());
     let lines = float(words.doc.len() + words.stay.len() + words.refused.len());
     let width = name.max(doc).max(own);
@@ -164,9 +172,9 @@ impl Drawing<'_> {
 
     fn class(&self, link: &Link) -> &'static str {
         // Lines that meet are drawn as one, so that a refusal is told by its first piece.
-        let is_refusal = [link.upper, link.lower]
-            .iter()
-            .any(|node| matches!(self.layers.nodes[*node].kind, Kind::Label(edge) if self.refused[edge]));
+        let is_refusal = [link.upper, link.lower].iter().any(
+            |node| matches!(self.layers.nodes[*node].kind, Kind::Label(edge) if self.refused[edge]),
+        );
         let kind = if link.target == self.last() { 0 } else { 1 + usize::from(!link.back) };
         CLASSES[kind + if is_refusal { 3 } else { 0 }]
     }
@@ -200,8 +208,12 @@ impl Drawing<'_> {
     /// Where lines meet a card: as straight below or above their other end as can be. All that
     /// arrive at a side meet in one point.
     fn ports(&self) -> Vec<(f64, f64)> {
-        let mut ports: Vec<(f64, f64)> =
-            self.layers.links.iter().map(|link| (self.middles[link.upper], self.middles[link.lower])).collect();
+        let mut ports: Vec<(f64, f64)> = self
+            .layers
+            .links
+            .iter()
+            .map(|link| (self.middles[link.upper], self.middles[link.lower]))
+            .collect();
         let mut beside: Vec<Vec<usize>> = vec![Vec::new(); self.layers.nodes.len()];
         for (index, link) in self.layers.links.iter().enumerate() {
             beside[link.upper].push(index);
@@ -213,8 +225,11 @@ impl Drawing<'_> {
                 // Each port: where it wants to be, how much, and the links that meet there.
                 let mut wanted: Vec<(f64, f64, Vec<usize>)> = Vec::new();
                 let mut arrivals: Vec<(f64, usize)> = Vec::new();
-                for (index, link) in beside[node].iter().map(|index| (*index, &self.layers.links[*index])) {
-                    let (own, other) = if lower { (link.upper, link.lower) } else { (link.lower, link.upper) };
+                for (index, link) in
+                    beside[node].iter().map(|index| (*index, &self.layers.links[*index]))
+                {
+                    let (own, other) =
+                        if lower { (link.upper, link.lower) } else { (link.lower, link.upper) };
                     if own != node {
                         continue;
                     }
@@ -225,16 +240,24 @@ impl Drawing<'_> {
                     }
                 }
                 if !arrivals.is_empty() {
-                    let place = arrivals.iter().map(|(place, _)| place).sum::<f64>() / float(arrivals.len());
+                    let place = arrivals.iter().map(|(place, _)| place).sum::<f64>()
+                        / float(arrivals.len());
                     let place = if lower { place } else { self.middles[node] };
-                    wanted.push((place, 1.0, arrivals.into_iter().map(|(_, index)| index).collect()));
+                    wanted.push((
+                        place,
+                        1.0,
+                        arrivals.into_iter().map(|(_, index)| index).collect(),
+                    ));
                 }
                 wanted.sort_by(|one, other| one.0.total_cmp(&other.0));
                 let room = self.sizes[node].width - 28.0;
                 let apart = (room / float(wanted.len().max(2) - 1)).min(22.0);
-                let (left, right) = (self.middles[node] - room / 2.0, self.middles[node] + room / 2.0);
-                let places: Vec<(f64, f64)> =
-                    wanted.iter().map(|(place, weight, _)| (place.clamp(left, right), *weight)).collect();
+                let (left, right) =
+                    (self.middles[node] - room / 2.0, self.middles[node] + room / 2.0);
+                let places: Vec<(f64, f64)> = wanted
+                    .iter()
+                    .map(|(place, weight, _)| (place.clamp(left, right), *weight))
+                    .collect();
                 let settled = settle(&places, |_| apart);
                 let over = settled.last().map_or(0.0, |last| (last - right).max(0.0));
                 let under = settled.first().map_or(0.0, |first| (left - first).max(0.0));
@@ -255,10 +278,16 @@ impl Drawing<'_> {
 
     fn draw(&mut self) -> String {
         self.stack();
-        let width =
-            self.middles.iter().zip(&self.sizes).map(|(middle, size)| middle + size.width / 2.0).fold(0.0, f64::max);
-        let (width, height) =
-            ((width + 2.0 * MARGIN).ceil(), self.rows.last().map_or(0.0, |(top, height)| top + height + MARGIN));
+        let width = self
+            .middles
+            .iter()
+            .zip(&self.sizes)
+            .map(|(middle, size)| middle + size.width / 2.0)
+            .fold(0.0, f64::max);
+        let (width, height) = (
+            (width + 2.0 * MARGIN).ceil(),
+            self.rows.last().map_or(0.0, |(top, height)| top + height + MARGIN),
+        );
         for middle in &mut self.middles {
             *middle += MARGIN;
         }
@@ -291,14 +320,18 @@ impl Drawing<'_> {
         let base = if up { y + ARROW } else { y - ARROW };
         let (left, right) = (x - ARROW * 0.55, x + ARROW * 0.55);
         let [x, y, base, left, right] = [x, y, base, left, right].map(number);
-        let _ = writeln!(self.text, "<path class=\"fsm-fill {class}\" d=\"M{x} {y}L{left} {base}H{right}Z\"/>");
+        let _ = writeln!(
+            self.text,
+            "<path class=\"fsm-fill {class}\" d=\"M{x} {y}L{left} {base}H{right}Z\"/>"
+        );
     }
 
     fn lines(&mut self) {
         let ports = self.ports();
         // Lines of one kind are drawn as one path: where many meet there is no darker spot.
         let mut arrows: Vec<(String, String, bool, &str, f64, f64)> = Vec::new();
-        let mut drawn: Vec<(&str, String)> = CLASSES.into_iter().map(|class| (class, String::new())).collect();
+        let mut drawn: Vec<(&str, String)> =
+            CLASSES.into_iter().map(|class| (class, String::new())).collect();
         for (link, (from, to)) in self.layers.links.iter().zip(&ports) {
             let class = self.class(link);
             let (start, stop) = (self.end(link.upper, true), self.end(link.lower, false));
@@ -314,7 +347,9 @@ impl Drawing<'_> {
                 arrows.push((number(*from), number(start), true, class, *from, start));
                 begin += ARROW - 1.0;
             }
-            let Some((_, path)) = drawn.iter_mut().find(|(known, _)| *known == class) else { continue };
+            let Some((_, path)) = drawn.iter_mut().find(|(known, _)| *known == class) else {
+                continue;
+            };
             let (leave, arrive) = (leave.max(begin), arrive.min(stop));
             let half = f64::midpoint(leave, arrive);
             let [from, to, begin, leave, half, arrive, stop] =
@@ -322,7 +357,10 @@ impl Drawing<'_> {
             if from == to {
                 let _ = write!(path, "M{from} {begin}V{stop}");
             } else {
-                let _ = write!(path, "M{from} {begin}V{leave}C{from} {half} {to} {half} {to} {arrive}V{stop}");
+                let _ = write!(
+                    path,
+                    "M{from} {begin}V{leave}C{from} {half} {to} {half} {to} {arrive}V{stop}"
+                );
             }
         }
         // Bends pass their row upright.
@@ -335,7 +373,13 @@ impl Drawing<'_> {
                 let class = self.class(link);
                 let (top, height) = self.rows[self.layers.nodes[node].row];
                 if let Some((_, path)) = drawn.iter_mut().find(|(known, _)| *known == class) {
-                    let _ = write!(path, "M{} {}v{}", number(self.middles[node]), number(top), number(height));
+                    let _ = write!(
+                        path,
+                        "M{} {}v{}",
+                        number(self.middles[node]),
+                        number(top),
+                        number(height)
+                    );
                 }
             }
         }
@@ -344,8 +388,12 @@ impl Drawing<'_> {
                 let _ = writeln!(self.text, "<path class=\"fsm-line {class}\" d=\"{path}\"/>");
             }
         }
-        arrows.sort_by(|one, other| (&one.0, &one.1, one.2, one.3).cmp(&(&other.0, &other.1, other.2, other.3)));
-        arrows.dedup_by(|one, other| (&one.0, &one.1, one.2, one.3) == (&other.0, &other.1, other.2, other.3));
+        arrows.sort_by(|one, other| {
+            (&one.0, &one.1, one.2, one.3).cmp(&(&other.0, &other.1, other.2, other.3))
+        });
+        arrows.dedup_by(|one, other| {
+            (&one.0, &one.1, one.2, one.3) == (&other.0, &other.1, other.2, other.3)
+        });
         for (_, _, up, class, x, y) in arrows {
             self.arrow(x, y, up, class);
         }
@@ -358,13 +406,16 @@ impl Drawing<'_> {
         if state == 0 {
             let from = top - ENTRY;
             let [x, y, start, stop] = [x, from, from, top - ARROW].map(number);
-            let _ = writeln!(self.text, "<circle class=\"fsm-dot\" cx=\"{x}\" cy=\"{y}\" r=\"5\"/>");
-            let _ = writeln!(self.text, "<path class=\"fsm-line fsm-on\" d=\"M{x} {start}V{stop}\"/>");
+            let _ =
+                writeln!(self.text, "<circle class=\"fsm-dot\" cx=\"{x}\" cy=\"{y}\" r=\"5\"/>");
+            let _ =
+                writeln!(self.text, "<path class=\"fsm-line fsm-on\" d=\"M{x} {start}V{stop}\"/>");
             self.arrow(self.middles[node], top, false, "fsm-on");
         }
         let shape = |class: &str, grow: f64| {
             let [left, top, width, height, round] =
-                [left - grow, top - grow, width + 2.0 * grow, height + 2.0 * grow, 8.0 + grow].map(number);
+                [left - grow, top - grow, width + 2.0 * grow, height + 2.0 * grow, 8.0 + grow]
+                    .map(number);
             format!(
                 "<rect class=\"{class}\" x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{height}\" rx=\"{round}\"/>\n"
             )
@@ -392,7 +443,8 @@ impl Drawing<'_> {
             );
         }
         // A round arrow: three quarters of a circle, and its head. A crossed circle: a circle, and a bar.
-        let signs = ["a4.3 4.3 0 1 0 1.2 3.2m-1.2 -3.2m.6 -3v3h-3", "a4.3 4.3 0 1 0 .1 .1l-6.1 6.1"];
+        let signs =
+            ["a4.3 4.3 0 1 0 1.2 3.2m-1.2 -3.2m.6 -3v3h-3", "a4.3 4.3 0 1 0 .1 .1l-6.1 6.1"];
         for (lines, sign) in [&words.stay, &words.refused].into_iter().zip(signs) {
             if !lines.is_empty() {
                 base = self.beside_sign(lines, sign, x, base + 5.0);
@@ -409,7 +461,10 @@ impl Drawing<'_> {
         for line in lines {
             base += LINE;
             let (x, y, line) = (number(left + 16.0), number(base), xml(line));
-            let _ = writeln!(self.text, "<text class=\"fsm-stay fsm-mono\" x=\"{x}\" y=\"{y}\">{line}</text>");
+            let _ = writeln!(
+                self.text,
+                "<text class=\"fsm-stay fsm-mono\" x=\"{x}\" y=\"{y}\">{line}</text>"
+            );
         }
         base
     }

@@ -11,7 +11,13 @@ const PROPORTIONAL: f64 = 0.54;
 /// How many columns a text takes: East Asian signs take two.
 pub(super) fn columns(text: &str) -> usize {
     text.chars()
-        .map(|sign| if matches!(u32::from(sign), 0x1100..=0x115f | 0x2e80..=0xffdc | 0x1f300..) { 2 } else { 1 })
+        .map(|sign| {
+            if matches!(u32::from(sign), 0x1100..=0x115f | 0x2e80..=0xffdc | 0x1f300..) {
+                2
+            } else {
+                1
+            }
+        })
         .sum()
 }
 
@@ -29,7 +35,10 @@ pub(super) fn proportional_width(text: &str, size: f64) -> f64 {
 }
 
 /// Words into lines of about so many columns; a longer word has a line of its own.
-pub(super) fn wrap(words: impl IntoIterator<Item = impl AsRef<str>>, columns_max: usize) -> Vec<String> {
+pub(super) fn wrap(
+    words: impl IntoIterator<Item = impl AsRef<str>>,
+    columns_max: usize,
+) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in words {
         let word = word.as_ref();

@@ -28,8 +28,10 @@ impl Resolver<'_> {
     fn check_top(&mut self) {
         for attribute in self.top {
             if matches!(&*normal(attribute.name), "tst" | "tev" | "next" | "ttype") {
-                let message =
-                    format!("outside of a row `{}` would be every row's that has none", shown(attribute.name));
+                let message = format!(
+                    "outside of a row `{}` would be every row's that has none",
+                    shown(attribute.name)
+                );
                 self.say(attribute.span, message);
             }
         }
@@ -43,7 +45,8 @@ impl Resolver<'_> {
         if is_word {
             self.definition.prefix = Some(prefix.to_owned());
         } else {
-            let help = "a letter, then letters, digits, `-`, `_`, `^`: it becomes part of names in C";
+            let help =
+                "a letter, then letters, digits, `-`, `_`, `^`: it becomes part of names in C";
             self.say_with(span, format!("`{}` cannot be a prefix", shown(prefix)), help);
         }
     }
@@ -53,10 +56,12 @@ impl Resolver<'_> {
     /// the `type` does not count.
     fn method_and_type(&mut self) {
         const METHODS: &[(&str, &str)] = &[("call", "callout"), ("case", "case"), ("no", "none")];
-        const TYPES: &[(&str, &str)] = &[("loop", "looping"), ("step", "stepping"), ("reent", "reentrant")];
+        const TYPES: &[(&str, &str)] =
+            &[("loop", "looping"), ("step", "stepping"), ("reent", "reentrant")];
         let methods = self.top_values("method");
         let method = self.one(&methods, "method").filter(|(name, _)| !name.is_empty());
-        let wanted = method.map(|(name, span)| self.by_first_letters("method", name, span, METHODS));
+        let wanted =
+            method.map(|(name, span)| self.by_first_letters("method", name, span, METHODS));
         // A machine is written, or would be if the method were not misspelt.
         let is_machine = wanted.is_some_and(|wanted| wanted != Some("none"));
         let types = self.top_values("type");
@@ -87,13 +92,17 @@ impl Resolver<'_> {
         match found {
             Some(word) if word.starts_with(&small) => {}
             Some(word) => {
-                let message = format!("GNU autogen reads the {kind} `{}` as `{word}`", shown(given));
+                let message =
+                    format!("GNU autogen reads the {kind} `{}` as `{word}`", shown(given));
                 let help = "the first letters decide: write the whole word".to_owned();
                 self.keep(Diagnostic::warning(span, message).help(Some(help)));
             }
             None => {
                 let words: Vec<_> = known.iter().map(|(_, word)| *word).collect();
-                let help = words.join(", ").replace(", none", " or none").replace(", reentrant", " or reentrant");
+                let help = words
+                    .join(", ")
+                    .replace(", none", " or none")
+                    .replace(", reentrant", " or reentrant");
                 self.say_with(span, format!("no {kind} is called `{}`", shown(given)), help);
             }
         }
@@ -108,10 +117,15 @@ impl Resolver<'_> {
                 || !word.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
             {
                 self.say(value.span, format!("`{}` is not a keyword", shown(word)));
-            } else if self.definition.keywords.iter().any(|known| known.eq_ignore_ascii_case(word)) {
+            } else if self.definition.keywords.iter().any(|known| known.eq_ignore_ascii_case(word))
+            {
                 self.say(value.span, format!("the keyword `{word}` is listed twice"));
             } else if let Some(help) = self.unkept(word) {
-                self.say_with(value.span, format!("this server cannot keep the keyword `{}`", shown(word)), help);
+                self.say_with(
+                    value.span,
+                    format!("this server cannot keep the keyword `{}`", shown(word)),
+                    help,
+                );
             } else if self.definition.keywords.len() < KEYWORDS_MAX {
                 self.definition.keywords.push(word.to_owned());
             } else {
@@ -129,7 +143,8 @@ impl Resolver<'_> {
         if kept.clone().any(|known| known.eq_ignore_ascii_case(word)) {
             return None;
         }
-        let list = format!("it can keep {}, and the name of each command", rules.keywords.join(", "));
+        let list =
+            format!("it can keep {}, and the name of each command", rules.keywords.join(", "));
         Some(nearest(word, kept).map_or(list, |near| format!("did you mean `{near}`?")))
     }
 
@@ -144,7 +159,8 @@ impl Resolver<'_> {
             let Some((text, span)) = self.one(&given, &name) else { continue };
             let printable = text.bytes().all(|octet| matches!(octet, b' '..=b'~'));
             if text.is_empty() || text.len() > 400 || !printable || text.contains("*/") {
-                let help = "from 1 to 400 printable characters, without `*/`: it becomes a comment in C";
+                let help =
+                    "from 1 to 400 printable characters, without `*/`: it becomes a comment in C";
                 self.say_with(span, format!("this cannot be the display name of `{name}`"), help);
             }
             let text = self.syntax(&name, text, span);
@@ -156,31 +172,47 @@ impl Resolver<'_> {
     fn syntax(&mut self, event: &str, text: &str, span: Span) -> String {
         let (mut verb, mut argument) = text.split_once(' ').unwrap_or((text, ""));
         let begins = text.get(..event.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(event))
-            && text.get(event.len()..).is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_alphanumeric()));
-        let is_command = |rules: &Vocabulary| ![rules.content, rules.end].iter().any(|name| same_name(event, name));
-        if !self.rules.is_some_and(is_command) || verb.eq_ignore_ascii_case(event) || text.is_empty() {
+            && text
+                .get(event.len()..)
+                .is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_alphanumeric()));
+        let is_command = |rules: &Vocabulary| {
+            ![rules.content, rules.end].iter().any(|name| same_name(event, name))
+        };
+        if !self.rules.is_some_and(is_command)
+            || verb.eq_ignore_ascii_case(event)
+            || text.is_empty()
+        {
             return text.to_owned();
         }
         if begins {
             // Something stands where the blank belongs.
-            argument = text.get(event.len()..).unwrap_or_default().trim_start_matches(['_', '-', ':', '=']);
+            argument = text
+                .get(event.len()..)
+                .unwrap_or_default()
+                .trim_start_matches(['_', '-', ':', '=']);
             verb = text.split(['<', '[', ' ']).next().unwrap_or(verb);
         }
         if !begins
-            && (verb.contains([':', '<', '[']) || !argument.is_empty() && nearest(verb, [event].into_iter()).is_none())
+            && (verb.contains([':', '<', '['])
+                || !argument.is_empty() && nearest(verb, [event].into_iter()).is_none())
         {
             // The verb is missing.
             argument = text;
         }
-        let right = if argument.is_empty() { event.to_owned() } else { format!("{event} {argument}") };
-        let message = format!("the syntax of {event} begins with `{}`, which clients would be shown", shown(verb));
+        let right =
+            if argument.is_empty() { event.to_owned() } else { format!("{event} {argument}") };
+        let message = format!(
+            "the syntax of {event} begins with `{}`, which clients would be shown",
+            shown(verb)
+        );
         self.say_with(span, message, format!("write `{}`", shown(&right)));
         right
     }
 
     fn property(&mut self, kind: &'static str, key: &'static str, value: &Value<'_>) {
         if self.definition.properties.len() >= PROPERTIES_MAX {
-            return self.say(head(value), format!("more properties than {PROPERTIES_MAX} are not read"));
+            return self
+                .say(head(value), format!("more properties than {PROPERTIES_MAX} are not read"));
         }
         let Content::Block(block) = &value.content else {
             if !matches!(value.content, Content::Unread) {
@@ -194,7 +226,11 @@ impl Resolver<'_> {
         let whole = says.is_some() && path.is_some() && (kind == "never" || !accepted.is_empty());
         let (Some((says, says_span)), Some((path, path_span)), true) = (says, path, whole) else {
             if !self.names_in_doubt && !block.iter().any(|attribute| attribute.broken) {
-                let keys = if kind == "never" { "`says` and `path`" } else { "`says`, `after` and `accepts`" };
+                let keys = if kind == "never" {
+                    "`says` and `path`"
+                } else {
+                    "`says`, `after` and `accepts`"
+                };
                 self.say(head(value), format!("`{kind}` needs {keys}"));
             }
             return;

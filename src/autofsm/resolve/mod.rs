@@ -22,7 +22,8 @@ pub fn suggest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<
     let far = (wrong.len() / 3).max(1) + 1;
     let near = known.filter(|name| name.len().abs_diff(wrong.len()) <= far).take(1_000);
     let near = near.map(|name| (strsim::damerau_levenshtein(&wrong, &normal(name)), name));
-    let best = near.filter(|(distance, _)| *distance <= far).min_by_key(|(distance, _)| *distance)?;
+    let best =
+        near.filter(|(distance, _)| *distance <= far).min_by_key(|(distance, _)| *distance)?;
     Some(format!("did you mean `{}`?", best.1))
 }
 
@@ -108,7 +109,8 @@ pub(super) fn resolve<'a>(
     resolver.used.states.resize(resolver.definition.states.len(), false);
     resolver.used.events.resize(resolver.definition.events.len(), false);
     resolver.rows();
-    if let (Some(_), false, [first, ..]) = (rules, answers, resolver.named("transition").as_slice()) {
+    if let (Some(_), false, [first, ..]) = (rules, answers, resolver.named("transition").as_slice())
+    {
         let message = "no row has a `reply`: this is not a definition for this server";
         let help = "each row of one says what the client is answered, as in `reply = 250;`";
         resolver.say_with(first.span, message, help);
@@ -139,7 +141,10 @@ fn answers(attributes: &[Attribute<'_>]) -> bool {
 
 /// The values of the attributes of this name: a repeated attribute appends.
 fn values<'a>(attributes: &'a [Attribute<'a>], name: &str) -> impl Iterator<Item = &'a Value<'a>> {
-    attributes.iter().filter(move |attribute| normal(attribute.name) == name).flat_map(|attribute| &attribute.values)
+    attributes
+        .iter()
+        .filter(move |attribute| normal(attribute.name) == name)
+        .flat_map(|attribute| &attribute.values)
 }
 
 /// The start of a value: a caret under a whole block would hide what it says.
@@ -229,12 +234,15 @@ impl<'a> Resolver<'a> {
             return;
         }
         let reached = self.definition.reached();
-        let (mut used, events) = (vec![false; self.definition.events.len()], self.definition.events.len().max(1));
+        let (mut used, events) =
+            (vec![false; self.definition.events.len()], self.definition.events.len().max(1));
         for (index, cell) in self.definition.cells.iter().enumerate() {
             used[index % events] |= cell.is_some();
         }
         let declared = self.definition.states.len().saturating_sub(2);
-        for (state, _) in self.definition.states.iter().zip(reached).skip(1).take(declared).filter(|(_, is)| !is) {
+        for (state, _) in
+            self.definition.states.iter().zip(reached).skip(1).take(declared).filter(|(_, is)| !is)
+        {
             let message = format!("nothing reaches the state `{}`", state.name);
             keep(self.found, Diagnostic::warning(state.span, message));
         }

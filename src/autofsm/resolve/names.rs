@@ -28,7 +28,11 @@ impl Resolver<'_> {
             doc,
             span,
         }));
-        self.definition.states.push(State { name: "done".to_owned(), doc: String::new(), span: Span::default() });
+        self.definition.states.push(State {
+            name: "done".to_owned(),
+            doc: String::new(),
+            span: Span::default(),
+        });
         let events = self.declare("event", &["invalid"], comments);
         self.definition.events.extend(events.into_iter().map(|Name { word, doc, span }| Event {
             name: word,
@@ -36,7 +40,10 @@ impl Resolver<'_> {
             doc,
             span,
         }));
-        if self.definition.events.is_empty() && self.named("event").is_empty() && !self.names_in_doubt {
+        if self.definition.events.is_empty()
+            && self.named("event").is_empty()
+            && !self.names_in_doubt
+        {
             self.say(Span::default(), "no `event` is declared");
             self.names_in_doubt = true;
         }
@@ -47,10 +54,13 @@ impl Resolver<'_> {
             self.names_in_doubt = true;
         }
         let index = |(index, name): (usize, &String)| (normal(name), index);
-        self.states = self.definition.states.iter().map(|state| &state.name).enumerate().map(index).collect();
-        self.events = self.definition.events.iter().map(|event| &event.name).enumerate().map(index).collect();
+        self.states =
+            self.definition.states.iter().map(|state| &state.name).enumerate().map(index).collect();
+        self.events =
+            self.definition.events.iter().map(|event| &event.name).enumerate().map(index).collect();
         self.check_joined();
-        self.definition.cells = vec![None; self.definition.states.len() * self.definition.events.len()];
+        self.definition.cells =
+            vec![None; self.definition.states.len() * self.definition.events.len()];
     }
 
     fn declare(&mut self, kind: &'static str, implied: &[&str], comments: &[Comment]) -> Vec<Name> {
@@ -58,25 +68,35 @@ impl Resolver<'_> {
         let mut known: HashMap<String, Span> = HashMap::new();
         let attributes = self.named(kind);
         self.names_in_doubt |= attributes.iter().any(|attribute| attribute.broken);
-        for (attribute, value) in attributes.iter().flat_map(|it| it.values.iter().map(move |value| (it, value))) {
+        for (attribute, value) in
+            attributes.iter().flat_map(|it| it.values.iter().map(move |value| (it, value)))
+        {
             let Some(name) = self.text(value) else {
                 self.names_in_doubt = true;
                 continue;
             };
             let is_name = name.starts_with(|sign: char| sign.is_ascii_alphabetic())
-                && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_^".contains(&octet));
+                && name
+                    .bytes()
+                    .all(|octet| octet.is_ascii_alphanumeric() || b"-_^".contains(&octet));
             if attribute.broken && name.contains('\n') {
                 // A string that swallowed what follows: that was reported.
             } else if !is_name || name.len() > NAME_BYTES_MAX {
                 let message = format!("`{}` cannot be the name of a {kind}", shown(name));
-                let help = format!("a letter, then letters, digits, `-`, `_`, `^`, at most {NAME_BYTES_MAX}");
+                let help = format!(
+                    "a letter, then letters, digits, `-`, `_`, `^`, at most {NAME_BYTES_MAX}"
+                );
                 self.say_with(value.span, message, help);
                 self.names_in_doubt = true;
             } else if implied.contains(&&*normal(name)) {
-                self.say(value.span, format!("the {kind} `{name}` is always there and is not declared"));
+                self.say(
+                    value.span,
+                    format!("the {kind} `{name}` is always there and is not declared"),
+                );
             } else if let Some(first) = known.get(&normal(name)) {
                 let message = format!("the {kind} `{name}` is declared twice");
-                let diagnostic = super::Diagnostic::error(value.span, message).also("the first", *first);
+                let diagnostic =
+                    super::Diagnostic::error(value.span, message).also("the first", *first);
                 self.keep(diagnostic);
             } else {
                 known.insert(normal(name), value.span);
@@ -98,7 +118,8 @@ impl Resolver<'_> {
         for name in names.iter_mut().rev() {
             let place = comments.partition_point(|comment| comment.span.start < name.span.end);
             let line_end = self.lines.next(name.span.end);
-            let beside = comments.get(place).filter(|comment| comment.span.start < line_end.min(next));
+            let beside =
+                comments.get(place).filter(|comment| comment.span.start < line_end.min(next));
             name.doc = beside.map_or(String::new(), |comment| comment.text.clone());
             next = name.span.start;
         }
@@ -116,7 +137,9 @@ impl Resolver<'_> {
                 for (event, longer) in self.definition.events.iter().enumerate() {
                     let tail = normal(&longer.name);
                     let tail = tail.strip_prefix(after.get(1..).unwrap_or_default());
-                    let short = tail.and_then(|tail| tail.strip_prefix('_')).and_then(|tail| self.events.get(tail));
+                    let short = tail
+                        .and_then(|tail| tail.strip_prefix('_'))
+                        .and_then(|tail| self.events.get(tail));
                     joined.extend(short.map(|short| (shorter, event, index, *short)));
                     if joined.len() > super::SUGGESTIONS_MAX {
                         return;
@@ -128,7 +151,10 @@ impl Resolver<'_> {
             let (states, events) = (&self.definition.states, &self.definition.events);
             let message = format!(
                 "`{}` in `{}` and `{}` in `{}` are one name to GNU autogen",
-                events[event].name, states[state].name, events[other_event].name, states[other_state].name
+                events[event].name,
+                states[state].name,
+                events[other_event].name,
+                states[other_state].name
             );
             let span = events[event].span;
             self.say_with(span, message, "it joins state and event with a `_`: rename one of them");

@@ -59,11 +59,17 @@ impl Resolver<'_> {
                 let Content::Block(block) = &value.content else {
                     self.rows_in_doubt = true;
                     if !matches!(value.content, Content::Unread) {
-                        self.say_with(value.span, "a transition is a block", "write `{ tst = ...; tev = ...; }`");
+                        self.say_with(
+                            value.span,
+                            "a transition is a block",
+                            "write `{ tst = ...; tev = ...; }`",
+                        );
                     }
                     continue;
                 };
-                let broken = self.names_in_doubt || attribute.broken || block.iter().any(|attribute| attribute.broken);
+                let broken = self.names_in_doubt
+                    || attribute.broken
+                    || block.iter().any(|attribute| attribute.broken);
                 let Some((states, events, row)) = self.row(block, value, broken) else {
                     self.rows_in_doubt = true;
                     continue;
@@ -74,17 +80,25 @@ impl Resolver<'_> {
     }
 
     /// Reads a row; nothing if it sets no cell.
-    fn row(&mut self, block: &[Attribute<'_>], value: &Value<'_>, broken: bool) -> Option<(Side, Side, Row)> {
+    fn row(
+        &mut self,
+        block: &[Attribute<'_>],
+        value: &Value<'_>,
+        broken: bool,
+    ) -> Option<(Side, Side, Row)> {
         let states = self.side(block, head(value), "tst", broken);
         let events = self.side(block, head(value), "tev", broken);
         let action = self.action(block);
-        let takes_back = matches!(&action, Ok(Some((name, _))) if name.eq_ignore_ascii_case("invalid"));
+        let takes_back =
+            matches!(&action, Ok(Some((name, _))) if name.eq_ignore_ascii_case("invalid"));
         let next = self.next(block, takes_back);
         let reply = self.reply(block);
         if !broken && !takes_back {
             self.check_served(block, head(value));
         }
-        let (Ok(next), Ok(action), true, true, false) = (next, &action, states.right, events.right, broken) else {
+        let (Ok(next), Ok(action), true, true, false) =
+            (next, &action, states.right, events.right, broken)
+        else {
             if let (Ok(Some((name, span))), false) = (action, broken || takes_back) {
                 let cell = |event: &usize| (*event, loose(&name, reply.as_ref(), span, value.span));
                 self.loose.extend(events.indices.iter().take(LOOSE_MAX).map(cell));
@@ -93,7 +107,11 @@ impl Resolver<'_> {
         };
         let row = Row { next, action: action.clone(), reply, span: value.span, takes_back };
         if takes_back && row.reply.is_some() {
-            self.say_with(head(value), "a row that takes a cell back answers nothing", "leave `reply` out");
+            self.say_with(
+                head(value),
+                "a row that takes a cell back answers nothing",
+                "leave `reply` out",
+            );
             return None;
         }
         if states.any && events.any {
@@ -119,9 +137,11 @@ impl Resolver<'_> {
         let (message, help, span) = match self.one(&given, "next") {
             None => return if given.is_empty() { Ok(None) } else { Err(()) },
             Some((name, _)) if takes_back && normal(name) == "invalid" => return Ok(None),
-            Some((_, span)) if takes_back => {
-                ("a row that takes a cell back goes nowhere", "leave `next` out, or write `next = invalid`", span)
-            }
+            Some((_, span)) if takes_back => (
+                "a row that takes a cell back goes nowhere",
+                "leave `next` out, or write `next = invalid`",
+                span,
+            ),
             Some(("*", span)) => (
                 "`\"*\"` is not a state to go to",
                 "leave `next` out to stay; to go back, give each origin a state of its own: the machine does not \
@@ -151,7 +171,8 @@ impl Resolver<'_> {
         let is_content = |value: &Value<'_>| match &value.content {
             Content::Text(name) => {
                 let known = self.events.contains_key(&normal(name));
-                same_name(name, rules.content) || (!known && nearest(name, [rules.content].into_iter()).is_some())
+                same_name(name, rules.content)
+                    || (!known && nearest(name, [rules.content].into_iter()).is_some())
             }
             _ => true,
         };
@@ -166,7 +187,13 @@ impl Resolver<'_> {
     }
 
     /// The states or events of a row's side.
-    fn side(&mut self, block: &[Attribute<'_>], row: Span, key: &'static str, broken: bool) -> Side {
+    fn side(
+        &mut self,
+        block: &[Attribute<'_>],
+        row: Span,
+        key: &'static str,
+        broken: bool,
+    ) -> Side {
         let given: Vec<_> = values(block, key).collect();
         if given.is_empty() && !broken {
             self.say(row, format!("this row has no `{key}`"));
@@ -183,7 +210,11 @@ impl Resolver<'_> {
                     self.say(value.span, "`\"*\"` stands alone, not in a list");
                     return Side::WRONG;
                 }
-                let all = if key == "tst" { self.definition.states.len() - 1 } else { self.definition.events.len() };
+                let all = if key == "tst" {
+                    self.definition.states.len() - 1
+                } else {
+                    self.definition.events.len()
+                };
                 return Side { indices: (0..all).collect(), any: true, list: None, right: true };
             }
             if key == "tst" && normal(name) == "invalid" {
@@ -191,7 +222,11 @@ impl Resolver<'_> {
                 right = false;
                 continue;
             }
-            let index = if key == "tst" { self.state(name, value.span) } else { self.event(name, value.span) };
+            let index = if key == "tst" {
+                self.state(name, value.span)
+            } else {
+                self.event(name, value.span)
+            };
             let Some(index) = index else {
                 right = false;
                 continue;
@@ -219,7 +254,11 @@ impl Resolver<'_> {
             && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'_');
         if !is_word || name.len() > 2 * super::names::NAME_BYTES_MAX {
             let message = format!("`{}` cannot be a transition type", shown(name));
-            self.say_with(span, message, "a letter, then letters, digits and `_`: it becomes a name in C");
+            self.say_with(
+                span,
+                message,
+                "a letter, then letters, digits and `_`: it becomes a name in C",
+            );
             return Err(());
         }
         if let Some(rules) = self.rules
@@ -247,7 +286,11 @@ impl Resolver<'_> {
         let (code, words) = text.split_at_checked(3).unwrap_or((text, ""));
         let valid = matches!(code.as_bytes(), [b'2'..=b'5', b'0'..=b'9', b'0'..=b'9']);
         let printable = words.bytes().all(|octet| matches!(octet, b' '..=b'~'));
-        if !valid || !printable || words.len() > 500 || !(words.is_empty() || words.starts_with(' ')) {
+        if !valid
+            || !printable
+            || words.len() > 500
+            || !(words.is_empty() || words.starts_with(' '))
+        {
             self.rows_in_doubt = true;
             let help = "a code from 200 to 599; then, if there are words, a blank and at most 500 printable characters";
             self.say_with(span, format!("`{}` is not a reply", shown(text)), help);
@@ -270,7 +313,10 @@ impl Resolver<'_> {
         let number = states.indices.len() * events.indices.len();
         if number > *sets_left {
             if *sets_left > 0 {
-                self.say(row.span, format!("the rows set more than {SETS_MAX} cells, one over the other"));
+                self.say(
+                    row.span,
+                    format!("the rows set more than {SETS_MAX} cells, one over the other"),
+                );
             }
             (*sets_left, self.rows_in_doubt) = (0, true);
             return;
@@ -279,7 +325,10 @@ impl Resolver<'_> {
         if row.takes_back && !self.rows_in_doubt && self.takes_nothing(states, events) {
             let begin = Span { start: row.span.start, end: row.span.start + 1 };
             let help = "a cell that no row sets is invalid: leave this row out";
-            self.keep(Diagnostic::warning(begin, "this row takes back nothing").help(Some(help.to_owned())));
+            self.keep(
+                Diagnostic::warning(begin, "this row takes back nothing")
+                    .help(Some(help.to_owned())),
+            );
         }
         for &state in &states.indices {
             for &event in &events.indices {
@@ -297,13 +346,18 @@ impl Resolver<'_> {
     /// Whether no row before has set any of these cells.
     fn takes_nothing(&self, states: &Side, events: &Side) -> bool {
         let is_set = |state: usize, event: usize| {
-            self.definition.cell(state, event).is_some() || self.definition.taken_back.contains_key(&(state, event))
+            self.definition.cell(state, event).is_some()
+                || self.definition.taken_back.contains_key(&(state, event))
         };
-        !states.indices.iter().any(|state| events.indices.iter().any(|event| is_set(*state, *event)))
+        !states
+            .indices
+            .iter()
+            .any(|state| events.indices.iter().any(|event| is_set(*state, *event)))
     }
 
     fn twice(&mut self, state: usize, event: usize, row: Span, before: Span, star: bool) {
-        let (state, event) = (&self.definition.states[state].name, &self.definition.events[event].name);
+        let (state, event) =
+            (&self.definition.states[state].name, &self.definition.events[event].name);
         let message = if star {
             format!("this `\"*\"` row would undo the row for `{event}` in `{state}`")
         } else {
@@ -311,7 +365,8 @@ impl Resolver<'_> {
         };
         let begin = Span { start: row.start, end: row.start + 1 };
         let diagnostic = Diagnostic::error(begin, message).also("the other", before);
-        let help = star.then(|| "put it first: a row without `\"*\"` is the exception to it".to_owned());
+        let help =
+            star.then(|| "put it first: a row without `\"*\"` is the exception to it".to_owned());
         self.keep(diagnostic.help(help));
         self.rows_in_doubt = true;
     }
@@ -334,7 +389,8 @@ impl Resolver<'_> {
             Some((name, _)) if name.eq_ignore_ascii_case("noop") => None,
             Some((name, _)) => Some(name.clone()),
             None => {
-                let (state, event) = (&self.definition.states[state].name, &self.definition.events[event].name);
+                let (state, event) =
+                    (&self.definition.states[state].name, &self.definition.events[event].name);
                 Some(normal(&format!("{state}_{event}")))
             }
         };

@@ -53,7 +53,8 @@ fn json(found: &Found) -> String {
         .iter()
         .map(|one| {
             let (line, column) = autofsm::place(&found.source.text, one.span.start);
-            let (end_line, end_column) = autofsm::place(&found.source.text, one.span.end.max(one.span.start));
+            let (end_line, end_column) =
+                autofsm::place(&found.source.text, one.span.end.max(one.span.start));
             Finding {
                 file: &found.source.name,
                 severity: if one.severity == Severity::Error { "error" } else { "warning" },

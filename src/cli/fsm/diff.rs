@@ -44,7 +44,9 @@ impl Side {
         };
         let mut checked = checked(&file).map_err(|end| match end {
             // 1 would mean that they differ.
-            End::Findings => End::Error(format!("cannot compare {}: it has errors", path.display())),
+            End::Findings => {
+                End::Error(format!("cannot compare {}: it has errors", path.display()))
+            }
             error @ End::Error(_) => error,
         })?;
         if let Some(name) = &options.name {
@@ -59,7 +61,8 @@ impl Side {
     }
 
     fn cell(&self, state: usize, event: &str) -> Option<&Cell> {
-        let number = self.definition().events.iter().position(|known| same_name(&known.name, event))?;
+        let number =
+            self.definition().events.iter().position(|known| same_name(&known.name, event))?;
         self.definition().cell(state, number)
     }
 
@@ -76,7 +79,9 @@ impl Side {
         match self.machine.filter(|_| as_client) {
             Some(machine) => {
                 let played = rehearse(machine, run);
-                played.get(run.len()).map_or_else(String::new, |exchange| exchange.first_lines().join(" / "))
+                played
+                    .get(run.len())
+                    .map_or_else(String::new, |exchange| exchange.first_lines().join(" / "))
             }
             None => self.fact(cell),
         }
@@ -87,7 +92,11 @@ impl Side {
         let action = cell.action.as_deref().unwrap_or("no action");
         let action = if cell.is_refusal() { "refused" } else { action };
         let reply = cell.reply.as_ref().map_or(String::new(), |reply| {
-            format!(", {}{}", reply.code, reply.text.as_ref().map_or(String::new(), |text| format!(" {text}")))
+            format!(
+                ", {}{}",
+                reply.code,
+                reply.text.as_ref().map_or(String::new(), |text| format!(" {text}"))
+            )
         });
         format!("{action}, to {}{reply}", self.state_name(cell.next))
     }
@@ -112,7 +121,9 @@ pub(super) fn diff(options: &Diff) -> Result<(), End> {
     let new = Side::read(&options.new, options)?;
     let found = autofsm::diff(old.definition(), new.definition());
     if found.is_empty() {
-        return print("equal: after every run both accept the same, do the same and answer the same\n");
+        return print(
+            "equal: after every run both accept the same, do the same and answer the same\n",
+        );
     }
     let edits = edits(&old, &new, &found);
     let mut text = String::new();
@@ -141,7 +152,9 @@ fn edits<'d>(old: &Side, new: &Side, found: &'d [Difference]) -> Vec<Edit<'d>> {
             match (edit.turn, turn) {
                 (Some(its), Some(_)) => row_of_turn(old, first, its) == row,
                 (None, None) => {
-                    difference.old.is_some() && difference.new.is_some() && blocks(first) == blocks(difference)
+                    difference.old.is_some()
+                        && difference.new.is_some()
+                        && blocks(first) == blocks(difference)
                 }
                 _ => false,
             }
@@ -155,7 +168,11 @@ fn edits<'d>(old: &Side, new: &Side, found: &'d [Difference]) -> Vec<Edit<'d>> {
 }
 
 /// The states of both sides along a run, each before its event.
-fn along<'s>(old: &'s Side, new: &'s Side, run: &'s [String]) -> impl Iterator<Item = (usize, usize, &'s str)> {
+fn along<'s>(
+    old: &'s Side,
+    new: &'s Side,
+    run: &'s [String],
+) -> impl Iterator<Item = (usize, usize, &'s str)> {
     let (mut was, mut is) = (0, 0);
     run.iter().map_while(move |event| {
         let before = (was, is, event.as_str());
@@ -169,13 +186,19 @@ fn along<'s>(old: &'s Side, new: &'s Side, run: &'s [String]) -> impl Iterator<I
 /// have is a renamed one.
 fn turn(old: &Side, new: &Side, difference: &Difference) -> Option<usize> {
     along(old, new, &difference.run).position(|(was, is, event)| {
-        let (Some(was), Some(is)) = (old.cell(was, event), new.cell(is, event)) else { return false };
+        let (Some(was), Some(is)) = (old.cell(was, event), new.cell(is, event)) else {
+            return false;
+        };
         let (was, is) = (old.state_name(was.next), new.state_name(is.next));
         !same_name(was, is) && (new.has_state(was) || old.has_state(is))
     })
 }
 
-fn row_of_turn<'s>(old: &'s Side, difference: &'s Difference, turn: usize) -> Option<(usize, &'s str)> {
+fn row_of_turn<'s>(
+    old: &'s Side,
+    difference: &'s Difference,
+    turn: usize,
+) -> Option<(usize, &'s str)> {
     let mut state = 0;
     for (number, event) in difference.run.iter().enumerate() {
         let cell = old.cell(state, event)?;
@@ -204,9 +227,11 @@ fn title(difference: &Difference) -> String {
 fn shown(old: &Side, new: &Side, edit: &Edit<'_>) -> String {
     let first = edit.differences[0];
     let mut text = String::new();
-    if let Some((was, is, event)) = edit.turn.and_then(|turn| along(old, new, &first.run).nth(turn)) {
+    if let Some((was, is, event)) = edit.turn.and_then(|turn| along(old, new, &first.run).nth(turn))
+    {
         let led = |side: &Side, state| {
-            side.cell(state, event).map_or(String::new(), |cell| side.state_name(cell.next).to_owned())
+            side.cell(state, event)
+                .map_or(String::new(), |cell| side.state_name(cell.next).to_owned())
         };
         let _ = writeln!(text, "{event} leads to {}, and led to {}:", led(new, is), led(old, was));
         for difference in &edit.differences {
@@ -228,11 +253,14 @@ fn evidence(old: &Side, new: &Side, edit: &Edit<'_>) -> String {
     let event = first.event.as_deref().unwrap_or_default();
     let syntax = |side: &Side| {
         let found = side.definition().events.iter().find(|known| same_name(&known.name, event));
-        found.map_or(String::new(), |found| found.display.clone().unwrap_or_else(|| found.name.clone()))
+        found.map_or(String::new(), |found| {
+            found.display.clone().unwrap_or_else(|| found.name.clone())
+        })
     };
     match first.change {
         Change::Keywords => {
-            let (was, is) = (old.definition().keywords.join(" "), new.definition().keywords.join(" "));
+            let (was, is) =
+                (old.definition().keywords.join(" "), new.definition().keywords.join(" "));
             return format!("   # old: {was}\n   # new: {is}\n");
         }
         Change::Syntax => return format!("   # old: {}\n   # new: {}\n", syntax(old), syntax(new)),
@@ -241,9 +269,11 @@ fn evidence(old: &Side, new: &Side, edit: &Edit<'_>) -> String {
     let mut run: Vec<&str> = first.run.iter().map(String::as_str).collect();
     run.push(event);
     // What another action does, a reply need not show: there the table's facts say it.
-    let is_seen = !edit.differences.iter().any(|one| matches!(one.change, Change::Action | Change::End));
+    let is_seen =
+        !edit.differences.iter().any(|one| matches!(one.change, Change::Action | Change::End));
     let as_client = is_seen && old.machine.is_some() && new.machine.is_some();
-    let played = new.machine.filter(|_| old.machine.is_some()).map(|machine| rehearse(machine, &run));
+    let played =
+        new.machine.filter(|_| old.machine.is_some()).map(|machine| rehearse(machine, &run));
     let mut text = String::new();
     let mut last = Vec::new();
     for exchange in played.iter().flatten() {

@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use super::{Checked, Defines, End, File, Source, checked, print};
-use crate::autofsm::{Cell, Definition, EventIndex, Move, Span, StateIndex, place, same_name, suggest};
+use crate::autofsm::{
+    Cell, Definition, EventIndex, Move, Span, StateIndex, place, same_name, suggest,
+};
 use crate::dialogue::rehearse;
 use crate::smtp::machine::Machine;
 use crate::smtp::vocabulary::VOCABULARY;
@@ -56,7 +58,12 @@ pub(super) fn explain(options: &Explain) -> Result<(), End> {
         return Err(End::Error(format!("explain takes a state, an event, or both: {USAGE}")));
     }
     let words: Vec<_> = words.iter().map(|word| word.to_string_lossy()).collect();
-    let file = File { path, served: options.served, foreign: options.foreign, defines: options.defines.clone() };
+    let file = File {
+        path,
+        served: options.served,
+        foreign: options.foreign,
+        defines: options.defines.clone(),
+    };
     let checked = checked(&file)?;
     let machine = checked.machine();
     let Checked { source, definition, .. } = &checked;
@@ -77,8 +84,10 @@ fn is_file(word: &OsStr, others: usize) -> bool {
 
 /// The state and the event that the words name, in either order.
 fn subject(definition: &Definition, words: &[Cow<'_, str>]) -> Result<Subject, End> {
-    let state = |word: &str| definition.states.iter().position(|state| same_name(&state.name, word));
-    let event = |word: &str| definition.events.iter().position(|event| same_name(&event.name, word));
+    let state =
+        |word: &str| definition.states.iter().position(|state| same_name(&state.name, word));
+    let event =
+        |word: &str| definition.events.iter().position(|event| same_name(&event.name, word));
     match words {
         [word] => {
             let known = || definition.states.iter().map(|state| &*state.name);
@@ -86,27 +95,45 @@ fn subject(definition: &Definition, words: &[Cow<'_, str>]) -> Result<Subject, E
             let found = state(word).map(Subject::State).or_else(|| event(word).map(Subject::Event));
             found.ok_or_else(|| {
                 let hint = suggest(word, known().chain(events()));
-                let hint = hint.unwrap_or_else(|| format!("the states are {}", known().collect::<Vec<_>>().join(", ")));
+                let hint = hint.unwrap_or_else(|| {
+                    format!("the states are {}", known().collect::<Vec<_>>().join(", "))
+                });
                 End::Error(format!("no state or event is called `{}`; {hint}", word.escape_debug()))
             })
         }
         [first, second, ..] => {
             let (of_state, of_event) = match (state(first), event(second)) {
                 // They changed places.
-                (None, _) | (_, None) if state(second).is_some() && event(first).is_some() => (second, first),
+                (None, _) | (_, None) if state(second).is_some() && event(first).is_some() => {
+                    (second, first)
+                }
                 // One of them did, and the other is misspelt.
-                (None, None) if state(second).is_some() || event(first).is_some() => (second, first),
+                (None, None) if state(second).is_some() || event(first).is_some() => {
+                    (second, first)
+                }
                 _ => (first, second),
             };
-            let state = number("state", of_state, definition.states.iter().map(|state| state.name.as_str()))?;
-            let event = number("event", of_event, definition.events.iter().map(|event| event.name.as_str()))?;
+            let state = number(
+                "state",
+                of_state,
+                definition.states.iter().map(|state| state.name.as_str()),
+            )?;
+            let event = number(
+                "event",
+                of_event,
+                definition.events.iter().map(|event| event.name.as_str()),
+            )?;
             Ok(Subject::Cell(state, event))
         }
         [] => Err(End::Error(USAGE.to_owned())),
     }
 }
 
-fn number<'a>(kind: &str, wanted: &str, known: impl Iterator<Item = &'a str> + Clone) -> Result<usize, End> {
+fn number<'a>(
+    kind: &str,
+    wanted: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> Result<usize, End> {
     known.clone().position(|name| same_name(name, wanted)).ok_or_else(|| {
         let hint = suggest(wanted, known.clone())
             .unwrap_or_else(|| format!("the {kind}s are {}", known.collect::<Vec<_>>().join(", ")));
@@ -160,7 +187,8 @@ impl Question<'_> {
         let about = if about.is_empty() { String::new() } else { format!(" ({about})") };
         let mut text = format!("{}{about}:\n", self.state_name(state));
         let events = 0..self.definition.events.len();
-        let (rows, refused): (Vec<_>, Vec<_>) = events.partition(|event| self.definition.cell(state, *event).is_some());
+        let (rows, refused): (Vec<_>, Vec<_>) =
+            events.partition(|event| self.definition.cell(state, *event).is_some());
         text += &self.list(rows.iter().map(|event| (self.event_name(*event), state, *event)));
         let refused: Vec<_> = refused.into_iter().map(|event| self.event_name(event)).collect();
         if !refused.is_empty() {
@@ -172,12 +200,14 @@ impl Question<'_> {
     /// Where an event is accepted, and what happens then.
     fn event(&self, event: usize) -> String {
         let found = self.definition.events.get(event);
-        let (about, syntax) = found.map_or(("", None), |event| (event.doc.as_str(), event.display.as_deref()));
+        let (about, syntax) =
+            found.map_or(("", None), |event| (event.doc.as_str(), event.display.as_deref()));
         let about = syntax.map_or(about, |syntax| if about.is_empty() { syntax } else { about });
         let about = if about.is_empty() { String::new() } else { format!(" ({about})") };
         let mut text = format!("{}{about}:\n", self.event_name(event));
         let states = 0..self.definition.states.len();
-        let (rows, refused): (Vec<_>, Vec<_>) = states.partition(|state| self.definition.cell(*state, event).is_some());
+        let (rows, refused): (Vec<_>, Vec<_>) =
+            states.partition(|state| self.definition.cell(*state, event).is_some());
         text += &self.list(rows.iter().map(|state| (self.state_name(*state), *state, event)));
         let refused: Vec<_> = refused.into_iter().map(|state| self.state_name(state)).collect();
         if !refused.is_empty() {
@@ -192,7 +222,11 @@ impl Question<'_> {
             .filter_map(|(title, state, event)| {
                 let cell = self.definition.cell(state, event)?;
                 let (line, column) = place(&self.source.text, cell.block.start);
-                Some((title, self.does(state, cell), format!("{}:{line}:{column}", self.source.name)))
+                Some((
+                    title,
+                    self.does(state, cell),
+                    format!("{}:{line}:{column}", self.source.name),
+                ))
             })
             .collect();
         let title_width = lines.iter().map(|(title, ..)| title.len()).max().unwrap_or(0);
@@ -204,12 +238,17 @@ impl Question<'_> {
 
     fn does(&self, state: usize, cell: &Cell) -> String {
         let action = cell.action.as_deref().unwrap_or("no action");
-        let reply = cell.reply.as_ref().map_or(String::new(), |reply| format!(", reply {}", reply.code));
+        let reply =
+            cell.reply.as_ref().map_or(String::new(), |reply| format!(", reply {}", reply.code));
         let does = match &cell.reply {
             Some(reply) if cell.is_refusal() => format!("refused with {}", reply.code),
             _ => format!("{action}{reply}"),
         };
-        let next = if cell.next == state { "stays".to_owned() } else { format!("then {}", self.state_name(cell.next)) };
+        let next = if cell.next == state {
+            "stays".to_owned()
+        } else {
+            format!("then {}", self.state_name(cell.next))
+        };
         format!("{does}, {next}")
     }
 
@@ -224,7 +263,8 @@ impl Question<'_> {
             .collect();
         let accepted = if accepted.is_empty() { "nothing".to_owned() } else { accepted.join(", ") };
         let reads = |name: &str| {
-            let event = self.definition.events.iter().position(|event| same_name(&event.name, name));
+            let event =
+                self.definition.events.iter().position(|event| same_name(&event.name, name));
             event.is_some_and(|event| self.definition.cell(state, event).is_some())
         };
         let number = event;
@@ -233,7 +273,9 @@ impl Question<'_> {
         let why = match self.machine {
             Some(_) if reads(VOCABULARY.content) => "never heard: all that comes there is content",
             Some(_) if is_framers => "no row, so none comes there: a line is a command",
-            _ if self.taken_back(state, number).is_some() => "taken back, so it is refused and nothing changes",
+            _ if self.taken_back(state, number).is_some() => {
+                "taken back, so it is refused and nothing changes"
+            }
             _ => "no row, so it is refused and nothing changes",
         };
         format!("{why}\n{} accepts {accepted}\n", self.state_name(state))
@@ -267,7 +309,10 @@ impl Question<'_> {
         let asked = event.map(|event| Move { state: StateIndex(state), event: EventIndex(event) });
         let Some(machine) = self.machine else {
             run.moves.extend(asked);
-            return run.dialogue(self.definition).iter().fold(text, |text, line| text + &format!("   {line}\n"));
+            return run
+                .dialogue(self.definition)
+                .iter()
+                .fold(text, |text, line| text + &format!("   {line}\n"));
         };
         // After the last state nothing is heard.
         run.moves.extend(asked.filter(|asked| asked.state.0 + 1 < self.definition.states.len()));

@@ -21,7 +21,8 @@ pub(in crate::cli) fn read(path: &Path) -> Result<String, String> {
     }
     String::from_utf8(octets).map_err(|error| {
         let valid = error.utf8_error().valid_up_to();
-        let text = String::from_utf8_lossy(error.as_bytes().get(..valid).unwrap_or_default()).into_owned();
+        let text =
+            String::from_utf8_lossy(error.as_bytes().get(..valid).unwrap_or_default()).into_owned();
         let (line, column) = place(&text, text.len());
         failed(&format!("not valid UTF-8 at {line}:{column}"))
     })

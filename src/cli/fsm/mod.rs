@@ -77,7 +77,9 @@ fn define(text: &str) -> Result<String, &'static str> {
     let name = text.split('=').next().unwrap_or_default();
     let is_name = |octet: u8| octet.is_ascii_alphanumeric() || b"_-^:".contains(&octet);
     if name.is_empty() || !name.bytes().all(is_name) {
-        return Err("expected NAME or NAME=VALUE, the name of letters, digits, `_`, `-`, `^` and `:`");
+        return Err(
+            "expected NAME or NAME=VALUE, the name of letters, digits, `_`, `-`, `^` and `:`",
+        );
     }
     Ok(text.to_owned())
 }

@@ -35,5 +35,9 @@ pub(super) fn picture(file: &File, draw: impl Fn(&Definition) -> String) -> Resu
 
 pub(super) fn svg(file: &File) -> Result<(), End> {
     let picture = autofsm::svg(&checked(file)?.definition);
-    print(&picture.ok_or_else(|| "too many transitions to draw: see `fsm table --format json`".to_owned())?)
+    print(
+        &picture.ok_or_else(|| {
+            "too many transitions to draw: see `fsm table --format json`".to_owned()
+        })?,
+    )
 }

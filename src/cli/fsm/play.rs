@@ -39,23 +39,35 @@ pub(super) fn play(options: &Play) -> Result<(), End> {
 }
 
 /// Plays one, by the definition that the command line or the dialogue names.
-fn play_one(path: &Path, text: &str, states: &States, options: &Play) -> Result<Result<(), Failure>, End> {
+fn play_one(
+    path: &Path,
+    text: &str,
+    states: &States,
+    options: &Play,
+) -> Result<Result<(), Failure>, End> {
     let read = Dialogue::parse(text).and_then(|dialogue| Ok((dialogue.config()?, dialogue)));
     let (config, dialogue) = match read {
         Ok(read) => read,
         Err(failure) => return Ok(Err(failure)),
     };
-    let load = |name: &String| States::load_with(Some(&path.with_file_name(name)), &options.defines.names());
+    let load = |name: &String| {
+        States::load_with(Some(&path.with_file_name(name)), &options.defines.names())
+    };
     let machine = match &dialogue.definition {
         Some(name) if options.states.is_none() => match load(name) {
             Ok(states) => states.machine,
             Err(End::Findings) => {
-                let expected = format!("a definition without findings in `{}`", name.escape_debug());
+                let expected =
+                    format!("a definition without findings in `{}`", name.escape_debug());
                 let got = "those above".to_owned();
                 return Ok(Err(Failure { line: dialogue.definition_line(), expected, got }));
             }
             Err(End::Error(error)) => {
-                return Err(End::Error(format!("{}:{}: {error}", path.display(), dialogue.definition_line())));
+                return Err(End::Error(format!(
+                    "{}:{}: {error}",
+                    path.display(),
+                    dialogue.definition_line()
+                )));
             }
         },
         _ => states.machine,

@@ -23,11 +23,9 @@ struct Offers {
 /// How a command begins, up to where the client's own words stand.
 fn begin(syntax: &str) -> &str {
     let own = syntax.find(['<', '[']).or_else(|| syntax.find(' ').map(|blank| blank + 1));
-    let end =
-        own.map_or(
-            syntax.len(),
-            |at| if syntax.get(at..).is_some_and(|rest| rest.starts_with('<')) { at + 1 } else { at },
-        );
+    let end = own.map_or(syntax.len(), |at| {
+        if syntax.get(at..).is_some_and(|rest| rest.starts_with('<')) { at + 1 } else { at }
+    });
     syntax.get(..end).unwrap_or(syntax)
 }
 
@@ -47,7 +45,8 @@ impl Offers {
 
     /// The rest of the only syntax that the line can become.
     fn hint(&self, typed: &str) -> Option<String> {
-        let mut fits = self.syntaxes.iter().filter(|syntax| !typed.is_empty() && starts(syntax, typed));
+        let mut fits =
+            self.syntaxes.iter().filter(|syntax| !typed.is_empty() && starts(syntax, typed));
         let only = fits.next().filter(|_| fits.next().is_none())?;
         only.get(typed.len()..).filter(|rest| !rest.is_empty()).map(str::to_owned)
     }
@@ -56,9 +55,20 @@ impl Offers {
 impl Completer for Offers {
     type Candidate = Pair;
 
-    fn complete(&self, line: &str, place: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<Pair>)> {
+    fn complete(
+        &self,
+        line: &str,
+        place: usize,
+        _: &Context<'_>,
+    ) -> rustyline::Result<(usize, Vec<Pair>)> {
         let found = self.completions(line.get(..place).unwrap_or(line));
-        Ok((0, found.into_iter().map(|text| Pair { display: text.clone(), replacement: text }).collect()))
+        Ok((
+            0,
+            found
+                .into_iter()
+                .map(|text| Pair { display: text.clone(), replacement: text })
+                .collect(),
+        ))
     }
 }
 
@@ -86,7 +96,8 @@ pub(super) struct Prompt {
 
 impl Prompt {
     pub(super) fn open() -> Result<Self, End> {
-        let config = Config::builder().completion_type(CompletionType::List).auto_add_history(true).build();
+        let config =
+            Config::builder().completion_type(CompletionType::List).auto_add_history(true).build();
         let history = MemHistory::with_config(&config);
         let editor = Editor::with_history(config, history);
         let mut editor = editor.map_err(|error| format!("cannot use the terminal: {error}"))?;
@@ -98,7 +109,8 @@ impl Prompt {
     pub(super) fn read(&mut self, position: Position, open: bool) -> Result<Option<String>, End> {
         if let Some(offers) = self.editor.helper_mut() {
             let accepted = position.accepted().filter(|_| open);
-            offers.syntaxes = accepted.map(|event| event.syntax.unwrap_or(event.name).to_owned()).collect();
+            offers.syntaxes =
+                accepted.map(|event| event.syntax.unwrap_or(event.name).to_owned()).collect();
         }
         loop {
             return match self.editor.readline(&format!("{}> ", position.name())) {
@@ -117,7 +129,8 @@ mod tests {
 
     #[test]
     fn a_command_completes_up_to_the_client_s_own_words_and_hints_at_them() {
-        let syntaxes = ["MAIL FROM:<address> [parameters]", "HELO domain", "HELP [command]", "QUIT"];
+        let syntaxes =
+            ["MAIL FROM:<address> [parameters]", "HELO domain", "HELP [command]", "QUIT"];
         let offers = Offers { syntaxes: syntaxes.map(str::to_owned).into() };
         assert_eq!(offers.completions("m"), ["MAIL FROM:<"]);
         assert_eq!(offers.completions("hel"), ["HELO ", "HELP "]);

@@ -68,14 +68,27 @@ pub(super) fn try_it(options: &Try) -> Result<(), End> {
     // A dialogue's small limits are for tests; the prompt shows the size that the server offers.
     let size = ("message_bytes_max".to_owned(), Config::default().message_bytes_max.to_string());
     let keys = KEYS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-    let keys: BTreeMap<String, String> = keys.chain([size]).chain(options.set.iter().cloned()).collect();
-    let keys = keys.into_iter().fold(String::new(), |text, (key, value)| text + &format!("! {key}: {value}\n"));
+    let keys: BTreeMap<String, String> =
+        keys.chain([size]).chain(options.set.iter().cloned()).collect();
+    let keys = keys
+        .into_iter()
+        .fold(String::new(), |text, (key, value)| text + &format!("! {key}: {value}\n"));
     let config = Dialogue::parse(&format!("{keys}S: 220\n")).and_then(|dialogue| dialogue.config());
     let config = config.map_err(|failure| format!("cannot use these keys: {}", failure.got))?;
     let peer = Peer::new(&config, states.machine);
-    let mut trial =
-        Trial { states, config, keys, peer, lines: Vec::new(), dialogue: String::new(), shown: String::new() };
-    let begin = format!("{}: type what a client would; :help lists the other commands\n", trial.states.about());
+    let mut trial = Trial {
+        states,
+        config,
+        keys,
+        peer,
+        lines: Vec::new(),
+        dialogue: String::new(),
+        shown: String::new(),
+    };
+    let begin = format!(
+        "{}: type what a client would; :help lists the other commands\n",
+        trial.states.about()
+    );
     print(&(begin + &trial.restart()))?;
     if io::stdin().is_terminal() { at_prompt(&mut trial) } else { from_pipe(&mut trial) }
 }
@@ -106,7 +119,8 @@ impl Trial {
     /// Takes a line that was typed, and returns what to show; `None` at the end.
     fn line(&mut self, line: &str) -> Option<String> {
         let Some(word) = line.strip_prefix(':').filter(|word| !word.starts_with(':')) else {
-            let line = if line.starts_with("::") { line.get(1..).unwrap_or_default() } else { line };
+            let line =
+                if line.starts_with("::") { line.get(1..).unwrap_or_default() } else { line };
             return Some(if self.peer.is_open() { self.client(line) } else { self.over() });
         };
         let (word, argument) = word.split_once(' ').unwrap_or((word, ""));
@@ -122,14 +136,19 @@ impl Trial {
     }
 
     fn over(&self) -> String {
-        let text = if self.peer.is_open() { "" } else { "   the server has closed; :undo goes back, :quit leaves\n" };
+        let text = if self.peer.is_open() {
+            ""
+        } else {
+            "   the server has closed; :undo goes back, :quit leaves\n"
+        };
         text.to_owned()
     }
 
     /// A new session, up to its greeting.
     fn restart(&mut self) -> String {
         self.peer = Peer::new(&self.config, self.states.machine);
-        self.dialogue = format!("# A session at `postman fsm try`, by {}.\n{}", self.states.name, self.keys);
+        self.dialogue =
+            format!("# A session at `postman fsm try`, by {}.\n{}", self.states.name, self.keys);
         let said = self.said();
         self.shown.clear();
         let now = self.now();
@@ -170,7 +189,9 @@ impl Trial {
             text += &match cell.is_some_and(Cell::is_refusal) {
                 true if step.from == step.to => format!("   refused: still {}\n", step.from),
                 true => format!("   refused: {} --{}--> {}\n", step.from, step.event, step.to),
-                false => format!("   {} --{}--> {}   {}\n", step.from, step.event, step.to, step.action),
+                false => {
+                    format!("   {} --{}--> {}   {}\n", step.from, step.event, step.to, step.action)
+                }
             };
             text += &cell.map_or(String::new(), |cell| self.row(cell));
         }
@@ -226,7 +247,10 @@ impl Trial {
         for line in lines {
             self.client(&line);
         }
-        let last = self.lines.last().map_or(String::new(), |line| format!(", after `{}`", line.escape_debug()));
+        let last = self
+            .lines
+            .last()
+            .map_or(String::new(), |line| format!(", after `{}`", line.escape_debug()));
         self.shown.clear();
         let now = self.now();
         format!("   back in {}{last}\n{now}", self.peer.position().name())
@@ -241,9 +265,12 @@ impl Trial {
             let mark = if state.name == here { '*' } else { ' ' };
             let row = machine.cells.iter().skip(index * machine.events.len()).zip(machine.events);
             let accepted = |cell: &Option<Transition>| cell.is_some_and(|cell| !cell.is_refusal());
-            let accepts: Vec<_> = row.filter(|(cell, _)| accepted(cell)).map(|(_, event)| event.name).collect();
-            let doc = if state.doc.is_empty() { String::new() } else { format!("({}) ", state.doc) };
-            text += format!(" {mark} {:<width$}  {doc}{}", state.name, accepts.join(" ")).trim_end();
+            let accepts: Vec<_> =
+                row.filter(|(cell, _)| accepted(cell)).map(|(_, event)| event.name).collect();
+            let doc =
+                if state.doc.is_empty() { String::new() } else { format!("({}) ", state.doc) };
+            text +=
+                format!(" {mark} {:<width$}  {doc}{}", state.name, accepts.join(" ")).trim_end();
             text.push('\n');
         }
         text

@@ -163,7 +163,10 @@ fn rate(disk: Disk, sessions: usize, scheduler: Scheduler) -> f64 {
 }
 
 fn best_rate(disk: Disk, sessions: usize) -> f64 {
-    [1, 2, 4, 8, 16, 64].map(|limit| rate(disk, sessions, Scheduler::fixed(limit))).into_iter().fold(0.0, f64::max)
+    [1, 2, 4, 8, 16, 64]
+        .map(|limit| rate(disk, sessions, Scheduler::fixed(limit)))
+        .into_iter()
+        .fold(0.0, f64::max)
 }
 
 #[test]
@@ -174,9 +177,13 @@ fn on_every_disk_and_with_any_number_of_sessions_it_is_nearly_as_fast_as_the_bes
             for sessions in [1, 6, 10, 50, 200] {
                 let serial = sync / 100 * serial;
                 let disk = Disk { parallel: sync - serial, serial, message: 30 * MICROSECOND };
-                let (ours, best) = (rate(disk, sessions, Scheduler::new(MAX)), best_rate(disk, sessions));
+                let (ours, best) =
+                    (rate(disk, sessions, Scheduler::new(MAX)), best_rate(disk, sessions));
                 worst = worst.min(ours / best);
-                assert!(ours > 0.8 * best, "{disk:?}, {sessions} sessions: {ours:.0} of {best:.0} messages a second");
+                assert!(
+                    ours > 0.8 * best,
+                    "{disk:?}, {sessions} sessions: {ours:.0} of {best:.0} messages a second"
+                );
             }
         }
     }

@@ -47,7 +47,8 @@ fn live(disk: &Simulated, sent: &[Sent], threads: usize) -> Vec<State> {
     let mut options = options(Path::new("/nowhere"));
     options.threads_max = threads;
     let store = Store::with_disk(options, Box::new(disk.clone()), Simulated::root()).unwrap();
-    let drafts: Vec<Draft> = sent.iter().map(|sent| draft(&store, &sent.recipients, sent.content.as_bytes())).collect();
+    let drafts: Vec<Draft> =
+        sent.iter().map(|sent| draft(&store, &sent.recipients, sent.content.as_bytes())).collect();
     let hold = (threads == 1).then(|| hold(&store));
     let (sender, answers) = channel();
     for (number, draft) in drafts.into_iter().enumerate() {
@@ -83,10 +84,14 @@ fn holds(after: &State, sent: &[Sent]) -> Result<(), String> {
         let whose = sent.iter().position(|sent| {
             sent.places().get(path).is_some_and(|content| {
                 let headers = text.strip_suffix(content.as_str());
-                headers.is_some_and(|headers| headers.matches("X-Postman-To").count() == 1 && !headers.contains('\0'))
+                headers.is_some_and(|headers| {
+                    headers.matches("X-Postman-To").count() == 1 && !headers.contains('\0')
+                })
             })
         });
-        let Some(number) = whose else { return Err(format!("in {path} is half a message: {text:?}")) };
+        let Some(number) = whose else {
+            return Err(format!("in {path} is half a message: {text:?}"));
+        };
         *counts.entry((number, path.clone())).or_default() += 1;
     }
     for (number, sent) in sent.iter().enumerate() {
@@ -122,7 +127,10 @@ fn every_crash(history: &[State], sent: &[Sent]) -> Result<usize, String> {
     let mut known = HashSet::new();
     for (number, state) in history.iter().enumerate() {
         let remainders = state.remainders();
-        assert!(remainders <= EXHAUSTIVE_MAX, "{remainders} remainders are too many to be looked at one by one");
+        assert!(
+            remainders <= EXHAUSTIVE_MAX,
+            "{remainders} remainders are too many to be looked at one by one"
+        );
         for remainder in 0..remainders {
             let mut rest = remainder;
             let after = state.crash(|count| {
@@ -131,8 +139,9 @@ fn every_crash(history: &[State], sent: &[Sent]) -> Result<usize, String> {
                 picked
             });
             if known.insert(fingerprint(&after)) {
-                holds(&after, sent)
-                    .map_err(|error| format!("after operation {number}, remainder {remainder}: {error}"))?;
+                holds(&after, sent).map_err(|error| {
+                    format!("after operation {number}, remainder {remainder}: {error}")
+                })?;
             }
         }
     }
@@ -170,20 +179,28 @@ fn every_crash_of_one_message_to_one_two_or_three_recipients() {
         let sent = [Sent::new(0, recipients, octets)];
         for disk in [Simulated::new(), Simulated::new().without_sync_fs()] {
             let history = live(&disk, &sent, 1);
-            let count = every_crash(&history, &sent).unwrap_or_else(|error| panic!("{recipients:?}: {error}"));
-            assert!(history.len() > 20 && count > 10, "{} states, {count} remainders", history.len());
+            let count = every_crash(&history, &sent)
+                .unwrap_or_else(|error| panic!("{recipients:?}: {error}"));
+            assert!(
+                history.len() > 20 && count > 10,
+                "{} states, {count} remainders",
+                history.len()
+            );
         }
     }
 }
 
 #[test]
 fn every_crash_of_two_messages_at_once() {
-    for (one, other) in [(&[USER][..], &[USER][..]), (&[USER], &[OTHER]), (&[USER], &[JOE]), (&[USER], &[CAROL])] {
+    for (one, other) in
+        [(&[USER][..], &[USER][..]), (&[USER], &[OTHER]), (&[USER], &[JOE]), (&[USER], &[CAROL])]
+    {
         let sent = [Sent::new(0, one, 100), Sent::new(1, other, 100)];
         // In one turn that shares its sync, and in two.
         for (disk, threads) in [(Simulated::new(), 1), (Simulated::new().without_sync_fs(), 2)] {
             let history = live(&disk, &sent, threads);
-            every_crash(&history, &sent).unwrap_or_else(|error| panic!("{one:?} and {other:?}: {error}"));
+            every_crash(&history, &sent)
+                .unwrap_or_else(|error| panic!("{one:?} and {other:?}: {error}"));
         }
     }
 }
@@ -198,11 +215,20 @@ fn random_crashes_of_many_messages_at_once_and_of_the_sweep() {
     for _ in 0..12 {
         let sent: Vec<Sent> = (0..=random.below(4))
             .map(|number| {
-                let to: Vec<&str> = addresses.iter().copied().filter(|_| random.below(2) == 0).collect();
-                Sent::new(number, if to.is_empty() { &[USER] } else { &to }, 30 + random.below(3000))
+                let to: Vec<&str> =
+                    addresses.iter().copied().filter(|_| random.below(2) == 0).collect();
+                Sent::new(
+                    number,
+                    if to.is_empty() { &[USER] } else { &to },
+                    30 + random.below(3000),
+                )
             })
             .collect();
-        let disk = if random.below(3) == 0 { Simulated::new().without_sync_fs() } else { Simulated::new() };
+        let disk = if random.below(3) == 0 {
+            Simulated::new().without_sync_fs()
+        } else {
+            Simulated::new()
+        };
         let history = live(&disk, &sent, 1 + random.below(4));
         for state in &history {
             for _ in 0..3 {
@@ -219,7 +245,8 @@ fn random_crashes_of_many_messages_at_once_and_of_the_sweep() {
             owner::sweep(&disk, &Simulated::root(), &owner);
             for state in disk.history() {
                 let after = state.crash(|count| random.below(count));
-                holds(&after, &sent).unwrap_or_else(|error| panic!("POSTMAN_SEED={seed}, in a sweep: {error}"));
+                holds(&after, &sent)
+                    .unwrap_or_else(|error| panic!("POSTMAN_SEED={seed}, in a sweep: {error}"));
             }
         }
     }
@@ -243,7 +270,10 @@ fn a_sync_that_is_left_out_or_comes_late_is_noticed() {
     ] {
         disk.lie(lie);
         let history = live(&disk, sent, 1);
-        assert!(every_crash(&history, sent).is_err(), "{lie:?} breaks the promise, and nobody saw it");
+        assert!(
+            every_crash(&history, sent).is_err(),
+            "{lie:?} breaks the promise, and nobody saw it"
+        );
     }
 }
 

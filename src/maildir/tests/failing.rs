@@ -154,7 +154,13 @@ fn start(how: How, all: bool, threads: usize) -> (Store, FailingDisk) {
 
 fn start_on(disk: Simulated, how: How, all: bool, threads: usize) -> (Store, FailingDisk) {
     let disk = if threads == 1 { disk.alone() } else { disk };
-    let disk = FailingDisk { disk, left: Arc::new(AtomicI64::new(i64::MIN / 2)), how, all, opened: Arc::default() };
+    let disk = FailingDisk {
+        disk,
+        left: Arc::new(AtomicI64::new(i64::MIN / 2)),
+        how,
+        all,
+        opened: Arc::default(),
+    };
     let mut options = options(std::path::Path::new("/nowhere"));
     options.threads_max = threads;
     let store = Store::with_disk(options, Box::new(disk.clone()), Simulated::root()).unwrap();
@@ -185,12 +191,21 @@ fn contents() -> [String; 2] {
 
 #[test]
 fn when_any_operation_fails_nothing_of_the_message_is_left_and_the_next_is_taken() {
-    let errors = [Errno::NOSPC, Errno::IO, Errno::MFILE, Errno::DQUOT, Errno::ROFS, Errno::ACCESS, Errno::INTR];
+    let errors = [
+        Errno::NOSPC,
+        Errno::IO,
+        Errno::MFILE,
+        Errno::DQUOT,
+        Errno::ROFS,
+        Errno::ACCESS,
+        Errno::INTR,
+    ];
     let mut hows: Vec<How> = errors.into_iter().map(How::Error).collect();
     hows.extend([How::After(Errno::IO), How::Short]);
     let ways = [(1, true), (3, true), (3, false)];
-    for (how, (threads, sync_fs_is_reliable), content) in
-        hows.iter().flat_map(|how| ways.into_iter().flat_map(move |way| contents().map(|c| (*how, way, c))))
+    for (how, (threads, sync_fs_is_reliable), content) in hows
+        .iter()
+        .flat_map(|how| ways.into_iter().flat_map(move |way| contents().map(|c| (*how, way, c))))
     {
         for number in 1.. {
             let case = format!(
@@ -213,7 +228,9 @@ fn when_any_operation_fails_nothing_of_the_message_is_left_and_the_next_is_taken
                 }
                 Ok(()) => succeeded,
                 Err(Failure::Full(_)) => matches!(how, How::Error(Errno::NOSPC | Errno::DQUOT)),
-                Err(Failure::Broken(_)) => !matches!(how, How::Short | How::Error(Errno::NOSPC | Errno::DQUOT)),
+                Err(Failure::Broken(_)) => {
+                    !matches!(how, How::Short | How::Error(Errno::NOSPC | Errno::DQUOT))
+                }
                 Err(Failure::Busy) => false,
             };
             assert!(fits, "{case}: {result:?}");
@@ -227,7 +244,10 @@ fn when_any_operation_fails_nothing_of_the_message_is_left_and_the_next_is_taken
                         random % count
                     });
                     let found = mail(&after);
-                    assert!(found.iter().all(|(path, _)| path.ends_with("/tmp")), "{case}: {found:?}");
+                    assert!(
+                        found.iter().all(|(path, _)| path.ends_with("/tmp")),
+                        "{case}: {found:?}"
+                    );
                 }
             }
             let before = mail(&state).len();
@@ -235,9 +255,13 @@ fn when_any_operation_fails_nothing_of_the_message_is_left_and_the_next_is_taken
             let state = disk.disk.state();
             assert_eq!(mail(&state).len(), before + 3, "{case}");
             // What the failed sync lost is not taken for safe by the next.
-            let safe: Vec<_> =
-                mail(&state.crash(|_| 0)).into_iter().filter(|(path, _)| !path.ends_with("/tmp")).collect();
-            let paths = |mail: &[(String, Vec<u8>)]| mail.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>();
+            let safe: Vec<_> = mail(&state.crash(|_| 0))
+                .into_iter()
+                .filter(|(path, _)| !path.ends_with("/tmp"))
+                .collect();
+            let paths = |mail: &[(String, Vec<u8>)]| {
+                mail.iter().map(|(path, _)| path.clone()).collect::<Vec<_>>()
+            };
             assert_eq!(paths(&safe), paths(&mail(&state)), "{case}");
             assert!(safe == mail(&state), "{case}: the content differs");
             assert!(store.close(Duration::from_mins(1)));
@@ -251,8 +275,13 @@ fn when_any_operation_fails_nothing_of_the_message_is_left_and_the_next_is_taken
 
 #[test]
 fn in_one_turn_each_message_has_its_own_result_and_a_failed_sync_of_all_fails_all() {
-    let messages = [&["user@postman.local"][..], &["joe@postman.local"], &["user@postman.local", "a@other.server"]];
-    let places = [&["/user/new"][..], &["/joe/new"], &["/user/new", "/.OTHER_SERVERS/other.server"]];
+    let messages = [
+        &["user@postman.local"][..],
+        &["joe@postman.local"],
+        &["user@postman.local", "a@other.server"],
+    ];
+    let places =
+        [&["/user/new"][..], &["/joe/new"], &["/user/new", "/.OTHER_SERVERS/other.server"]];
     let mut seen = [0; 4];
     for how in [How::Error(Errno::IO), How::After(Errno::IO), How::Short] {
         for number in 1.. {
@@ -273,13 +302,25 @@ fn in_one_turn_each_message_has_its_own_result_and_a_failed_sync_of_all_fails_al
             // Who was answered is there, even after a crash, and of all others nothing is left.
             for state in [state.crash(|_| 0), state] {
                 let mail = mail(&state);
-                let is_whole = |text: &[u8]| text.ends_with(b"0123456789\n") || text.ends_with(b"0123456789\r\n");
-                assert!(mail.iter().all(|(path, text)| path.ends_with("/tmp") || is_whole(text)), "{case}");
-                let found = mail.iter().map(|(path, _)| path.as_str()).filter(|path| !path.ends_with("/tmp"));
+                let is_whole = |text: &[u8]| {
+                    text.ends_with(b"0123456789\n") || text.ends_with(b"0123456789\r\n")
+                };
+                assert!(
+                    mail.iter().all(|(path, text)| path.ends_with("/tmp") || is_whole(text)),
+                    "{case}"
+                );
+                let found = mail
+                    .iter()
+                    .map(|(path, _)| path.as_str())
+                    .filter(|path| !path.ends_with("/tmp"));
                 assert_eq!(found.collect::<Vec<_>>(), expected, "{case}");
             }
             seen[results.iter().filter(|result| result.is_err()).count()] += 1;
-            assert_eq!(deliver_all(&store, &messages, contents()[0].as_bytes()), vec![Ok(()); 3], "{case}");
+            assert_eq!(
+                deliver_all(&store, &messages, contents()[0].as_bytes()),
+                vec![Ok(()); 3],
+                "{case}"
+            );
             assert!(store.close(Duration::from_mins(1)));
             if over {
                 break;
@@ -325,13 +366,18 @@ fn a_failed_sync_of_all_fails_whoever_had_begun_to_write() {
 
 #[test]
 fn a_disk_that_stays_full_or_broken_refuses_each_message_until_it_recovers() {
-    for (error, full) in [(Errno::NOSPC, true), (Errno::DQUOT, true), (Errno::ROFS, false), (Errno::MFILE, false)] {
+    for (error, full) in
+        [(Errno::NOSPC, true), (Errno::DQUOT, true), (Errno::ROFS, false), (Errno::MFILE, false)]
+    {
         for number in 1..20 {
             let (store, disk) = start(How::Error(error), true, 1);
             disk.left.store(number, Ordering::SeqCst);
             for _ in 0..3 {
                 let result = deliver(&store, ALL, contents()[0].as_bytes());
-                let fits = matches!((&result, full), (Err(Failure::Full(_)), true) | (Err(Failure::Broken(_)), false));
+                let fits = matches!(
+                    (&result, full),
+                    (Err(Failure::Full(_)), true) | (Err(Failure::Broken(_)), false)
+                );
                 assert!(fits, "operation {number} on, {error}: {result:?}");
             }
             disk.left.store(i64::MIN / 2, Ordering::SeqCst);
@@ -391,12 +437,17 @@ fn each_recipient_can_be_a_commit_of_its_own() {
         assert_eq!(results.len(), ALL.len());
         // The two of one domain share a file.
         assert_eq!(results[2], results[3]);
-        let refused = [&results[0], &results[1], &results[2]].iter().filter(|result| result.is_err()).count();
+        let refused =
+            [&results[0], &results[1], &results[2]].iter().filter(|result| result.is_err()).count();
         assert!(refused <= 1, "operation {number}: {results:?}");
         let found = mail(&disk.disk.state());
         assert_eq!(found.len(), 3 - refused, "operation {number}: {results:?} {found:?}");
         for (path, result) in [("/user/new", &results[0]), ("/joe/new", &results[1])] {
-            assert_eq!(found.iter().any(|(place, _)| place == path), result.is_ok(), "operation {number}");
+            assert_eq!(
+                found.iter().any(|(place, _)| place == path),
+                result.is_ok(),
+                "operation {number}"
+            );
         }
         assert!(store.close(Duration::from_mins(1)));
     }
@@ -414,7 +465,9 @@ fn below_the_reserve_nothing_begins_and_a_look_tells_when_space_is_back() {
         answer.recv().unwrap()
     };
     assert_eq!(ask(&store), Ok(()));
-    for left in [FreeSpace { octets: 1499, files: None }, FreeSpace { octets: u64::MAX, files: Some(3) }] {
+    for left in
+        [FreeSpace { octets: 1499, files: None }, FreeSpace { octets: u64::MAX, files: Some(3) }]
+    {
         disk.has_left(left);
         assert!(matches!(ask(&store), Err(Failure::Full(_))));
         assert!(matches!(store.room(1000), Err(Failure::Full(_))));
@@ -469,7 +522,9 @@ const MEDDLINGS: &[Meddling] = &[
 #[test]
 fn a_folder_that_is_renamed_or_removed_at_any_moment_has_each_file_where_its_name_leads() {
     let expected = ["/.OTHER_SERVERS/other.server", "/joe/new", "/user/new"];
-    for ((name, meddle), content) in MEDDLINGS.iter().flat_map(|meddling| contents().map(|text| (*meddling, text))) {
+    for ((name, meddle), content) in
+        MEDDLINGS.iter().flat_map(|meddling| contents().map(|text| (*meddling, text)))
+    {
         // The folders are known, and in use.
         let start = || {
             let (store, disk) = start(How::Meddled(meddle), false, 1);
@@ -484,18 +539,22 @@ fn a_folder_that_is_renamed_or_removed_at_any_moment_has_each_file_where_its_nam
         assert!(store.close(Duration::from_mins(1)));
         // After the last sync each of the three files is looked at, by two names.
         for number in 1..=all - 5 {
-            let case = format!("{name} before operation {number} of {all}, {} octets", content.len());
+            let case =
+                format!("{name} before operation {number} of {all}, {} octets", content.len());
             let (store, disk) = start();
             disk.left.store(number, Ordering::SeqCst);
             assert_eq!(deliver(&store, ALL, content.as_bytes()), Ok(()), "{case}");
             assert!(disk.left.load(Ordering::SeqCst) <= 0, "{case}");
             let state = disk.disk.state();
             for state in [state.crash(|_| 0), state] {
-                let found: Vec<_> = mail(&state).into_iter().filter(|(path, _)| !path.contains("/tmp")).collect();
+                let found: Vec<_> =
+                    mail(&state).into_iter().filter(|(path, _)| !path.contains("/tmp")).collect();
                 let paths: Vec<_> = found.iter().map(|(path, _)| path.as_str()).collect();
                 assert_eq!(paths, expected, "{case}");
                 let whole = content.replace("\r\n", "\n");
-                let is_whole = |text: &[u8]| text.ends_with(content.as_bytes()) || text.ends_with(whole.as_bytes());
+                let is_whole = |text: &[u8]| {
+                    text.ends_with(content.as_bytes()) || text.ends_with(whole.as_bytes())
+                };
                 assert!(found.iter().all(|(_, text)| is_whole(text)), "{case}");
             }
             assert!(store.close(Duration::from_mins(1)));

@@ -63,7 +63,9 @@ fn simulated(number: usize) -> Handle {
 
 impl World {
     fn node(&mut self, handle: &Handle) -> io::Result<&mut Node> {
-        let Handle::Simulated(number, _) = handle else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let Handle::Simulated(number, _) = handle else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
         Ok(Arc::make_mut(&mut self.state.nodes[*number]))
     }
 
@@ -247,7 +249,10 @@ impl Simulated {
         for number in 1..world.state.nodes.len() {
             let files: Vec<String> = {
                 let names = world.state.nodes[number].names.iter();
-                names.filter(|(_, child)| !world.state.nodes[**child].folder).map(|(name, _)| name.clone()).collect()
+                names
+                    .filter(|(_, child)| !world.state.nodes[**child].folder)
+                    .map(|(name, _)| name.clone())
+                    .collect()
             };
             let node = Arc::make_mut(&mut world.state.nodes[number]);
             for name in files {
@@ -282,7 +287,11 @@ impl Disk for Simulated {
             (".", Handle::Simulated(number, _)) => *number,
             _ => world.find(at, name)?,
         };
-        if world.state.nodes[number].folder { Ok(world.open(number)) } else { Err(io::ErrorKind::NotADirectory.into()) }
+        if world.state.nodes[number].folder {
+            Ok(world.open(number))
+        } else {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
     }
 
     fn make_folder(&self, at: &Handle, name: &str) -> io::Result<()> {
@@ -320,7 +329,9 @@ impl Disk for Simulated {
     }
 
     fn sync_file(&self, file: &Handle) -> io::Result<()> {
-        let Handle::Simulated(number, _) = *file else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let Handle::Simulated(number, _) = *file else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
         self.change(|world| {
             match world.lie {
                 Lie::NoSyncOfFiles => {}
@@ -358,7 +369,9 @@ impl Disk for Simulated {
     fn sync_fs(&self, _: &Handle) -> io::Result<()> {
         // It takes time too; of what is written meanwhile it keeps nothing.
         let begun = self.change(|world| Ok(world.state.nodes.clone()))?;
-        let dirty = |then: &Node| !then.changes.is_empty() || !then.pages.is_empty() || !then.sizes.is_empty();
+        let dirty = |then: &Node| {
+            !then.changes.is_empty() || !then.pages.is_empty() || !then.sizes.is_empty()
+        };
         let elsewhere = locked(&self.0).state.below(ELSEWHERE);
         for (number, then) in begun.into_iter().enumerate().filter(|(_, then)| dirty(then)) {
             if elsewhere.contains(&number) {
@@ -434,7 +447,9 @@ impl Disk for Simulated {
     }
 
     fn lock(&self, file: &Handle) -> io::Result<bool> {
-        let Handle::Simulated(number, _) = *file else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let Handle::Simulated(number, _) = *file else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
         Ok(locked(&self.0).locks.insert(number))
     }
 
@@ -459,7 +474,9 @@ impl Disk for Simulated {
         if !node.folder {
             return Err(io::ErrorKind::NotADirectory.into());
         }
-        let Handle::Simulated(number, _) = folder else { return Err(io::ErrorKind::InvalidInput.into()) };
+        let Handle::Simulated(number, _) = folder else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
         Ok((0, number as u64))
     }
 }

@@ -43,7 +43,11 @@ impl HeaderScan {
                     // The rest of the line does not matter.
                     self.differs = true;
                     self.column = self.column.max(1);
-                    let end = if self.empty { 1 } else { memchr::memchr(b'\n', content).unwrap_or(content.len()) };
+                    let end = if self.empty {
+                        1
+                    } else {
+                        memchr::memchr(b'\n', content).unwrap_or(content.len())
+                    };
                     content = content.get(end..).unwrap_or_default();
                 }
             }
@@ -105,12 +109,17 @@ mod tests {
     #[test]
     fn the_header_block_ends_at_the_first_line_that_is_no_field() {
         let block = "A: 1\r\n folded\r\nB : 2\r\n";
-        for (rest, more) in [("\r\nbody: x\r\n", 1), ("no field\r\nC: 3\r\n", 9), ("\u{e9}: x\r\n", 1), ("", 0)] {
+        for (rest, more) in
+            [("\r\nbody: x\r\n", 1), ("no field\r\nC: 3\r\n", 9), ("\u{e9}: x\r\n", 1), ("", 0)]
+        {
             let text = format!("{block}{rest}");
             let expected = (block.len() + more) as u64;
             assert_eq!(HeaderBlock::default().scan(text.as_bytes()), expected, "{rest:?}");
             let mut pieces = HeaderBlock::default();
-            assert_eq!(text.as_bytes().chunks(1).map(|piece| pieces.scan(piece)).last(), Some(expected));
+            assert_eq!(
+                text.as_bytes().chunks(1).map(|piece| pieces.scan(piece)).last(),
+                Some(expected)
+            );
         }
         // A body without a header has no block, however long its lines are.
         assert_eq!(HeaderBlock::default().scan(&vec![b'x'; 100_000]), NAME_BYTES_MAX as u64 + 1);

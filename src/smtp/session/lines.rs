@@ -31,7 +31,9 @@ impl Session {
             Line::BareLf(octets) => self.refuse_unread(&octets, reply::bare_lf()),
             Line::TooLong(octets) => self.refuse_unread(&octets, reply::line_too_long()),
             Line::Whole(octets) => match std::str::from_utf8(&octets) {
-                Ok(text) if text.bytes().all(|octet| matches!(octet, b'\t' | b' '..=b'~')) => self.text(text),
+                Ok(text) if text.bytes().all(|octet| matches!(octet, b'\t' | b' '..=b'~')) => {
+                    self.text(text)
+                }
                 _ => match self.eight_bit_greeting(&octets) {
                     Some(text) => self.text(&text),
                     None => self.refuse_unread(&octets, reply::not_text()),
@@ -55,7 +57,8 @@ impl Session {
 
     /// The line, if it is a greeting that may have octets above 127 in its name, as printable ASCII.
     fn eight_bit_greeting(&self, octets: &[u8]) -> Option<String> {
-        let text = command::with_eight_bit_name(octets).filter(|_| self.settings.syntax == Syntax::Lenient)?;
+        let text = command::with_eight_bit_name(octets)
+            .filter(|_| self.settings.syntax == Syntax::Lenient)?;
         let (event, _) = self.parse(&text)?;
         let is_greeting = |action| matches!(action, Action::Greet | Action::GreetExtended);
         self.settings.machine.actions(event).any(is_greeting).then_some(text)

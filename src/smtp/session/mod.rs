@@ -172,9 +172,13 @@ impl Session {
     /// The answer to the question that was asked.
     fn answered(&mut self, answer: Result<(), Reply>) {
         match (self.waiting.take(), answer) {
-            (Some(Waiting::Command { event, accepted, .. }), Ok(())) => self.accept(event, accepted),
+            (Some(Waiting::Command { event, accepted, .. }), Ok(())) => {
+                self.accept(event, accepted)
+            }
             (Some(Waiting::Command { line, .. }), Err(reply)) => self.refuse(&line, reply),
-            (Some(Waiting::Step { step, reply }), answer) => self.finish(step, answer.err().unwrap_or(reply)),
+            (Some(Waiting::Step { step, reply }), answer) => {
+                self.finish(step, answer.err().unwrap_or(reply))
+            }
             (None, _) => debug_assert!(false, "an answer without a question"),
         }
         if self.stopping && !self.closed {
@@ -193,14 +197,20 @@ impl Session {
             Ok(Acted::Ask(question, reply)) => self.ask(question, Waiting::Step { step, reply }),
             Err(Contradiction) => return self.contradiction(),
         }
-        debug_assert!(self.closed || self.things.follow(cell.action), "{cell:?} did not what the vocabulary says");
+        debug_assert!(
+            self.closed || self.things.follow(cell.action),
+            "{cell:?} did not what the vocabulary says"
+        );
     }
 
     /// **The one place where the state changes**: along a cell of the table, or not at all.
     fn step(&mut self, event: EventId) -> Option<(Step, &'static Transition)> {
         let from = self.position();
         let cell = self.machine.consume(&event).ok().flatten()?;
-        debug_assert!(self.things.allow(cell.action), "{cell:?} is where the compiler proves that it cannot be");
+        debug_assert!(
+            self.things.allow(cell.action),
+            "{cell:?} is where the compiler proves that it cannot be"
+        );
         let (event, to) = (from.machine().event_name(event), self.position().name());
         Some((Step { from: from.name(), event, action: cell.action.name(), code: 0, to }, cell))
     }
@@ -341,9 +351,13 @@ impl Session {
         let mut given: &[u8] = &[];
         match input {
             Input::Connect if self.client.refused => self.say(reply::no_service()),
-            Input::Connect => self.say(Reply::new(220, "", format!("{} ESMTP Postman", self.settings.domain))),
+            Input::Connect => {
+                self.say(Reply::new(220, "", format!("{} ESMTP Postman", self.settings.domain)))
+            }
             Input::Octets(octets) => given = octets,
-            Input::Room(answer) | Input::Stored(answer) => self.answered(answer.map_err(reply::store_refusal)),
+            Input::Room(answer) | Input::Stored(answer) => {
+                self.answered(answer.map_err(reply::store_refusal))
+            }
             Input::User(answer) => self.answered(answer.map_err(reply::no_user)),
             Input::Silence => self.end(reply::silent()),
             Input::Stop => {

@@ -24,7 +24,10 @@ impl<'a> Outputs<'a> {
     }
 
     /// The next output. Returns `None` when the session wants the next input.
-    #[expect(clippy::should_implement_trait, reason = "an output borrows from the octets, which Iterator cannot say")]
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "an output borrows from the octets, which Iterator cannot say"
+    )]
     pub fn next(&mut self) -> Option<Output<'_>> {
         loop {
             if let Some(output) = self.session.queue.pop_front() {
@@ -48,7 +51,8 @@ impl<'a> Outputs<'a> {
                     }
                 }
             } else {
-                let (taken, line) = self.session.lines.take(rest, self.session.settings.line_bytes_max);
+                let (taken, line) =
+                    self.session.lines.take(rest, self.session.settings.line_bytes_max);
                 self.position += taken;
                 if let Some(line) = line {
                     self.session.line(line);

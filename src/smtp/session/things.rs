@@ -64,14 +64,16 @@ impl Things {
     /// Whether an action finds what it needs, and nothing that it lacks.
     pub(super) fn allow(&self, action: Action) -> bool {
         let spec = spec(action);
-        spec.needs.iter().all(|thing| self.has(thing)) && !spec.lacks.iter().any(|thing| self.has(thing))
+        spec.needs.iter().all(|thing| self.has(thing))
+            && !spec.lacks.iter().any(|thing| self.has(thing))
     }
 
     /// Whether an action has given what it gives, and what it drops is gone.
     pub(super) fn follow(&self, action: Action) -> bool {
         let spec = spec(action);
         let kept = |thing: &&&str| !spec.gives.contains(thing);
-        spec.gives.iter().all(|thing| self.has(thing)) && !spec.drops.iter().filter(kept).any(|thing| self.has(thing))
+        spec.gives.iter().all(|thing| self.has(thing))
+            && !spec.drops.iter().filter(kept).any(|thing| self.has(thing))
     }
 
     /// Drops what an action drops. Returns the message if one was open: only `deliver` keeps it.
@@ -93,7 +95,8 @@ impl Things {
     /// How much of what the client sent is held, in octets.
     pub(super) fn held_bytes(&self) -> usize {
         let path = |mailbox: &Mailbox| mailbox.local.as_str().len() + mailbox.domain.folded().len();
-        let recipients: usize = self.recipients.iter().map(|recipient| path(&recipient.mailbox)).sum();
+        let recipients: usize =
+            self.recipients.iter().map(|recipient| path(&recipient.mailbox)).sum();
         let sender = self.sender.as_ref().and_then(|sender| sender.0.as_ref()).map_or(0, path);
         recipients + sender + self.greeting.as_ref().map_or(0, |greeting| greeting.name.len())
     }

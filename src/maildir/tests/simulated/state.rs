@@ -118,7 +118,11 @@ impl State {
             }
         }
         for (number, page) in kept_pages {
-            copy_page(&self.nodes[number].octets, &mut Arc::make_mut(&mut after.nodes[number]).octets, page);
+            copy_page(
+                &self.nodes[number].octets,
+                &mut Arc::make_mut(&mut after.nodes[number]).octets,
+                page,
+            );
         }
         for node in &mut after.nodes {
             let node = Arc::make_mut(node);
@@ -130,7 +134,8 @@ impl State {
 
     /// What is below a folder of the root, by number.
     pub(super) fn below(&self, name: &str) -> HashSet<usize> {
-        let mut found: HashSet<usize> = self.nodes[0].names.get(name).copied().into_iter().collect();
+        let mut found: HashSet<usize> =
+            self.nodes[0].names.get(name).copied().into_iter().collect();
         let mut open: Vec<usize> = found.iter().copied().collect();
         while let Some(number) = open.pop() {
             open.extend(self.nodes[number].names.values());

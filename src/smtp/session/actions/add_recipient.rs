@@ -9,13 +9,16 @@ use super::{Accepted, Judged, Question, row_reply};
 use crate::smtp::command::{ArgumentError, address, parameters};
 use crate::smtp::envelope::{Place, Recipient};
 use crate::smtp::machine::{EventId, Transition};
-use crate::smtp::path::{DOMAIN_BYTES_MAX, Domain, ForwardPath, LocalPart, Mailbox, Syntax, pattern};
+use crate::smtp::path::{
+    DOMAIN_BYTES_MAX, Domain, ForwardPath, LocalPart, Mailbox, Syntax, pattern,
+};
 use crate::smtp::reply::Reply;
 
 // rcpt = "RCPT TO:" ( "<Postmaster@" Domain ">" / "<Postmaster>" / Forward-path )
 //        [SP Rcpt-parameters] CRLF                                       RFC 5321 4.1.1.3
 static TO: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?i-u:TO):(?P<rest><.*)$"));
-static LENIENT_TO: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?i-u:TO)[ \t]*:[ \t]*(?P<rest>.+)$"));
+static LENIENT_TO: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^(?i-u:TO)[ \t]*:[ \t]*(?P<rest>.+)$"));
 
 /// Reads RCPT's argument. No parameter of it is offered.
 ///
@@ -25,16 +28,26 @@ pub fn rcpt(argument: &str, syntax: Syntax) -> Result<ForwardPath, ArgumentError
     let form = if syntax == Syntax::Strict { &TO } else { &LENIENT_TO };
     let (path, rest) = address(form, argument)?;
     let recipient = ForwardPath::parse(path, syntax).map_err(ArgumentError::Path)?;
-    if parameters(rest, syntax)?.is_empty() { Ok(recipient) } else { Err(ArgumentError::UnknownParameter) }
+    if parameters(rest, syntax)?.is_empty() {
+        Ok(recipient)
+    } else {
+        Err(ArgumentError::UnknownParameter)
+    }
 }
 
 impl Session {
-    pub(super) fn judge_add_recipient(&self, event: EventId, argument: &str) -> Result<Judged, Reply> {
+    pub(super) fn judge_add_recipient(
+        &self,
+        event: EventId,
+        argument: &str,
+    ) -> Result<Judged, Reply> {
         let path = rcpt(argument, self.settings.syntax)
             .map_err(|error| self.argument_refusal(event, error, reply::bad_recipient()))?;
         let mailbox = match path {
             ForwardPath::Mailbox(mailbox) => mailbox,
-            ForwardPath::Postmaster => Mailbox { local: LocalPart::postmaster(), domain: self.settings.domain.clone() },
+            ForwardPath::Postmaster => {
+                Mailbox { local: LocalPart::postmaster(), domain: self.settings.domain.clone() }
+            }
         };
         let place = if self.is_local(&mailbox) { Place::Local } else { Place::Remote };
         if place == Place::Remote && !self.client.may_relay {
@@ -67,7 +80,11 @@ impl Session {
         })
     }
 
-    pub(super) fn add_recipient(&mut self, cell: &Transition, recipient: Option<Recipient>) -> Reply {
+    pub(super) fn add_recipient(
+        &mut self,
+        cell: &Transition,
+        recipient: Option<Recipient>,
+    ) -> Reply {
         self.recipients_in_all += usize::from(recipient.is_some());
         self.things.recipients.extend(recipient);
         row_reply(cell, || Reply::new(250, "2.1.5", "Recipient OK"))
@@ -81,7 +98,8 @@ fn is_same_mailbox(one: &Recipient, other: &Recipient) -> bool {
     match one.place {
         Place::Local => one.mailbox.local.folded() == other.mailbox.local.folded(),
         Place::Remote => {
-            one.mailbox.local == other.mailbox.local && one.mailbox.domain.folded() == other.mailbox.domain.folded()
+            one.mailbox.local == other.mailbox.local
+                && one.mailbox.domain.folded() == other.mailbox.domain.folded()
         }
     }
 }

@@ -11,8 +11,13 @@ use crate::smtp::reply::Reply;
 
 impl Session {
     pub(super) fn judge_answer(&self, event: EventId, argument: &str) -> Result<Accepted, Reply> {
-        let takes_argument = self.settings.machine.syntax(event).split_ascii_whitespace().nth(1).is_some();
-        if argument.is_empty() || takes_argument { Ok(Accepted::Answer) } else { Err(self.syntax(event)) }
+        let takes_argument =
+            self.settings.machine.syntax(event).split_ascii_whitespace().nth(1).is_some();
+        if argument.is_empty() || takes_argument {
+            Ok(Accepted::Answer)
+        } else {
+            Err(self.syntax(event))
+        }
     }
 
     pub(super) fn answer(cell: &Transition) -> Reply {

@@ -9,7 +9,11 @@ use crate::smtp::machine::Transition;
 use crate::smtp::reply::Reply;
 
 impl Session {
-    pub(super) fn deliver(&mut self, cell: &Transition, message: Option<Message>) -> Result<Acted, Contradiction> {
+    pub(super) fn deliver(
+        &mut self,
+        cell: &Transition,
+        message: Option<Message>,
+    ) -> Result<Acted, Contradiction> {
         if let Some(refused) = message.ok_or(Contradiction)?.refused {
             self.note_refused("(the message)", refused.code);
             return Ok(Acted::Reply(refused));

@@ -24,7 +24,9 @@ impl Session {
             return Ok(Reply { code, enhanced: "2.0.0", lines });
         }
         let machine = self.settings.machine;
-        let event = machine.command(argument).ok_or_else(|| Reply::new(504, "5.5.4", "No such command, try HELP"))?;
+        let event = machine
+            .command(argument)
+            .ok_or_else(|| Reply::new(504, "5.5.4", "No such command, try HELP"))?;
         Ok(Reply::new(code, "2.0.0", machine.syntax(event)))
     }
 

@@ -21,8 +21,12 @@ pub fn helo(argument: &str, syntax: Syntax) -> Result<String, ArgumentError> {
     // ehlo = "EHLO" SP ( Domain / address-literal ) CRLF                 RFC 5321 4.1.1.1
     // helo = "HELO" SP Domain CRLF
     let is_name = match syntax {
-        Syntax::Lenient => !argument.is_empty() && argument.bytes().all(|octet| octet.is_ascii_graphic()),
-        Syntax::Strict => argument.len() <= DOMAIN_BYTES_MAX && Domain::parse(argument, syntax).is_ok(),
+        Syntax::Lenient => {
+            !argument.is_empty() && argument.bytes().all(|octet| octet.is_ascii_graphic())
+        }
+        Syntax::Strict => {
+            argument.len() <= DOMAIN_BYTES_MAX && Domain::parse(argument, syntax).is_ok()
+        }
     };
     let kept = argument.get(..DOMAIN_BYTES_MAX).unwrap_or(argument);
     if is_name { Ok(kept.to_owned()) } else { Err(ArgumentError::Domain) }

@@ -88,7 +88,12 @@ impl Session {
     ///
     /// # Errors
     /// The reply of a refusal.
-    pub(super) fn judge(&self, event: EventId, cell: &Transition, argument: &str) -> Result<Judged, Reply> {
+    pub(super) fn judge(
+        &self,
+        event: EventId,
+        cell: &Transition,
+        argument: &str,
+    ) -> Result<Judged, Reply> {
         let accepted = match cell.action {
             Action::Greet => Accepted::Greet(self.judge_name(argument)?),
             Action::GreetExtended => Accepted::GreetExtended(self.judge_name(argument)?),
@@ -100,7 +105,9 @@ impl Session {
             Action::Explain => Accepted::Explain(self.judge_explain(cell, argument)?),
             Action::Answer => self.judge_answer(event, argument)?,
             // The compiler gives the last two to the framer's events alone, which no line can be.
-            Action::OpenMessage | Action::Reset | Action::Append | Action::Deliver => return Err(self.syntax(event)),
+            Action::OpenMessage | Action::Reset | Action::Append | Action::Deliver => {
+                return Err(self.syntax(event));
+            }
         };
         Ok(Judged::Accepted(accepted))
     }

@@ -15,7 +15,8 @@ use crate::smtp::reply::Reply;
 static FROM: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?i-u:FROM):(?P<rest><.*)$"));
 // Blanks around the colon and paths without brackets are wrong but common, and a receiver must
 // not lose the mail of a controller that nobody can mend.
-static LENIENT_FROM: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?i-u:FROM)[ \t]*:[ \t]*(?P<rest>.+)$"));
+static LENIENT_FROM: LazyLock<Regex> =
+    LazyLock::new(|| pattern(r"^(?i-u:FROM)[ \t]*:[ \t]*(?P<rest>.+)$"));
 
 // size-value = 1*20DIGIT                                                 RFC 1870 3
 static SIZE: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[0-9]{1,20}$"));
@@ -35,21 +36,28 @@ pub struct Mail {
 ///
 /// # Errors
 /// As [`ArgumentError`] says.
-pub fn mail(argument: &str, syntax: Syntax, offers: impl Fn(&str) -> bool) -> Result<Mail, ArgumentError> {
+pub fn mail(
+    argument: &str,
+    syntax: Syntax,
+    offers: impl Fn(&str) -> bool,
+) -> Result<Mail, ArgumentError> {
     let form = if syntax == Syntax::Strict { &FROM } else { &LENIENT_FROM };
     let (path, rest) = address(form, argument)?;
     let sender = ReversePath::parse(path, syntax).map_err(ArgumentError::Path)?;
     let mut mail = Mail { sender, size: None, body: false };
     for (keyword, value) in parameters(rest, syntax)? {
         if keyword.eq_ignore_ascii_case("SIZE") && offers("SIZE") {
-            let digits = value.filter(|text| SIZE.is_match(text)).ok_or(ArgumentError::BadParameter)?;
+            let digits =
+                value.filter(|text| SIZE.is_match(text)).ok_or(ArgumentError::BadParameter)?;
             // Twenty digits can be more than 64 bits hold: that is too big all the same.
             let size = digits.parse().unwrap_or(u64::MAX);
             if mail.size.replace(size).is_some() {
                 return Err(ArgumentError::BadParameter);
             }
         } else if keyword.eq_ignore_ascii_case("BODY") && offers("8BITMIME") {
-            let known = |text: &str| text.eq_ignore_ascii_case("7BIT") || text.eq_ignore_ascii_case("8BITMIME");
+            let known = |text: &str| {
+                text.eq_ignore_ascii_case("7BIT") || text.eq_ignore_ascii_case("8BITMIME")
+            };
             if !value.is_some_and(known) || std::mem::replace(&mut mail.body, true) {
                 return Err(ArgumentError::BadParameter);
             }

@@ -16,7 +16,8 @@ use crate::smtp::reply::Reply;
 /// # Errors
 /// [`ArgumentError::Syntax`].
 pub fn vrfy(argument: &str, syntax: Syntax, own: &Domain) -> Result<ForwardPath, ArgumentError> {
-    let bare = argument.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(argument);
+    let bare =
+        argument.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(argument);
     ForwardPath::parse(&format!("<{bare}>"), syntax)
         .or_else(|_| ForwardPath::parse(&format!("<{bare}@{own}>"), syntax))
         .map_err(|_| ArgumentError::Syntax)
@@ -24,7 +25,8 @@ pub fn vrfy(argument: &str, syntax: Syntax, own: &Domain) -> Result<ForwardPath,
 
 impl Session {
     pub(super) fn judge_verify(&self, event: EventId, argument: &str) -> Result<Judged, Reply> {
-        let path = vrfy(argument, self.settings.syntax, &self.settings.domain).map_err(|_| self.syntax(event))?;
+        let path = vrfy(argument, self.settings.syntax, &self.settings.domain)
+            .map_err(|_| self.syntax(event))?;
         let local = match path {
             ForwardPath::Postmaster => Some(LocalPart::postmaster()),
             ForwardPath::Mailbox(mailbox) => self.is_local(&mailbox).then_some(mailbox.local),
