@@ -66,8 +66,8 @@ fn version() -> String {
     commit().map_or_else(|| version.clone(), |commit| format!("{version} ({commit})"))
 }
 
-/// The commit and its day. `None` without git, and in a folder that only lies in some repository, as
-/// an unpacked archive may.
+/// The commit and its day. `None` without git, and in a folder that only lies in some repository,
+/// as an unpacked archive may.
 fn commit() -> Option<String> {
     let folder = env::var_os("CARGO_MANIFEST_DIR")?;
     let git = |arguments: &[&str]| {
@@ -86,8 +86,8 @@ fn commit() -> Option<String> {
     if fs::canonicalize(top).ok()? != fs::canonicalize(&folder).ok()? {
         return None;
     }
-    // HEAD changes with a switch of branches, its log with each commit. A file that is not there would
-    // have the build run each time.
+    // HEAD changes with a switch of branches, its log with each commit. A file that is not there
+    // would have the build run each time.
     for name in ["HEAD", "logs/HEAD"] {
         let path = Path::new(&folder).join(git(&["rev-parse", "--git-path", name])?);
         if path.exists() {

@@ -1,6 +1,7 @@
-//! A durable server as one writes it first, to be measured beside Postman: a thread for each connection, and for each
-//! file create, write, fdatasync, rename and the fsync of its folder. Nothing is shared and nothing waits for
-//! another client. It has Postman's own session, so that only the store and the threads differ.
+//! A durable server as one writes it first, to be measured beside Postman: a thread for each
+//! connection, and for each file create, write, fdatasync, rename and the fsync of its folder.
+//! Nothing is shared and nothing waits for another client. It has Postman's own session, so that
+//! only the store and the threads differ.
 //!
 //! ```text
 //! naive ADDRESS DIR    serves until it is killed; mailboxes are DIR/NAME

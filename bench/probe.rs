@@ -230,7 +230,7 @@ fn start(address: &str, program: &str, arguments: &[&str]) -> Result<()> {
         match Peer::connect(address) {
             Ok(mut peer) => break peer.reply(),
             Err(_) if begin.elapsed() < Duration::from_secs(10) => {
-                thread::sleep(Duration::from_micros(100))
+                thread::sleep(Duration::from_micros(100));
             }
             Err(error) => break Err(error.into()),
         }

@@ -4,8 +4,9 @@
 //! ways DIR SECONDS    for each way: files a second, CPU time a file of its own and of the whole machine
 //! ```
 //!
-//! Each way does the same for each file: create, write 4 KiB, have it on stable storage, give it its final
-//! name, have that on stable storage. `bench/run --case ways` calls it on a disk of its own.
+//! Each way does the same for each file: create, write 4 KiB, have it on stable storage, give it
+//! its final name, have that on stable storage. `bench/run --case ways` calls it on a disk of its
+//! own.
 
 use std::env;
 use std::error::Error;
@@ -37,7 +38,8 @@ enum Way {
     Allocated,
     /// A file without a name, linked when it is safe.
     Unnamed,
-    /// So many files, then one syncfs for all; their names by the sync of each folder, one after the other.
+    /// So many files, then one syncfs for all; their names by the sync of each folder, one after
+    /// the other.
     Together(usize),
     /// The same, with a second syncfs for the names.
     TogetherTwice(usize),
@@ -210,7 +212,8 @@ fn own_cpu() -> f64 {
     Duration::new(seconds, nanoseconds).as_secs_f64()
 }
 
-/// Seconds in which the processors were busy, in ticks of 10 ms: the kernel's own threads among them.
+/// Seconds in which the processors were busy, in ticks of 10 ms: the kernel's own threads among
+/// them.
 fn machine_cpu() -> Result<f64> {
     let text = fs::read_to_string("/proc/stat")?;
     let numbers: Vec<u32> = text

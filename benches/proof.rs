@@ -2,8 +2,8 @@
 //! hold, so that each proof goes through every pair of a state and a step of its expression.
 //!
 //! `compile` is the whole way from the text; `without_properties` the same text without `never` and
-//! `always`, so that the difference is the proofs'. Measured on two cores that others kept busy, the
-//! fastest of 30: 48 ms the whole, 22 ms without the properties; the slowest 0.2 s.
+//! `always`, so that the difference is the proofs'. Measured on two cores that others kept busy,
+//! the fastest of 30: 48 ms the whole, 22 ms without the properties; the slowest 0.2 s.
 
 use std::fmt::Write as _;
 

@@ -1,14 +1,14 @@
-//! The store alone beside the disk: the same file operations asked for by plain threads, in the same
-//! run and the same folder, in turns. Ratios of medians.
+//! The store alone beside the disk: the same file operations asked for by plain threads, in the
+//! same run and the same folder, in turns. Ratios of medians.
 //!
 //! ```text
 //! cargo bench --bench store                          in the target folder
 //! cargo bench --bench store -- --folder DIR          on another disk
 //! ```
 //!
-//! What one message costs depends on the disk and on what else it does, so that no number of one run
-//! stands beside one of another; the ratio does. divan measures a function, not threads that wait
-//! for a disk together: this bench is its own.
+//! What one message costs depends on the disk and on what else it does, so that no number of one
+//! run stands beside one of another; the ratio does. divan measures a function, not threads that
+//! wait for a disk together: this bench is its own.
 
 // Counts and times here are far below 2^52.
 #![allow(clippy::cast_precision_loss)]

@@ -26,7 +26,7 @@ fn main() {
     if env::args().any(|word| word == "--bench") {
         match autogens_c() {
             Ok(nanoseconds) => {
-                println!("C from autogen, look, step, record: {nanoseconds} ns a step")
+                println!("C from autogen, look, step, record: {nanoseconds} ns a step");
             }
             Err(error) => println!("C from autogen: not measured: {error}"),
         }

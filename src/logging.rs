@@ -1,6 +1,7 @@
 //! The log: one line an event, to the console and to any number of files, each with its level.
 //!
-//! Times are UTC, to the millisecond, so that neither the environment nor daylight saving changes them.
+//! Times are UTC, to the millisecond, so that neither the environment nor daylight saving changes
+//! them.
 //!
 //! Lines go through a bounded channel to one thread that writes them, so that neither a slow
 //! disk nor a full one stops a session. Lines that find the channel full are counted, and the

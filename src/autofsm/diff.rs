@@ -1,9 +1,9 @@
 //! What a client could notice between two definitions: behaviour, not lines of text.
 //!
 //! Both machines are deterministic, so one walk over pairs of states, from both `init`s along the
-//! events that both accept or both refuse, meets every run: a refusal can move, too. Where no pair differs, the two are equal for every
-//! run, whatever their states are called; by breadth the walk finds the shortest run to each
-//! difference.
+//! events that both accept or both refuse, meets every run: a refusal can move, too. Where no pair
+//! differs, the two are equal for every run, whatever their states are called; by breadth the walk
+//! finds the shortest run to each difference.
 
 use std::collections::HashSet;
 

@@ -138,18 +138,26 @@ impl<'a> Lexer<'a, '_> {
             "endif" => {
                 self.check_tail(&line.rest, line.rest_span);
                 if self.directives.open.pop().is_none() {
-                    self.say(
-                        whole.start,
-                        whole.end,
-                        "no `#ifdef` is open here",
-                        "take this `#endif` away",
-                    );
+                    let help = "take this `#endif` away";
+                    self.say(whole.start, whole.end, "no `#ifdef` is open here", help);
                 }
             }
             "macdef" => drop(self.skip(Until::EndOfMacro, "macdef", whole)),
             "define" => self.define(&line),
             "undef" => self.undefine(&line),
             "line" | "pragma" | "ident" | "let" => {}
+            "endmac" | "endshell" => {
+                let message = format!("nothing is open here that `#{}` ends", line.word);
+                self.say(whole.start, whole.end, message, "take it away");
+            }
+            _ => self.not_carried_out(&line),
+        }
+    }
+
+    /// A directive that GNU autogen carries out and the compiler does not, or that is unknown.
+    fn not_carried_out(&mut self, line: &Line<'a>) {
+        let whole = line.span;
+        match line.word {
             "error" => {
                 let message = format!("`#error`: {}", shown(line.rest.trim()));
                 self.doubt(
@@ -190,10 +198,6 @@ impl<'a> Lexer<'a, '_> {
                 let message = "`#elif` has a meaning in `#if` only, which is never true";
                 self.doubt(whole, message, "write `#else`, and an `#ifdef` in it");
             }
-            "endmac" | "endshell" => {
-                let message = format!("nothing is open here that `#{}` ends", line.word);
-                self.say(whole.start, whole.end, message, "take it away");
-            }
             wrong => self.unknown(wrong, whole),
         }
     }
@@ -214,7 +218,8 @@ impl<'a> Lexer<'a, '_> {
         let inside = inside.trim_start_matches(|sign| sign == '\\' || is_blank(sign));
         let word = word(inside);
         if matches!(word, "else" | "endif") {
-            // While text is passed over these have one line: what would be read otherwise here is an error.
+            // While text is passed over these have one line: what would be read otherwise here is
+            // an error.
             end = first_end;
         }
         self.place = (end + 1).min(source.len());

@@ -39,8 +39,8 @@ enum Node {
     Repeat(Box<Node>, bool, bool),
 }
 
-/// An attribute's text and its span. If `exact`, the source has no escapes, so that an offset in the
-/// text is the same offset in the span.
+/// An attribute's text and its span. If `exact`, the source has no escapes, so that an offset in
+/// the text is the same offset in the span.
 struct Parser<'a> {
     definition: &'a Definition,
     text: &'a str,
@@ -181,7 +181,8 @@ impl Parser<'_> {
         })
     }
 
-    /// Reads a name and notes its event. An unknown one is reported, and reading goes on: there may be others.
+    /// Reads a name and notes its event. An unknown one is reported, and reading goes on: there may
+    /// be others.
     fn name(&mut self, events: &mut [bool]) {
         let start = self.place;
         let length = self.rest().find(|sign| !is_name(sign)).unwrap_or(self.rest().len());

@@ -1,9 +1,9 @@
 //! A success means that it happened: what a row answers must fit what the row does.
 //!
 //! [`check_rows`]: a command with a meaning of its own is accepted by its own action only, and how
-//! it is written fits the action that reads its argument. [`check_replies`]: a code promises nothing
-//! that the row does not do, and a refusal does nothing. What a code and a command mean comes with
-//! the vocabulary.
+//! it is written fits the action that reads its argument. [`check_replies`]: a code promises
+//! nothing that the row does not do, and a refusal does nothing. What a code and a command mean
+//! comes with the vocabulary.
 
 use std::collections::{BTreeMap, BTreeSet};
 

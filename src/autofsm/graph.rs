@@ -26,8 +26,8 @@ pub struct Move {
 }
 
 impl Move {
-    /// The move as a line of a dialogue: `C: MAIL    client_init -> begin_transaction`. A refusal says so,
-    /// and an event without a row leads to `refused`.
+    /// The move as a line of a dialogue: `C: MAIL    client_init -> begin_transaction`. A refusal
+    /// says so, and an event without a row leads to `refused`.
     #[must_use]
     pub fn line(self, definition: &Definition) -> String {
         let name =
@@ -135,7 +135,8 @@ impl Definition {
             .filter_map(move |event| Some((EventIndex(event), self.cell(state.0, event)?)))
     }
 
-    /// The shortest run from `init` to a state of this kind, refusals that move included; none if no run leads to one.
+    /// The shortest run from `init` to a state of this kind, refusals that move included; none if
+    /// no run leads to one.
     #[must_use]
     pub fn shortest_run(&self, is_wanted: impl Fn(StateIndex) -> bool) -> Option<Run> {
         let mut walk = Walk::new();

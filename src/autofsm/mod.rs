@@ -155,8 +155,8 @@ pub struct Vocabulary {
     pub actions: &'static [ActionSpec],
     /// The commands that have a meaning of their own; a row may accept them by their actions only.
     pub commands: &'static [CommandSpec],
-    /// The commands, and other words that a client would take for an offer, whose meaning the server
-    /// cannot keep: a row may only refuse them.
+    /// The commands, and other words that a client would take for an offer, whose meaning the
+    /// server cannot keep: a row may only refuse them.
     pub unable: &'static [&'static str],
     /// The event that stands for a piece of content. It is not a client's, and is not answered.
     pub content: &'static str,

@@ -366,7 +366,7 @@ impl<'a> Parser<'a, '_> {
                     return self.missing(';');
                 }
                 Kind::Name(_) | Kind::Bare(_) | Kind::Text(_) | Kind::Sign('{') => {
-                    self.missing(',')
+                    self.missing(',');
                 }
                 _ => {
                     self.unexpected("`,` or `;`");

@@ -161,7 +161,7 @@ impl Pairs<'_> {
             }
             match self.steps[pair.step] {
                 Step::Fork(one, other) => {
-                    self.open.extend([other, one].map(|step| Pair { state, step }))
+                    self.open.extend([other, one].map(|step| Pair { state, step }));
                 }
                 Step::Jump(step) => self.open.push(Pair { state, step }),
                 Step::Event(_) | Step::Match => self.walk.meet(pair, before),
@@ -209,8 +209,8 @@ fn walk(definition: &Definition, property: &Property, steps: &[Step]) -> Verdict
     if touched { Verdict::Proven } else { Verdict::Untouched }
 }
 
-/// For each state the refusals that lead to another, with the event and that state. Where one ends the
-/// session the run is over: no event follows, and nothing was accepted.
+/// For each state the refusals that lead to another, with the event and that state. Where one ends
+/// the session the run is over: no event follows, and nothing was accepted.
 fn moving_refusals(definition: &Definition) -> Vec<Vec<(EventIndex, StateIndex)>> {
     let mut moving = vec![Vec::new(); definition.states.len()];
     for (state, event, cell) in super::served::cells(definition) {

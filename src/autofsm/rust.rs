@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use super::diagnostic::Lines;
 use super::{Cell, Definition, Vocabulary, normal};
 
-/// Writes the table as Rust, to be included where the types `Machine`, `State`, `StateId`,
-/// `Event`, `Transition`, `ReplySpec` and `Action` are in scope. Each cell says which line of `page`, the
+/// Writes the table as Rust, to be included where the types `Machine`, `State`, `StateId`, `Event`,
+/// `Transition`, `ReplySpec` and `Action` are in scope. Each cell says which line of `page`, the
 /// definition that `source` names, it comes from.
 #[must_use]
 pub fn rust(definition: &Definition, rules: &Vocabulary, source: &str, page: &str) -> String {

@@ -5,9 +5,9 @@ use std::fmt::Write as _;
 use super::Definition;
 use super::picture::quoted;
 
-/// The table, a row an event and a column a state; a cell shows the state that follows, `=`
-/// where it is the same, and nothing where the event is not accepted. A refusal with words of its own
-/// is its code, with the state that follows if it is another.
+/// The table, a row an event and a column a state; a cell shows the state that follows, `=` where
+/// it is the same, and nothing where the event is not accepted. A refusal with words of its own is
+/// its code, with the state that follows if it is another.
 #[must_use]
 pub fn table(definition: &Definition) -> String {
     // Nothing happens after the last state, so it needs no column.

@@ -91,7 +91,7 @@ pub(super) fn mend(parsed: &mut Parsed<'_>, served: bool, found: &mut Vec<Diagno
                 "transition" => slips.block(block, ROW, "a row", served),
                 "never" => slips.block(block, &["says", "path"], "a `never`", served),
                 "always" => {
-                    slips.block(block, &["says", "after", "accepts"], "an `always`", served)
+                    slips.block(block, &["says", "after", "accepts"], "an `always`", served);
                 }
                 _ => {}
             }

@@ -74,8 +74,8 @@ pub(super) struct Start {
 }
 
 impl Start {
-    /// Does all that may need root, and then gives root up; opens the logs and the mail folder.
-    /// No thread runs yet. What was made is taken back when the value is dropped, unless it is kept.
+    /// Does all that may need root, and then gives root up; opens the logs and the mail folder. No
+    /// thread runs yet. What was made is taken back when the value is dropped, unless it is kept.
     pub(super) fn new(options: &Options, with_port: bool) -> Result<Self, End> {
         let config = options.configuration()?;
         // A definition with an error is refused before the port is opened.
@@ -125,8 +125,8 @@ impl Start {
         sandbox::explain(&self.config, &self.rules)
     }
 
-    /// Enters the sandbox and takes the mail folder's lock as a server does, on a thread of its own,
-    /// which the sandbox ends with. Adds what an operator should know to the warnings.
+    /// Enters the sandbox and takes the mail folder's lock as a server does, on a thread of its
+    /// own, which the sandbox ends with. Adds what an operator should know to the warnings.
     pub(super) fn try_rest(&mut self) -> Result<(), String> {
         let tried = thread::scope(|scope| {
             let rest = || {

@@ -1,8 +1,9 @@
 //! The table of keys: what stands once of each, and what is made of it.
 //!
-//! [`keys!`] turns a table into the struct that holds the values, its `Default`, and a [`Key`] a row;
-//! reading, the sample configuration and the documents' table walk over these. A group of keys with
-//! keys of their own is a table too, and a value of kind [`super::kind::Group`] in the larger one.
+//! [`keys!`] turns a table into the struct that holds the values, its `Default`, and a [`Key`] a
+//! row; reading, the sample configuration and the documents' table walk over these. A group of keys
+//! with keys of their own is a table too, and a value of kind [`super::kind::Group`] in the larger
+//! one.
 
 use super::kind::{Kind, Wrong};
 use super::reader::{Entry, Finding, Raw};
@@ -120,8 +121,8 @@ impl<C: Keys> Key<C> {
     }
 }
 
-/// Reads a table from its entries. What has no entry keeps its default; what is wrong is added to the
-/// findings, all of it.
+/// Reads a table from its entries. What has no entry keeps its default; what is wrong is added to
+/// the findings, all of it.
 pub(super) fn table<C: Keys>(entries: &[Entry<'_>], findings: &mut Vec<Finding>) -> C {
     let mut table = C::default();
     for (number, entry) in entries.iter().enumerate() {
@@ -149,14 +150,24 @@ pub(super) fn table<C: Keys>(entries: &[Entry<'_>], findings: &mut Vec<Finding>)
     table
 }
 
-/// A table as RON, a comment before each key; it is indented by so many levels.
+/// A line of the sample with a comment, in characters with its indentation.
+const SAMPLE_LINE_MAX: usize = 100;
+
+/// A table as RON, a comment before each key; `level` is the number of tables around it.
 pub(super) fn sample<C: Keys>(table: &C, level: usize) -> String {
     let indent = "    ".repeat(level);
     let mut text = "(\n".to_owned();
     for key in C::KEYS {
-        for line in plain(key.words).lines() {
-            text += &format!("{indent}    //{line}\n");
+        let mut line = format!("{indent}    //");
+        for word in plain(key.words).split_whitespace() {
+            if line.chars().count() + 1 + word.chars().count() > SAMPLE_LINE_MAX {
+                text += &format!("{line}\n");
+                line = format!("{indent}    //");
+            }
+            line += " ";
+            line += word;
         }
+        text += &format!("{line}\n");
         text += &format!("{indent}    {}: {},\n", key.name, (key.written)(table, level + 1));
     }
     text + &indent + ")"

@@ -1,8 +1,8 @@
 //! Every key of the configuration, once: its words, type, default, and what is allowed.
 //!
-//! The struct, its default, the reading and its messages, the sample that `postman config` prints and
-//! the table in README.md all come from here; see `key.rs`. A first sentence says what the key is,
-//! and the rest what follows from it.
+//! The struct, its default, the reading and its messages, the sample that `postman config` prints
+//! and the table in README.md all come from here; see `key.rs`. A first sentence says what the key
+//! is, and the rest what follows from it.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -25,8 +25,8 @@ keys! {
         /// The least severe lines that standard error gets.
         console_level: Level = Level(log::LevelFilter::Info),
             parsed("\"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"");
-        /// Log files, each with its level: `[("/var/log/postman/log", "info")]`. They are opened again on
-        /// SIGHUP, so each needs a folder that the server may write to.
+        /// Log files, each with its level: `[("/var/log/postman/log", "info")]`. They are opened
+        /// again on SIGHUP, so each needs a folder that the server may write to.
         files: Vec<(PathBuf, Level)> = Vec::new(), List {
             of: Pair(path(), parsed("\"off\", \"error\", \"warn\", \"info\", \"debug\" or \"trace\"")),
             allowed: "a list of paths and levels, such as [(\"/var/log/postman/log\", \"info\")]",
@@ -49,19 +49,20 @@ keys! {
         worker_threads: usize = 4, number(1..=1024);
         /// How long a client may stay silent, in seconds; then 421 and close.
         timer: u64 = 300, seconds(1..=DAY);
-        /// How long one command line may take, in seconds, however slowly it is sent; then 421 and close.
+        /// How long one command line may take, in seconds, however slowly it is sent; then 421 and
+        /// close.
         command_seconds_max: u64 = 300, seconds(1..=DAY);
         /// How long a message's content may pause, in seconds; then 421 and close.
         data_block_seconds_max: u64 = 180, seconds(1..=DAY);
         /// How long a whole message may take, in seconds; then 421 and close.
         message_seconds_max: u64 = 3600, seconds(1..=DAY);
-        /// How long each wait may take, in seconds, above three quarters of `connections_max`. A message
-        /// may take ten times as long.
+        /// How long each wait may take, in seconds, above three quarters of `connections_max`. A
+        /// message may take ten times as long.
         pressure_seconds_max: u64 = 30, seconds(1..=DAY);
         /// The process's scheduling priority, from -20 (first) to 19 (last). Below 0 needs root.
         nice: i32 = 0, number(-20..=19);
-        /// The user that a server started as root becomes, for good, after it has bound its port. Root
-        /// without a user serves on loopback only.
+        /// The user that a server started as root becomes, for good, after it has bound its port.
+        /// Root without a user serves on loopback only.
         user: Option<String> = None, Account;
         /// The group that it becomes. `None` is the user's own.
         group: Option<String> = None, Account;
@@ -69,8 +70,9 @@ keys! {
         sandbox: bool = true, Flag;
         /// The logs.
         log: Log = Log::default(), Group;
-        /// The users who receive mail. `Any`: a mailbox is made on first use. `Listed(["alice", "bob"])`:
-        /// other names get 550. Letters of either case are the same, and postmaster is always one.
+        /// The users who receive mail. `Any`: a mailbox is made on first use. `Listed(["alice",
+        /// "bob"])`: other names get 550. Letters of either case are the same, and postmaster is
+        /// always one.
         users: Users = Users::Any, UserList;
         /// The clients that may send mail for other domains, by network. An empty list is nobody.
         relay_from: Vec<Network> = vec![
@@ -79,16 +81,18 @@ keys! {
         ], NETWORKS;
         /// The clients that are not served, by network: 554 instead of a greeting.
         refuse_from: Vec<Network> = Vec::new(), NETWORKS;
-        /// The form of files in mailboxes. `Message`: what mail readers show. `Envelope`: the queue's form.
+        /// The form of files in mailboxes. `Message`: what mail readers show. `Envelope`: the
+        /// queue's form.
         mailbox_format: MailboxFormat = MailboxFormat::Message,
             Words(&[("Message", MailboxFormat::Message), ("Envelope", MailboxFormat::Envelope)]);
-        /// The syntax of commands. `Lenient`: also [what clumsy clients send](docs/running.md#clumsy-clients),
-        /// such as any word in HELO, blanks around the colon of MAIL and RCPT, paths without brackets and
-        /// underscores in domains. `Strict`, for a test server: RFC 5321 to the letter.
+        /// The syntax of commands. `Lenient`: also [what clumsy clients
+        /// send](docs/running.md#clumsy-clients), such as any word in HELO, blanks around the colon
+        /// of MAIL and RCPT, paths without brackets and underscores in domains. `Strict`, for a
+        /// test server: RFC 5321 to the letter.
         syntax: Syntax = Syntax::Lenient, Words(&[("Lenient", Syntax::Lenient), ("Strict", Syntax::Strict)]);
         /// A bare CR or LF in a message. `Refuse`: 550. `Keep`: [each octet stays as it is
-        /// received](docs/running.md#a-bare-cr-or-lf), lines in mailboxes end in CR LF, and a dot after a
-        /// bare LF stays, doubled or not.
+        /// received](docs/running.md#a-bare-cr-or-lf), lines in mailboxes end in CR LF, and a dot
+        /// after a bare LF stays, doubled or not.
         bare_newline: BareNewline = BareNewline::Refuse,
             Words(&[("Refuse", BareNewline::Refuse), ("Keep", BareNewline::Keep)]);
         /// The answer to VRFY. `Vague`: 252. `Honest`: 250 or 550.
@@ -115,13 +119,15 @@ keys! {
         connections_per_address_max: usize = 50, number(1..=UNBOUNDED);
         /// The most clients at once from one IPv6 network of 64 bits; 421 above.
         connections_per_network_max: usize = 100, number(1..=UNBOUNDED);
-        /// The most new clients a second from one IPv4 address or one IPv6 network of 64 bits; 421 above.
+        /// The most new clients a second from one IPv4 address or one IPv6 network of 64 bits; 421
+        /// above.
         connects_per_second_max: usize = 20, number(1..=UNBOUNDED);
-        /// The clients that are exempt from the limits per address, network and second. `RelayFrom`:
-        /// those that may relay. `Networks(["192.0.2.0/24"])`: those of these networks.
+        /// The clients that are exempt from the limits per address, network and second.
+        /// `RelayFrom`: those that may relay. `Networks(["192.0.2.0/24"])`: those of these
+        /// networks.
         uncapped_from: UncappedFrom = UncappedFrom::RelayFrom, Uncapped;
-        /// The most clients that wait in the system until they are accepted. The system's own limit may
-        /// be lower.
+        /// The most clients that wait in the system until they are accepted. The system's own limit
+        /// may be lower.
         backlog: i32 = 4096, number(1..=65_535);
         /// How much of an incoming message is kept in memory, in octets; the rest goes to disk.
         memory_bytes_max: usize = 64 << 10, octets(0..=UNBOUNDED);

@@ -18,7 +18,8 @@ pub struct Listen {
 impl FromStr for Listen {
     type Err = String;
 
-    /// Reads `127.0.0.1:2525`, `[::1]:2525`, `localhost:2525`, `:2525`, `2525`, or an address alone.
+    /// Reads `127.0.0.1:2525`, `[::1]:2525`, `localhost:2525`, `:2525`, `2525`, or an address
+    /// alone.
     fn from_str(text: &str) -> Result<Self, String> {
         if let Ok(address) = text.parse::<SocketAddr>() {
             return Ok(Self { host: Some(address.ip()), port: Some(address.port()) });

@@ -25,8 +25,9 @@ impl FromStr for Network {
         if bits > most {
             return Err(NotANetwork);
         }
-        // An IPv4 network that is written as mapped into IPv6 is kept as the IPv4 one: addresses are
-        // compared in that form, and a shorter prefix would hold more than the mapped addresses.
+        // An IPv4 network that is written as mapped into IPv6 is kept as the IPv4 one: addresses
+        // are compared in that form, and a shorter prefix would hold more than the mapped
+        // addresses.
         match address.to_canonical() {
             canonical @ IpAddr::V4(_) if address.is_ipv6() => {
                 bits.checked_sub(96).map(|bits| Self(canonical, bits)).ok_or(NotANetwork)

@@ -2,7 +2,8 @@
 //!
 //! The library (ron) takes the text apart and tells one mistake, of which it does not name the key.
 //! So each value is first taken as the text that it is, then read by itself, by what its key allows
-//! (`kind.rs`). What the library stops at is put into words, or mended and passed over, in `slip.rs`.
+//! (`kind.rs`). What the library stops at is put into words, or mended and passed over, in
+//! `slip.rs`.
 
 use ron::extensions::Extensions;
 use ron::value::RawValue;
@@ -17,7 +18,8 @@ const SHOWN_CHARS_MAX: usize = 40;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Finding {
     pub at: usize,
-    /// The key that the message is about, with the groups it is in: `log.files`; "" if it names itself.
+    /// The key that the message is about, with the groups it is in: `log.files`; "" if it names
+    /// itself.
     pub key: String,
     pub message: String,
 }

@@ -1,8 +1,8 @@
 //! Mistakes of form: what the library stops at, in words, and how to read on after it.
 //!
-//! A slip that can be passed over without a guess is a [`Mend`]: a value that should be quoted or has
-//! a unit (`50MiB`, `/var/mail`, `example.org`), or a comma that is missing. The mend keeps the length
-//! of the text, so that each place in the mended text is the same one in the file.
+//! A slip that can be passed over without a guess is a [`Mend`]: a value that should be quoted or
+//! has a unit (`50MiB`, `/var/mail`, `example.org`), or a comma that is missing. The mend keeps the
+//! length of the text, so that each place in the mended text is the same one in the file.
 
 use std::ops::Range;
 
@@ -65,7 +65,7 @@ impl Mend {
         match self {
             // Any value will do that holds no place for a second mistake.
             Self::Value(range) => {
-                text.replace_range(range.clone(), &format!("{:>1$}", "0", range.len()))
+                text.replace_range(range.clone(), &format!("{:>1$}", "0", range.len()));
             }
             Self::Comma { at, .. } => text.replace_range(*at..=*at, ","),
         }

@@ -15,134 +15,122 @@ fn the_sample_is_the_default() {
     assert_eq!(Config::parse("Config(port: 2525)"), Ok(Config::default()));
 }
 
+/// A text with one mistake, and a part of the finding.
+const MISTAKES: &[(&str, &str)] = &[
+    ("(\n  prot: 25,\n)", "2:3: unknown key `prot`; did you mean `port`?"),
+    ("(port: 99999)", "1:8: port must be a number from 0 to 65535, not 99999"),
+    ("(port: \"25\")", "1:8: port must be a number from 0 to 65535, not \"25\""),
+    ("(port: -1)", "1:8: port must be a number from 0 to 65535, not -1"),
+    ("(port: 25.5)", "1:8: port must be a number from 0 to 65535, not 25.5"),
+    (
+        "(port: 340282366920938463463374607431768211456)",
+        "1:8: port must be a number from 0 to 65535, not 3402",
+    ),
+    ("(nice: -21)", "1:8: nice must be a number from -20 to 19, not -21"),
+    ("(timer: \"300\")", "1:9: timer must be a number from 1 to 86400 seconds, not \"300\""),
+    ("(timer: 5m)", "1:9: timer must be a number from 1 to 86400 seconds, not 5m"),
+    ("(sandbox: yes)", "1:11: sandbox must be true or false, not yes"),
+    (
+        "(domain: [\"a\",\"b\"])",
+        "1:10: domain must be one domain in quotes, such as \"example.org\", not [\"a\",\"b\"]",
+    ),
+    (
+        "(domain: \"-\")",
+        "1:10: domain must be one domain in quotes, such as \"example.org\", not \"-\"",
+    ),
+    ("(domain: example.org)", "not example.org; write it in quotes, \"example.org\""),
+    (
+        "(host: 127.0.0.1)",
+        "1:8: host must be an IP address in quotes, such as \"127.0.0.1\", not 127.0.0.1; write",
+    ),
+    (
+        "(host: \"mail\")",
+        "1:8: host must be an IP address in quotes, such as \"127.0.0.1\", not \"mail\"",
+    ),
+    ("(maildir_path: /var/mail)", "1:16: maildir_path must be a path in quotes, "),
+    ("(maildir_path: \"\")", "1:16: maildir_path must be a path in quotes, "),
+    ("(relay_from: \"10.0.0.0/8\")", "1:14: relay_from must be a list of networks, such as ["),
+    (
+        "(relay_from: [\"::1\", \"10.0.0.0/33\"])",
+        "1:22: relay_from must be a list of networks, such as [",
+    ),
+    ("(log: (console_level: \"loud\"))", "1:23: log.console_level must be \"off\", \"error\", "),
+    ("(log: (console_level: info))", "1:23: log.console_level must be \"off\", \"error\", "),
+    ("(log: (console: \"info\"))", "1:8: log: unknown key `console`"),
+    (
+        "(log: \"info\")",
+        "1:7: log must be keys in parentheses, (console_level: ..., files: ...), not \"info\"",
+    ),
+    (
+        "(log: (files: [\"/a\"]))",
+        "1:16: log.files must be a list of paths and levels, such as [(\"/var",
+    ),
+    (
+        "(log: (files: (\"/a\", \"info\")))",
+        "1:15: log.files must be a list of paths and levels, such as [(",
+    ),
+    (
+        "(log: (files: [(\"/a\", \"loud\")]))",
+        "1:23: log.files must be a list of paths and levels, ",
+    ),
+    ("(log: (files: [(\"/a\", info)]))", "1:23: log.files must be a list of paths and levels, "),
+    ("(log: (files: [(\"/a\" \"info\")]))", "1:21: log lacks a comma here"),
+    (
+        "(\n recipients_max: 3)",
+        "2:18: recipients_max must be a number, at least 100 (RFC 5321 4.5.3.1.8), not 3",
+    ),
+    ("(\n // recipients_max: much\n recipients_max: 3)", "3:18: recipients_max must be"),
+    (
+        "(message_bytes_max: 18446744073709551616)",
+        "not 18446744073709551616; it is too large for this machine",
+    ),
+    (
+        "(recipients_per_session_max: 999)",
+        "1:30: recipients_per_session_max must be at least recipients_max",
+    ),
+    ("(recipients_max: 20000)", "1:18: recipients_max must be at most recipients_per_session_max"),
+    ("(user: \"\")", "1:8: user must be None, or a name in quotes"),
+    ("(users: any)", r#"1:9: users must be Any, or Listed(["alice", "bob"]), not any"#),
+    ("(\n users: [\"alice\"])", "2:9: users must be Any, or Listed(["),
+    ("(users: Listed(\"alice\"))", "1:16: users must be Any, or Listed(["),
+    ("(users: Listed)", "1:9: users must be Any, or Listed(["),
+    (
+        "(users: Listed([\"bob\", \"alice@example.org\"]))",
+        "1:24: users must be Any, or Listed([\"alice\", \"bob\"]), not \"alice@example.org\"; \
+             a user is the part before the `@`: write \"alice\"",
+    ),
+    (
+        "(users: Listed([\"b\u{fc}ro\"]))",
+        "this is not the local part of an address (RFC 5321 4.1.2)",
+    ),
+    ("(users: Listed([\"\"]))", "this is not the local part of an address (RFC 5321 4.1.2)"),
+    ("(uncapped_from: [\"10.0.0.0/8\"])", "1:17: uncapped_from must be RelayFrom, or Networks(["),
+    ("(uncapped_from: Networks([\"x\"]))", "1:27: uncapped_from must be RelayFrom, or Networks(["),
+    (
+        "(mailbox_format: \"Message\")",
+        "1:18: mailbox_format must be Message or Envelope, not \"Message\"",
+    ),
+    ("(bare_newline: keep)", "1:16: bare_newline must be Refuse or Keep, not keep"),
+    (
+        "(\n strict_helo: true)",
+        "2:2: unknown key `strict_helo`; its successor is `syntax: Strict`, or `Lenient`",
+    ),
+    ("(syntax: strict)", "1:10: syntax must be Lenient or Strict, not strict"),
+    ("(domain: \"my_server\", syntax: Strict)", "1:10: domain must be without underscores"),
+    ("(vrfy: true)", "1:8: vrfy must be Vague or Honest, not true"),
+    ("(port: 25, timer: 9, port: 26)", "1:22: port is set twice"),
+    (
+        "(message_bytes_max: 50MiB)",
+        "1:21: message_bytes_max must be a number, at least 65536 octets (RFC 5321",
+    ),
+    ("(message_bytes_max: 50MiB)", "not 50MiB; write it in quotes, \"50MiB\""),
+    ("(message_bytes_max: 50 MiB)", "not 50 MiB; write it in quotes, \"50 MiB\""),
+    ("(message_bytes_max: \"50 MB\")", "such as 1048576 or \"1 MiB\", not \"50 MB\""),
+];
+
 #[test]
 fn each_finding_names_its_key_and_what_is_allowed() {
-    for (text, expected) in [
-        ("(\n  prot: 25,\n)", "2:3: unknown key `prot`; did you mean `port`?"),
-        ("(port: 99999)", "1:8: port must be a number from 0 to 65535, not 99999"),
-        ("(port: \"25\")", "1:8: port must be a number from 0 to 65535, not \"25\""),
-        ("(port: -1)", "1:8: port must be a number from 0 to 65535, not -1"),
-        ("(port: 25.5)", "1:8: port must be a number from 0 to 65535, not 25.5"),
-        (
-            "(port: 340282366920938463463374607431768211456)",
-            "1:8: port must be a number from 0 to 65535, not 3402",
-        ),
-        ("(nice: -21)", "1:8: nice must be a number from -20 to 19, not -21"),
-        ("(timer: \"300\")", "1:9: timer must be a number from 1 to 86400 seconds, not \"300\""),
-        ("(timer: 5m)", "1:9: timer must be a number from 1 to 86400 seconds, not 5m"),
-        ("(sandbox: yes)", "1:11: sandbox must be true or false, not yes"),
-        (
-            "(domain: [\"a\",\"b\"])",
-            "1:10: domain must be one domain in quotes, such as \"example.org\", not [\"a\",\"b\"]",
-        ),
-        (
-            "(domain: \"-\")",
-            "1:10: domain must be one domain in quotes, such as \"example.org\", not \"-\"",
-        ),
-        ("(domain: example.org)", "not example.org; write it in quotes, \"example.org\""),
-        (
-            "(host: 127.0.0.1)",
-            "1:8: host must be an IP address in quotes, such as \"127.0.0.1\", not 127.0.0.1; write",
-        ),
-        (
-            "(host: \"mail\")",
-            "1:8: host must be an IP address in quotes, such as \"127.0.0.1\", not \"mail\"",
-        ),
-        ("(maildir_path: /var/mail)", "1:16: maildir_path must be a path in quotes, "),
-        ("(maildir_path: \"\")", "1:16: maildir_path must be a path in quotes, "),
-        ("(relay_from: \"10.0.0.0/8\")", "1:14: relay_from must be a list of networks, such as ["),
-        (
-            "(relay_from: [\"::1\", \"10.0.0.0/33\"])",
-            "1:22: relay_from must be a list of networks, such as [",
-        ),
-        (
-            "(log: (console_level: \"loud\"))",
-            "1:23: log.console_level must be \"off\", \"error\", ",
-        ),
-        ("(log: (console_level: info))", "1:23: log.console_level must be \"off\", \"error\", "),
-        ("(log: (console: \"info\"))", "1:8: log: unknown key `console`"),
-        (
-            "(log: \"info\")",
-            "1:7: log must be keys in parentheses, (console_level: ..., files: ...), not \"info\"",
-        ),
-        (
-            "(log: (files: [\"/a\"]))",
-            "1:16: log.files must be a list of paths and levels, such as [(\"/var",
-        ),
-        (
-            "(log: (files: (\"/a\", \"info\")))",
-            "1:15: log.files must be a list of paths and levels, such as [(",
-        ),
-        (
-            "(log: (files: [(\"/a\", \"loud\")]))",
-            "1:23: log.files must be a list of paths and levels, ",
-        ),
-        (
-            "(log: (files: [(\"/a\", info)]))",
-            "1:23: log.files must be a list of paths and levels, ",
-        ),
-        ("(log: (files: [(\"/a\" \"info\")]))", "1:21: log lacks a comma here"),
-        (
-            "(\n recipients_max: 3)",
-            "2:18: recipients_max must be a number, at least 100 (RFC 5321 4.5.3.1.8), not 3",
-        ),
-        ("(\n // recipients_max: much\n recipients_max: 3)", "3:18: recipients_max must be"),
-        (
-            "(message_bytes_max: 18446744073709551616)",
-            "not 18446744073709551616; it is too large for this machine",
-        ),
-        (
-            "(recipients_per_session_max: 999)",
-            "1:30: recipients_per_session_max must be at least recipients_max",
-        ),
-        (
-            "(recipients_max: 20000)",
-            "1:18: recipients_max must be at most recipients_per_session_max",
-        ),
-        ("(user: \"\")", "1:8: user must be None, or a name in quotes"),
-        ("(users: any)", r#"1:9: users must be Any, or Listed(["alice", "bob"]), not any"#),
-        ("(\n users: [\"alice\"])", "2:9: users must be Any, or Listed(["),
-        ("(users: Listed(\"alice\"))", "1:16: users must be Any, or Listed(["),
-        ("(users: Listed)", "1:9: users must be Any, or Listed(["),
-        (
-            "(users: Listed([\"bob\", \"alice@example.org\"]))",
-            "1:24: users must be Any, or Listed([\"alice\", \"bob\"]), not \"alice@example.org\"; \
-             a user is the part before the `@`: write \"alice\"",
-        ),
-        (
-            "(users: Listed([\"b\u{fc}ro\"]))",
-            "this is not the local part of an address (RFC 5321 4.1.2)",
-        ),
-        ("(users: Listed([\"\"]))", "this is not the local part of an address (RFC 5321 4.1.2)"),
-        (
-            "(uncapped_from: [\"10.0.0.0/8\"])",
-            "1:17: uncapped_from must be RelayFrom, or Networks([",
-        ),
-        (
-            "(uncapped_from: Networks([\"x\"]))",
-            "1:27: uncapped_from must be RelayFrom, or Networks([",
-        ),
-        (
-            "(mailbox_format: \"Message\")",
-            "1:18: mailbox_format must be Message or Envelope, not \"Message\"",
-        ),
-        ("(bare_newline: keep)", "1:16: bare_newline must be Refuse or Keep, not keep"),
-        (
-            "(\n strict_helo: true)",
-            "2:2: unknown key `strict_helo`; its successor is `syntax: Strict`, or `Lenient`",
-        ),
-        ("(syntax: strict)", "1:10: syntax must be Lenient or Strict, not strict"),
-        ("(domain: \"my_server\", syntax: Strict)", "1:10: domain must be without underscores"),
-        ("(vrfy: true)", "1:8: vrfy must be Vague or Honest, not true"),
-        ("(port: 25, timer: 9, port: 26)", "1:22: port is set twice"),
-        (
-            "(message_bytes_max: 50MiB)",
-            "1:21: message_bytes_max must be a number, at least 65536 octets (RFC 5321",
-        ),
-        ("(message_bytes_max: 50MiB)", "not 50MiB; write it in quotes, \"50MiB\""),
-        ("(message_bytes_max: 50 MiB)", "not 50 MiB; write it in quotes, \"50 MiB\""),
-        ("(message_bytes_max: \"50 MB\")", "such as 1048576 or \"1 MiB\", not \"50 MB\""),
-    ] {
+    for (text, expected) in MISTAKES {
         let found = findings(text);
         assert!(found.len() == 1 && found[0].contains(expected), "{text}:\n{expected}\n{found:#?}");
     }

@@ -392,16 +392,11 @@ impl Dialogue {
                 Act::Stored(content) => {
                     let stored = peer.take_stored();
                     if stored.as_slice() != std::slice::from_ref(content) {
-                        let texts: Vec<_> = stored
-                            .iter()
-                            .map(|text| shown(&String::from_utf8_lossy(text)))
-                            .collect();
-                        let expected =
-                            format!("{} in the store", shown(&String::from_utf8_lossy(content)));
-                        return fail(
-                            expected,
-                            if texts.is_empty() { "nothing".to_owned() } else { texts.join(", ") },
-                        );
+                        let text = |octets: &Vec<u8>| shown(&String::from_utf8_lossy(octets));
+                        let texts: Vec<_> = stored.iter().map(text).collect();
+                        let texts = texts.join(", ");
+                        let got = if stored.is_empty() { "nothing".to_owned() } else { texts };
+                        return fail(format!("{} in the store", text(content)), got);
                     }
                 }
                 Act::Discarded if peer.has_message() => {
@@ -431,7 +426,7 @@ impl Dialogue {
         for (_, act) in &self.acts {
             match (act, acts.last_mut()) {
                 (Act::Octets(octets), Some(Act::Octets(before))) => {
-                    before.extend_from_slice(octets)
+                    before.extend_from_slice(octets);
                 }
                 (Act::Octets(_) | Act::Silence | Act::Stop, _) => acts.push(act.clone()),
                 _ => {}

@@ -104,7 +104,7 @@ impl World for Around {
             Output::Reply(reply) => reply.write(&mut self.said, self.enhanced),
             Output::Open(_) => self.draft = Some(Vec::new()),
             Output::Content(content) => {
-                self.draft.get_or_insert_default().extend_from_slice(content)
+                self.draft.get_or_insert_default().extend_from_slice(content);
             }
             Output::Discard => self.draft = None,
             Output::Step(step) => self.steps.push(step),

@@ -34,7 +34,8 @@ impl Exchange {
     }
 }
 
-/// Plays the events, in order, from the connection on. What follows the session's end is not played.
+/// Plays the events, in order, from the connection on. What follows the session's end is not
+/// played.
 #[must_use]
 pub fn rehearse(machine: &'static Machine, events: &[&str]) -> Vec<Exchange> {
     let config = Config::default();

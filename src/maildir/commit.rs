@@ -30,8 +30,9 @@ pub(super) struct Commit {
     rounds: u32,
 }
 
-/// Makes each of them safe and says so in `kept`; nothing is to be left of the others ([`Commit::take_back`]).
-/// What fails for one fails for no other; only a failed sync fails all that it was for.
+/// Makes each of them safe and says so in `kept`; nothing is to be left of the others
+/// ([`Commit::take_back`]). What fails for one fails for no other; only a failed sync fails all
+/// that it was for.
 ///
 /// To be called again for each that is not over ([`Commit::is_over`]).
 pub(super) fn commit(store: &Arc<Inner>, commits: &mut [Commit]) {
@@ -80,7 +81,8 @@ impl Commit {
         self.new_files().try_for_each(|file| file.rename(store, time))
     }
 
-    /// A file in a folder that was renamed, replaced or removed is taken back from there and is new again.
+    /// A file in a folder that was renamed, replaced or removed is taken back from there and is new
+    /// again.
     fn settle(&mut self, store: &Inner) -> Result<(), Fault> {
         self.rounds += 1;
         for file in &mut self.files {
@@ -122,9 +124,9 @@ struct Octets {
     synced: io::Result<()>,
 }
 
-/// Of many files those beside the mail folder are synced by one sync of everything, where that can be relied
-/// on. Every other is synced by itself, and many of them by all threads that are free, so that they
-/// wait for the disk at the same time.
+/// Of many files those beside the mail folder are synced by one sync of everything, where that can
+/// be relied on. Every other is synced by itself, and many of them by all threads that are free, so
+/// that they wait for the disk at the same time.
 fn sync_contents(store: &Arc<Inner>, commits: &mut [Commit]) {
     let (mut shared, mut own) = (Vec::new(), Vec::new());
     for (number, commit) in commits.iter().enumerate().filter(|(_, commit)| commit.kept.is_ok()) {
@@ -176,8 +178,9 @@ fn moves(store: &Inner, commits: &[Commit]) -> Vec<Moves> {
     homes.map(|home| Moves { ticket: ticket(&home), home, synced: not_yet() }).collect()
 }
 
-/// The folders are synced at the same time if a sync takes long, and else one after the other: on a file system with
-/// a journal the first sync carries the others along, and no thread has to be woken.
+/// The folders are synced at the same time if a sync takes long, and else one after the other: on a
+/// file system with a journal the first sync carries the others along, and no thread has to be
+/// woken.
 fn sync_names(store: &Arc<Inner>, commits: &mut [Commit], moves: Vec<Moves>) {
     let syncing = Arc::clone(store);
     let sync = move |moves: &mut Moves| {
@@ -256,8 +259,8 @@ impl File {
         Ok(is_in_place && !open.is_lost)
     }
 
-    /// What a sync of everything does not tell: that another one failed, or that the file system found no
-    /// place for octets that it had taken.
+    /// What a sync of everything does not tell: that another one failed, or that the file system
+    /// found no place for octets that it had taken.
     fn is_kept(&self, store: &Inner) -> Result<(), Fault> {
         let open = self.open_file()?;
         if !open.home.on_root_fs || !store.syncfs.is_usable() {
@@ -275,8 +278,8 @@ impl File {
         )
     }
 
-    /// Nothing of a refused message is left. What cannot be removed from `tmp` now is swept later; a
-    /// file that a reader has moved meanwhile was seen, and will come again.
+    /// Nothing of a refused message is left. What cannot be removed from `tmp` now is swept later;
+    /// a file that a reader has moved meanwhile was seen, and will come again.
     pub(super) fn take_back(&self, store: &Inner) {
         store.folders.forget(self.target.place, self.folder());
         let Ok(file) = self.open_file() else { return };

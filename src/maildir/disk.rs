@@ -18,7 +18,8 @@ use rustix::io::Errno;
 #[derive(Clone, Debug)]
 pub(super) enum Handle {
     Real(Arc<OwnedFd>),
-    /// The number of a file or folder on the disk in memory, and the errors that this handle was told.
+    /// The number of a file or folder on the disk in memory, and the errors that this handle was
+    /// told.
     #[cfg(test)]
     Simulated(usize, Arc<std::sync::atomic::AtomicU64>),
 }
@@ -70,10 +71,11 @@ pub(super) trait Disk: Send + Sync {
     fn sync_folder(&self, folder: &Handle) -> io::Result<()>;
     /// Everything on the file system of this folder reaches stable storage.
     fn sync_fs(&self, folder: &Handle) -> io::Result<()>;
-    /// Whether [`Disk::sync_fs`] is known to keep what [`Disk::sync_file`] keeps, and to tell where it failed.
+    /// Whether [`Disk::sync_fs`] is known to keep what [`Disk::sync_file`] keeps, and to tell where
+    /// it failed.
     fn sync_fs_is_reliable(&self, folder: &Handle) -> bool;
-    /// An error if not each of so many octets has its place on the disk. ext4 drops what it finds no place for
-    /// when it writes it behind the writer's back, and no sync tells.
+    /// An error if not each of so many octets has its place on the disk. ext4 drops what it finds
+    /// no place for when it writes it behind the writer's back, and no sync tells.
     fn has_no_holes(&self, file: &Handle, octets: u64) -> io::Result<()>;
     /// Moves a file; never over another.
     fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()>;
@@ -88,7 +90,8 @@ pub(super) trait Disk: Send + Sync {
     fn left(&self, at: &Handle) -> io::Result<FreeSpace>;
     /// None where the file system does not tell when it was made: numbers are used again.
     fn identity(&self, folder: &Handle) -> Option<Identity>;
-    /// Which folder is at a path, `.` for the handle's own; a symbolic link at its end is not a folder.
+    /// Which folder is at a path, `.` for the handle's own; a symbolic link at its end is not a
+    /// folder.
     fn number(&self, at: &Handle, path: &str) -> io::Result<Number>;
 }
 
@@ -101,7 +104,8 @@ const FILE: OFlags = OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC)
 /// The file systems whose syncfs was measured and torn at: ext4 (and its ancestors), XFS.
 const SYNCS_ALL: [u64; 2] = [0xEF53, 0x5846_5342];
 
-/// Whether syncfs of this Linux hands on the errors of all files (5.8) and of the file system itself (5.17).
+/// Whether syncfs of this Linux hands on the errors of all files (5.8) and of the file system
+/// itself (5.17).
 fn tells_of_failures(release: &str) -> bool {
     let mut numbers =
         release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u32>().ok());
@@ -244,8 +248,8 @@ impl Disk for RealDisk {
 
 /// A disk that goes on where a signal interrupted it.
 ///
-/// A sync is not repeated, not even when interrupted: after one that failed a second may lie. Nor is a
-/// move: it may have happened.
+/// A sync is not repeated, not even when interrupted: after one that failed a second may lie. Nor
+/// is a move: it may have happened.
 pub(super) struct RetryInterrupted<D: ?Sized>(pub Box<D>);
 
 fn retry_interrupted<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {

@@ -1,19 +1,21 @@
 //! Syncs of one folder that overlap: those of the names that messages were moved to.
 //!
 //! **Goal.** A message whose move has ended waits for one sync of the folder, and not also for the end of one that
-//! another message has begun. On a disk whose syncs take long and go on beside each other (a network volume)
-//! that is a third of the time.
+//! another message has begun. On a disk whose syncs take long and go on beside each other (a
+//! network volume) that is a third of the time.
 //!
 //! **The difficulty** is the error of a sync. The kernel reports an error to each *open* folder once (its
-//! `errseq_t`, Linux 4.13). Two syncs through one handle are one reader: the first one that ends takes the
-//! error, and the other one says that all is well though its name is lost.
+//! `errseq_t`, Linux 4.13). Two syncs through one handle are one reader: the first one that ends
+//! takes the error, and the other one says that all is well though its name is lost.
 //!
 //! **Plan.** Each sync has a handle of its own, opened before the moves that it is for. An error after the opening is
-//! reported to that handle, whatever other handles were told. An error before the opening that another handle was
-//! told is known from that other sync: [`FolderSync::sync`] waits for those that were running at the opening, and
-//! fails if one has failed since. They began earlier, and so they have nearly always ended.
+//! reported to that handle, whatever other handles were told. An error before the opening that
+//! another handle was told is known from that other sync: [`FolderSync::sync`] waits for those that
+//! were running at the opening, and fails if one has failed since. They began earlier, and so they
+//! have nearly always ended.
 //!
-//! Where the kernel or the file system is not known to report so, a sync also waits for all others that overlap it.
+//! Where the kernel or the file system is not known to report so, a sync also waits for all others
+//! that overlap it.
 //!
 //! **Invariants.** A sync that returns `Ok` began after its ticket was made, and no sync that could have been told of
 //! a loss of the names that were made since then has failed.

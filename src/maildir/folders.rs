@@ -1,5 +1,5 @@
-//! The folders that files go to: opened, made where they are missing, held for a while, and synced once
-//! for all who wait.
+//! The folders that files go to: opened, made where they are missing, held for a while, and synced
+//! once for all who wait.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -34,8 +34,8 @@ pub(super) struct Home {
 }
 
 impl Home {
-    /// Whether its folders are where their names say. One that was renamed, replaced or removed goes on
-    /// under its handle, and what is written there is not where its recipient looks.
+    /// Whether its folders are where their names say. One that was renamed, replaced or removed
+    /// goes on under its handle, and what is written there is not where its recipient looks.
     pub(super) fn is_in_place(&self, disk: &dyn Disk, root: &Handle) -> io::Result<bool> {
         for (path, expected) in &self.path {
             match disk.number(root, path) {
@@ -49,7 +49,8 @@ impl Home {
     }
 }
 
-/// A folder, and whether it was made here. [`io::ErrorKind::NotFound`] means that the folder above was removed.
+/// A folder, and whether it was made here. [`io::ErrorKind::NotFound`] means that the folder above
+/// was removed.
 fn open_or_make(disk: &dyn Disk, at: &Handle, name: &str) -> io::Result<(Handle, bool)> {
     let mut made = false;
     for _ in 0..OPENINGS_MAX {
@@ -78,8 +79,8 @@ pub(super) struct Folders {
     held_max: usize,
     /// Whether the mail folder's file system reports the error of a sync to each handle.
     reports_to_each: bool,
-    /// The folders whose names in their parents are known to be on stable storage, by path. One that
-    /// somebody took away and made anew is another, of which nothing is known.
+    /// The folders whose names in their parents are known to be on stable storage, by path. One
+    /// that somebody took away and made anew is another, of which nothing is known.
     durable: Mutex<HashMap<String, Identity>>,
     /// Those that were met on another file system than the mail folder's.
     other_file_systems: Mutex<HashSet<(Place, String)>>,
@@ -146,7 +147,8 @@ impl Folders {
         folder: &str,
     ) -> Result<Home, Fault> {
         let in_root = |name| match self.folder(disk, root, name) {
-            // What cannot be made for want of its parent has none: the mail folder itself was removed.
+            // What cannot be made for want of its parent has none: the mail folder itself was
+            // removed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Fault::root_is_gone()),
             other => context("open the folder", name, other),
         };

@@ -1,5 +1,5 @@
-//! What a file looks like: the headers before the content, and the ends of its lines. `docs/mailbox.md` is
-//! its manual.
+//! What a file looks like: the headers before the content, and the ends of its lines.
+//! `docs/mailbox.md` is its manual.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -37,8 +37,8 @@ pub(super) struct Target {
     pub numbers: Vec<usize>,
 }
 
-/// One file a mailbox, one a domain. None where a name fits no path component. Those in the queue's form
-/// come first: the others can be made from them, but not they from the others.
+/// One file a mailbox, one a domain. None where a name fits no path component. Those in the queue's
+/// form come first: the others can be made from them, but not they from the others.
 pub(super) fn targets(envelope: &Envelope) -> Option<Vec<Target>> {
     let mut targets: BTreeMap<(bool, String), (Vec<String>, Vec<usize>)> = BTreeMap::new();
     for (number, recipient) in envelope.recipients.iter().enumerate() {
@@ -111,11 +111,10 @@ impl Target {
         head
     }
 
-    // Time-stamp-line = "Received:" FWS Stamp                              RFC 5321 4.4
-    // Stamp           = From-domain By-domain Opt-info [CFWS] ";" FWS date-time
-    // From-domain     = "FROM" FWS Extended-Domain
-    // Extended-Domain = Domain / ( Domain FWS "(" TCP-info ")" ) / ( address-literal FWS "(" TCP-info ")" )
-    // Opt-info        = [Via] [With] [ID] [For]
+    // Time-stamp-line = "Received:" FWS Stamp                              RFC 5321 4.4 Stamp
+    // = From-domain By-domain Opt-info [CFWS] ";" FWS date-time From-domain     = "FROM" FWS
+    // Extended-Domain Extended-Domain = Domain / ( Domain FWS "(" TCP-info ")" ) / (
+    // address-literal FWS "(" TCP-info ")" ) Opt-info        = [Via] [With] [ID] [For]
     fn received(&self, envelope: &Envelope, time: u64, host: &str) -> String {
         let client = Domain::Literal(envelope.client.to_canonical());
         let helo = helo(envelope);
@@ -154,8 +153,8 @@ impl Head {
         self.replaced = header;
     }
 
-    /// The same where each octet of the content stays as it came: the one thing that we can do for a reader
-    /// is to put the name of a field before an mbox line that is the first.
+    /// The same where each octet of the content stays as it came: the one thing that we can do for
+    /// a reader is to put the name of a field before an mbox line that is the first.
     fn join_as_it_came(&mut self, opening: &Opening) {
         let first = opening.mbox_lines.first().map_or(0, Vec::len);
         if opening.header != Some(first) {
@@ -168,8 +167,8 @@ impl Head {
     }
 }
 
-/// A field that lists addresses, folded behind commas where it would be too long. An address is at most 900
-/// octets long, so one fits into each line.
+/// A field that lists addresses, folded behind commas where it would be too long. An address is at
+/// most 900 octets long, so one fits into each line.
 fn address_list(name: &str, addresses: &[String]) -> String {
     let (mut text, mut line) = (name.to_owned(), name.len());
     for (number, address) in addresses.iter().enumerate() {
@@ -186,8 +185,8 @@ fn address_list(name: &str, addresses: &[String]) -> String {
 }
 
 // FWS = ([*WSP CRLF] 1*WSP)                                              RFC 5322 3.2.2
-/// Writes a field of any octets in lines that are not too long: folded before a blank where there is one,
-/// else anywhere but within a character of UTF-8.
+/// Writes a field of any octets in lines that are not too long: folded before a blank where there
+/// is one, else anywhere but within a character of UTF-8.
 fn fold(field: &[u8], out: &mut Vec<u8>) {
     let mut rest = field;
     let mut indent = 0;
@@ -388,7 +387,8 @@ mod tests {
         }
     }
 
-    /// `bare_newline: Keep` promises each octet of the content, so that nothing of it is left out or changed.
+    /// `bare_newline: Keep` promises each octet of the content, so that nothing of it is left out
+    /// or changed.
     #[test]
     fn content_that_stays_as_it_came_does() {
         for (content, before) in [

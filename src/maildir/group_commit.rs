@@ -1,25 +1,30 @@
-//! Group commit: messages that wait for the disk at the same time form a batch, and share its syncs.
+//! Group commit: messages that wait for the disk at the same time form a batch, and share its
+//! syncs.
 //!
 //! **Goal.** As many messages a second as the disk allows, and no message waits longer than it has to; and a batch that
 //! hangs (a mailbox on another file system, a frozen disk) holds no other message back.
 //!
 //! **Plan.** A message that arrives begins a batch at once if the [`Scheduler`] allows another one; it never waits
-//! for others to join it. Else it waits, and the batch that ends next begins another one with all that wait. Messages
-//! that arrive before a batch has a thread are divided among the batches that have been begun, so that messages
-//! that could go beside each other do not wait for each other's syncs. How many batches are on their way is measured
-//! while the store runs (`scheduler.rs`); how a batch syncs is too (`syncfs.rs`).
+//! for others to join it. Else it waits, and the batch that ends next begins another one with all
+//! that wait. Messages that arrive before a batch has a thread are divided among the batches that
+//! have been begun, so that messages that could go beside each other do not wait for each other's
+//! syncs. How many batches are on their way is measured while the store runs (`scheduler.rs`); how
+//! a batch syncs is too (`syncfs.rs`).
 //!
-//! While messages wait and every batch that may be on its way is, a *watchdog* on a thread of its own looks at the time:
-//! if no batch has begun for far longer than batches take, it begins another one.
+//! While messages wait and every batch that may be on its way is, a *watchdog* on a thread of its
+//! own looks at the time: if no batch has begun for far longer than batches take, it begins another
+//! one.
 //!
 //! **Invariants.**
 //! - While a message waits, a batch is on its way, and it looks for waiting messages when it ends.
 //! - The number of batches on their way is at most the number of the store's threads.
-//! - Each message's callback is called exactly once; successes first, since failures have to be taken back.
+//! - Each message's callback is called exactly once; successes first, since failures have to be
+//!   taken back.
 //! - A batch has at most [`BATCH_FILES_MAX`] files and [`BATCH_BYTES_MAX`] octets, or one message.
 //!
 //! **Tested**: the scheduler alone (`scheduler/tests.rs`), batches on the simulated
-//! and the failing disk (`tests/crash.rs`, `tests/failing.rs`), stalls on a disk with a gate (`tests.rs`).
+//! and the failing disk (`tests/crash.rs`, `tests/failing.rs`), stalls on a disk with a gate
+//! (`tests.rs`).
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -159,7 +164,8 @@ impl Inner {
             let left = stall.saturating_sub(state.begun.elapsed());
             if left.is_zero() && state.queued == 0 && state.scheduler.stalled() {
                 state.begun = Instant::now();
-                // One, which takes all that wait: each batch that is counted here has to be queued too.
+                // One, which takes all that wait: each batch that is counted here has to be queued
+                // too.
                 state.scheduler.begin();
                 state.queued += 1;
                 drop(state);
@@ -178,7 +184,8 @@ impl Inner {
         state.watchdog_running = false;
     }
 
-    /// The messages of a batch that has been begun: the first one that waits, and its share of the others.
+    /// The messages of a batch that has been begun: the first one that waits, and its share of the
+    /// others.
     fn next_batch(&self) -> (Vec<Waiting>, Report) {
         let mut state = locked(&self.group_commit.state);
         let (mut files, mut octets) = (0_usize, 0_u64);
@@ -214,8 +221,8 @@ impl Inner {
         locked(&self.group_commit.state).scheduler.in_flight()
     }
 
-    /// Commits the batch and reports each result. Successes are reported first; failures have to be taken back
-    /// before they are.
+    /// Commits the batch and reports each result. Successes are reported first; failures have to be
+    /// taken back before they are.
     fn commit_batch(self: &Arc<Self>, mut commits: Vec<Commit>, mut dones: Vec<Done>) {
         while !commits.is_empty() {
             commit(self, &mut commits);
@@ -306,8 +313,8 @@ impl Drop for Batch {
         if self.has_ended {
             return;
         }
-        // The pool could not start a thread. If no batch is on its way, the waiting messages fail rather than
-        // wait for ever.
+        // The pool could not start a thread. If no batch is on its way, the waiting messages fail
+        // rather than wait for ever.
         let mut state = locked(&self.store.group_commit.state);
         state.scheduler.give_up();
         state.queued -= usize::from(self.is_queued).min(state.queued);

@@ -193,8 +193,8 @@ impl From<Fault> for Failure {
     }
 }
 
-/// The folders that a start has made: the mail folder first, then those above it. Dropping this removes
-/// those that are empty, unless they are kept.
+/// The folders that a start has made: the mail folder first, then those above it. Dropping this
+/// removes those that are empty, unless they are kept.
 #[derive(Debug)]
 pub struct Made(Vec<PathBuf>);
 
@@ -391,9 +391,9 @@ impl Store {
         self.0.enqueue(draft, done);
     }
 
-    /// Makes a message safe for each recipient on its own, as LMTP wants it (RFC 2033 4.2): `done` hears
-    /// a result for each, in the envelope's order. Those in one file share theirs. It is called exactly
-    /// once, on another thread.
+    /// Makes a message safe for each recipient on its own, as LMTP wants it (RFC 2033 4.2): `done`
+    /// hears a result for each, in the envelope's order. Those in one file share theirs. It is
+    /// called exactly once, on another thread.
     pub fn commit_each(
         &self,
         draft: Draft,

@@ -12,8 +12,8 @@ pub(super) fn mailbox(local: &LocalPart) -> Option<String> {
     component(&local.folded())
 }
 
-/// Whether a mailbox can have this name. A file system names it, so it has a bound, which the sender
-/// is told before it has sent the message.
+/// Whether a mailbox can have this name. A file system names it, so it has a bound, which the
+/// sender is told before it has sent the message.
 #[must_use]
 pub fn takes_name(local: &LocalPart) -> bool {
     mailbox(local).is_some()

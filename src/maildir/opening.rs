@@ -1,9 +1,10 @@
 //! How content begins: whether with a header, and what stands before it.
 //!
-//! Some senders put something before the first header field: a byte order mark (editors and scripts on
-//! Windows), or the line that separates messages in an mbox (`From alice@example.org Thu Jan  1 ...`; cron, a
-//! part of an mbox). A reader takes such a line for the end of the header, and shows a message without a
-//! sender and a subject. This module finds what it is; [`super::form`] decides what a file has instead.
+//! Some senders put something before the first header field: a byte order mark (editors and scripts
+//! on Windows), or the line that separates messages in an mbox (`From alice@example.org Thu Jan  1
+//! ...`; cron, a part of an mbox). A reader takes such a line for the end of the header, and shows
+//! a message without a sender and a subject. This module finds what it is; [`super::form`] decides
+//! what a file has instead.
 
 /// The octets of content that decide at most, wherever it is cut and whether or not it went to a
 /// file meanwhile. Content that is still undecided there is a body.

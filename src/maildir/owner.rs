@@ -1,14 +1,15 @@
 //! Who owns what in `tmp`: locks that die with their servers, and the sweep by them.
 //!
-//! Each server holds a lock on a file of its own, `.owner.ID` in the mail folder, while it lives; its
-//! files in `tmp` begin with that ID. The kernel drops the lock however the server ends, in whatever
-//! container it ran, so a lock that can be had tells a dead owner for sure. The locks are files and
-//! not a folder, since programs list the mail folder's folders to find the users.
+//! Each server holds a lock on a file of its own, `.owner.ID` in the mail folder, while it lives;
+//! its files in `tmp` begin with that ID. The kernel drops the lock however the server ends, in
+//! whatever container it ran, so a lock that can be had tells a dead owner for sure. The locks are
+//! files and not a folder, since programs list the mail folder's folders to find the users.
 //!
-//! Older servers held their locks in a folder, `.owners`. While one of them lives, its lock there counts
-//! like any other, and the folder stays; afterwards the folder is removed. Such a server does not know
-//! our lock: our files in `tmp` are a stranger's to it, which it removes after 36 hours. No message of
-//! ours takes that long, and a message whose file in `tmp` is removed is written again.
+//! Older servers held their locks in a folder, `.owners`. While one of them lives, its lock there
+//! counts like any other, and the folder stays; afterwards the folder is removed. Such a server
+//! does not know our lock: our files in `tmp` are a stranger's to it, which it removes after 36
+//! hours. No message of ours takes that long, and a message whose file in `tmp` is removed is
+//! written again.
 
 use std::fs;
 use std::io;
@@ -147,8 +148,8 @@ fn all_locks<'a>(disk: &dyn Disk, root: &'a Handle, old: Option<&'a Handle>) -> 
     locks
 }
 
-/// The owners that are known: each dead one with its lock, held from here on, so that no other server
-/// sweeps beside this one.
+/// The owners that are known: each dead one with its lock, held from here on, so that no other
+/// server sweeps beside this one.
 struct Known {
     dead: Vec<(String, Handle)>,
     living: Vec<String>,
@@ -185,9 +186,9 @@ fn is_older(disk: &dyn Disk, folder: &Handle, name: &str, than: Duration) -> boo
     matches!(disk.age(folder, name), Ok(Some(age)) if age > than)
 }
 
-/// Removes what dead servers left in `tmp` folders, and then their locks. A living one's files are never
-/// touched. Returns whether the folder of older servers' locks is left: then such a
-/// server lives, or something could not be removed.
+/// Removes what dead servers left in `tmp` folders, and then their locks. A living one's files are
+/// never touched. Returns whether the folder of older servers' locks is left: then such a server
+/// lives, or something could not be removed.
 pub(super) fn sweep(disk: &dyn Disk, root: &Handle, own: &Owner) -> bool {
     let old = disk.open_folder(root, OLD_LOCKS).ok();
     let locks = all_locks(disk, root, old.as_ref());
@@ -213,7 +214,8 @@ pub(super) fn sweep(disk: &dyn Disk, root: &Handle, own: &Owner) -> bool {
     old.is_some() && disk.remove_folder(root, OLD_LOCKS).is_err()
 }
 
-/// Whether no older server lives any more, so that the folder of their locks can be swept and removed.
+/// Whether no older server lives any more, so that the folder of their locks can be swept and
+/// removed.
 pub(super) fn old_servers_are_gone(disk: &dyn Disk, root: &Handle) -> bool {
     let Ok(old) = disk.open_folder(root, OLD_LOCKS) else { return true };
     disk.names(&old).unwrap_or_default().iter().filter(|name| is_id(name)).all(|name| {

@@ -1,30 +1,33 @@
-//! How many batches of a group commit are on their way at once. It knows no file, no thread and no clock.
+//! How many batches of a group commit are on their way at once. It knows no file, no thread and no
+//! clock.
 //!
 //! **Goal.** The mean time of a message in the store, from its arrival to its result, is as short as the
 //! disk allows, on every disk and with any number of clients.
 //!
 //! **The choice.** A message that arrives begins a batch at once if fewer batches than the *limit* are on
-//! their way; else it waits for the next one, and shares it with all that wait. On a disk that does many
-//! syncs at the same time (a network volume, a queue in the drive) a high limit is free, and each wait is
-//! lost time. On a disk or a processor that does one thing after the other, batches beside each other
-//! only get slower, and a low limit lets more messages share a sync. Nothing tells the two disks apart in
-//! advance, and a neighbour's load makes one of the other.
+//! their way; else it waits for the next one, and shares it with all that wait. On a disk that does
+//! many syncs at the same time (a network volume, a queue in the drive) a high limit is free, and
+//! each wait is lost time. On a disk or a processor that does one thing after the other, batches
+//! beside each other only get slower, and a low limit lets more messages share a sync. Nothing
+//! tells the two disks apart in advance, and a neighbour's load makes one of the other.
 //!
 //! **Plan.** The limit is measured, in turns, as a benchmark would do it. It begins at [`LIMIT_AT_FIRST`]. After each period of some messages the scheduler asks what another limit could gain at best:
 //!
-//! - A lower one, K, at best makes each batch as fast as the fastest of the last periods, and a message
-//!   then waits for the end of half of the time between two batches: F (1 + 1/2K).
+//! - A lower one, K, at best makes each batch as fast as the fastest of the last periods, and a
+//!   message then waits for the end of half of the time between two batches: F (1 + 1/2K).
 //! - A higher one at best removes the waiting for a batch.
 //!
-//! If neither bound promises [`WORTH`], nothing is tried: a lone client and a disk whose syncs do not slow
-//! each other down seldom pay for a trial. Else the two limits take turns for four periods, fewer if the difference
-//! is plain, and the one with the shorter mean time is kept. After a trial that gained nothing the next one
-//! is twice as far away; after one that gained something the next one goes on in the same direction. Batches that take far longer than the last ones say that the disk has changed: then
-//! the limit is raised at once ([`Scheduler::stalled`]).
+//! If neither bound promises [`WORTH`], nothing is tried: a lone client and a disk whose syncs do
+//! not slow each other down seldom pay for a trial. Else the two limits take turns for four
+//! periods, fewer if the difference is plain, and the one with the shorter mean time is kept. After
+//! a trial that gained nothing the next one is twice as far away; after one that gained something
+//! the next one goes on in the same direction. Batches that take far longer than the last ones say
+//! that the disk has changed: then the limit is raised at once ([`Scheduler::stalled`]).
 //!
-//! The lower limit to try is that of a disk on which a batch takes P + S k beside k - 1 others: with many
-//! clients the mean time is (P + S K)(1 + 1/K), which is shortest at K = sqrt(P / S). S is the slope from the
-//! fastest batch to the mean one. Where that gained nothing, and upwards, the neighbours are tried.
+//! The lower limit to try is that of a disk on which a batch takes P + S k beside k - 1 others:
+//! with many clients the mean time is (P + S K)(1 + 1/K), which is shortest at K = sqrt(P / S). S
+//! is the slope from the fastest batch to the mean one. Where that gained nothing, and upwards, the
+//! neighbours are tried.
 //!
 //! **Invariants.** The limit is between 1 and the most. A batch whose limit changed while it was on its way counts
 //! for no limit. A trial ends.
@@ -34,11 +37,11 @@
 
 use std::time::Duration;
 
-/// The limit before anything was measured: enough for a disk that does many syncs at the same time, and soon over on
-/// one that does one after the other.
+/// The limit before anything was measured: enough for a disk that does many syncs at the same time,
+/// and soon over on one that does one after the other.
 const LIMIT_AT_FIRST: usize = 16;
-/// The messages of a period, at least, and as a multiple of the messages that are present; its batches, at least; and
-/// the most batches that a period waits for.
+/// The messages of a period, at least, and as a multiple of the messages that are present; its
+/// batches, at least; and the most batches that a period waits for.
 const PERIOD_MESSAGES: usize = 32;
 const PERIOD_ROUNDS: usize = 2;
 const PERIOD_BATCHES: usize = 4;
@@ -56,8 +59,8 @@ const PAUSE_PERIODS_MAX: u32 = 256;
 const CHANGE: f64 = 2.0;
 /// The periods of a trial, the best limit's and the other's in turns.
 const TRIAL_PERIODS: usize = 4;
-/// After this many periods that promised nothing a lower limit is tried all the same: if batches have never been
-/// alone, nothing tells how fast they could be.
+/// After this many periods that promised nothing a lower limit is tried all the same: if batches
+/// have never been alone, nothing tells how fast they could be.
 const QUIET_PERIODS: u32 = 64;
 /// A batch that takes this many times the mean of the last ones has stalled; bounds for that time.
 const STALL: u32 = 8;
@@ -70,7 +73,8 @@ pub(super) struct Report {
     /// The limit when it began.
     pub limit: usize,
     pub messages: usize,
-    /// The messages in the store when it ended, its own among them: those that wait, and those in batches.
+    /// The messages in the store when it ended, its own among them: those that wait, and those in
+    /// batches.
     pub present: usize,
     /// How long its messages waited before it began, all together.
     pub waited: Duration,
@@ -85,8 +89,8 @@ pub(super) struct Scheduler {
     best: usize,
     trial: Option<Trial>,
     period: Period,
-    /// The messages that are not counted after the limit has changed: the first ones still have the company
-    /// of those under the last one.
+    /// The messages that are not counted after the limit has changed: the first ones still have the
+    /// company of those under the last one.
     skipped: usize,
     /// The fastest batch of this block of periods and of the last one, in seconds.
     fastest: [f64; 2],
@@ -127,7 +131,8 @@ impl Period {
 
     fn is_over(&self) -> bool {
         let batches = self.in_flight_max.clamp(PERIOD_BATCHES, PERIOD_BATCHES_MAX);
-        // Clients that wait for each other's batches fall into step: a part of a round says little of the whole.
+        // Clients that wait for each other's batches fall into step: a part of a round says little
+        // of the whole.
         self.messages >= PERIOD_MESSAGES.max(PERIOD_ROUNDS * self.present)
             && self.batches >= batches
     }
@@ -228,12 +233,14 @@ impl Scheduler {
         }
     }
 
-    /// After this time without another one begun, while messages wait, the batches on their way have stalled.
+    /// After this time without another one begun, while messages wait, the batches on their way
+    /// have stalled.
     pub(super) fn stall(&self) -> Duration {
         self.took.map_or(STALL_MAX / 10, |took| (took * STALL).clamp(STALL_MIN, STALL_MAX))
     }
 
-    /// The batches on their way have stalled while messages wait. Whether another one may begin beside them.
+    /// The batches on their way have stalled while messages wait. Whether another one may begin
+    /// beside them.
     pub(super) fn stalled(&mut self) -> bool {
         (self.trial, self.pause) = (None, PAUSE_PERIODS);
         self.best = (self.best.max(self.in_flight) * 2).min(self.batches_max);

@@ -1,4 +1,5 @@
-//! One sync for all that wait for it: for a whole file system, and for the folders that are made in a folder.
+//! One sync for all that wait for it: for a whole file system, and for the folders that are made in
+//! a folder.
 //!
 //! **Goal.** Many need the same sync at the same time, and one is enough for all whose changes were made
 //! before it began.
@@ -7,10 +8,12 @@
 //! while one runs waits for the end of that one, and then one of those that waited leads the next.
 //!
 //! **Invariants.**
-//! - A caller returns only after a sync that began after its call: one that was running may have missed its change.
-//! - One sync runs at a time, and so its error is told to the one that runs it, and to all that wait.
-//! - A failure fails every caller that had taken the count of failures before it: the failed sync may have been about
-//!   its change, and the kernel reports an error once. The next sync would lie.
+//! - A caller returns only after a sync that began after its call: one that was running may have
+//!   missed its change.
+//! - One sync runs at a time, and so its error is told to the one that runs it, and to all that
+//!   wait.
+//! - A failure fails every caller that had taken the count of failures before it: the failed sync
+//!   may have been about its change, and the kernel reports an error once. The next sync would lie.
 //!
 //! **The cost** is time: a caller waits for one sync and a half on average, where two that overlap would take one.
 //! Where that matters, [`FolderSync`](super::folder_sync::FolderSync) overlaps.

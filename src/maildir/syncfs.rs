@@ -3,17 +3,19 @@
 //! **Goal.** The octets of all files of a batch are safe after one call, however many they are.
 //!
 //! **The difficulty.** It carries along what others have written to that file system, and is slow where they wrote
-//! much; its failure may be about a file of theirs; and the kernel reports an error once to each handle, so
-//! that a second call would lie.
+//! much; its failure may be about a file of theirs; and the kernel reports an error once to each
+//! handle, so that a second call would lie.
 //!
 //! **Plan.** It is used where its promise is known (`Disk::sync_fs_is_reliable`), one call at a time and by one handle
-//! ([`SharedSync`]). It is used for two files or more, where it is quicker than a sync of each file by a thread of its
-//! own. That is measured while the store runs: the time of the last calls of both kinds. The time of a
-//! syncfs counts half as much again while another call runs, since ours has to wait for its end. A syncfs that was
-//! slow is so not repeated soon; its time is forgotten bit by bit, and it is tried again.
+//! ([`SharedSync`]). It is used for two files or more, where it is quicker than a sync of each file
+//! by a thread of its own. That is measured while the store runs: the time of the last calls of
+//! both kinds. The time of a syncfs counts half as much again while another call runs, since ours
+//! has to wait for its end. A syncfs that was slow is so not repeated soon; its time is forgotten
+//! bit by bit, and it is tried again.
 //!
 //! **Invariants.** A call that fails fails every message that had begun to write before it ended
-//! ([`SyncFs::none_failed_since`]), whatever its own sync says; and for a minute each file is synced by itself.
+//! ([`SyncFs::none_failed_since`]), whatever its own sync says; and for a minute each file is
+//! synced by itself.
 //!
 //! **Measured**: a syncfs of 50 files takes about as long as two fdatasyncs on ext4 and XFS (docs/performance.md). **Tested** below, by the simulated disk (`tests/crash.rs`, `tests/failing.rs`), and on ext4
 //! and XFS by `tests/torture/run plug-ext4 plug-xfs no-place`.
@@ -27,8 +29,8 @@ use super::shared_sync::SharedSync;
 
 /// It may pay off for this many files.
 const FILES_MIN: usize = 2;
-/// What a sync by another thread costs beside its time: that thread has to be woken, and the processor has
-/// others to serve.
+/// What a sync by another thread costs beside its time: that thread has to be woken, and the
+/// processor has others to serve.
 const THREAD: Duration = Duration::from_micros(300);
 /// Folders whose syncs take less are synced one after the other.
 const QUICK: Duration = Duration::from_millis(1);
@@ -114,8 +116,8 @@ impl SyncFs {
         self.shared.failures()
     }
 
-    /// One that has failed since `failures` was asked may have been about these octets: the next sync
-    /// would lie.
+    /// One that has failed since `failures` was asked may have been about these octets: the next
+    /// sync would lie.
     pub(super) fn none_failed_since(&self, failures: u64) -> io::Result<()> {
         self.shared.failure_since(failures).map_or(Ok(()), |kind| Err(kind.into()))
     }

@@ -188,7 +188,8 @@ fn how_content_begins_is_decided_alike_however_it_comes() {
             // The last cut is between all octets.
             let size = if cut == cuts { 1 } else { cuts };
             let (first, second) = content.as_bytes().split_at(cut % cuts);
-            // Where the first file is a mailbox's another's is copied from it; else it is the queue's.
+            // Where the first file is a mailbox's another's is copied from it; else it is the
+            // queue's.
             for recipients in
                 [["b@postman.local", "c@postman.local"], ["b@postman.local", "c@x.org"]]
             {
@@ -328,7 +329,8 @@ fn older_servers_locks_count_while_they_live_and_their_folder_goes_with_the_last
         assert_eq!(names(&old), [living, &format!("spool.{living}.7")]);
         assert_eq!(names(&tmp), [format!("{living}.1")]);
     }
-    // It ends while ours lives, without a word: what it left is swept when a thread has nothing to do.
+    // It ends while ours lives, without a word: what it left is swept when a thread has nothing to
+    // do.
     let store = Store::open(options(folder.path())).unwrap();
     deliver(&store, &["user@postman.local"], b"x").unwrap();
     while !store.0.has_old_locks.load(Ordering::Relaxed) {
@@ -355,7 +357,7 @@ fn a_mailbox_that_became_a_link_takes_nothing_and_nothing_is_left_where_it_leads
         let store = gate::open(options(folder.path()), gate.clone()).unwrap();
         let (back, done) = channel();
         store.commit(draft(&store, &["user@postman.local"], b"x"), move |result| {
-            back.send(result).unwrap()
+            back.send(result).unwrap();
         });
         gate.is_reached();
         // While the message is in its sync.
@@ -410,8 +412,8 @@ fn a_turn_that_hangs_holds_no_other_back() {
         let sender = sender.clone();
         let draft = draft(&store, &["user@postman.local"], b"x");
         store.commit(draft, move |result| sender.send(result.map(drop)).unwrap());
-        // As many turns as are taken at once hang: the next is taken when their time is over, though nobody
-        // comes any more.
+        // As many turns as are taken at once hang: the next is taken when their time is over,
+        // though nobody comes any more.
         gate.is_reached_by(count);
     }
     gate.open();

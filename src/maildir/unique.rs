@@ -18,7 +18,8 @@ impl Names {
         Ok(Self(AtomicU64::new(random()?)))
     }
 
-    // The output function of SplitMix64 (Steele, Lea, Flood 2014), each step of which can be undone.
+    // The output function of SplitMix64 (Steele, Lea, Flood 2014), each step of which can be
+    // undone.
     pub(super) fn next(&self) -> u64 {
         let mut value = self.0.fetch_add(STEP, Ordering::Relaxed);
         value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

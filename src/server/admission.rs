@@ -92,8 +92,8 @@ impl Admission {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Admits a client and counts it. `second` may be any clock's. Only the cap on all connections holds for
-    /// an exempt client.
+    /// Admits a client and counts it. `second` may be any clock's. Only the cap on all connections
+    /// holds for an exempt client.
     ///
     /// # Errors
     /// The cap that is reached.

@@ -66,8 +66,8 @@ impl Door {
     }
 
     async fn fail(&mut self, error: &io::Error) {
-        // Not an error: a client has gone before it was accepted. A few in a row cost no pause, but an accept
-        // that fails for ever must not keep the thread from all else.
+        // Not an error: a client has gone before it was accepted. A few in a row cost no pause, but
+        // an accept that fails for ever must not keep the thread from all else.
         let is_gone = matches!(
             error.kind(),
             io::ErrorKind::WouldBlock
@@ -109,7 +109,8 @@ const UNREAD_BYTES_MAX: usize = 4096;
 pub(super) fn turn_away(mut stream: &TcpStream, reply: &Reply) {
     if stream.set_nonblocking(true).is_ok() && stream.write_all(&wire(reply)).is_ok() {
         let _ = stream.shutdown(Shutdown::Write);
-        // A socket that is closed with octets unread resets the connection, and the client may lose the reply.
+        // A socket that is closed with octets unread resets the connection, and the client may lose
+        // the reply.
         let _ = stream.read(&mut [0; UNREAD_BYTES_MAX]);
     }
 }

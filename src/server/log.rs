@@ -25,7 +25,8 @@ use crate::smtp::envelope::Envelope;
 use crate::smtp::reply::Reply;
 use crate::smtp::session::{Client, Input, LineEnd, Step};
 
-/// The most refused commands that are logged for a session; one more line says that the rest is left out.
+/// The most refused commands that are logged for a session; one more line says that the rest is
+/// left out.
 const REFUSALS_LOGGED: u32 = 50;
 
 /// The length at which a message's line goes on in another one, in octets.
@@ -230,7 +231,8 @@ impl SessionLog {
 }
 
 impl Transaction {
-    /// The message's line, with each recipient and where its mail is; more lines where it would be too long.
+    /// The message's line, with each recipient and where its mail is; more lines where it would be
+    /// too long.
     fn lines(&self, id: &str, result: &str) -> Vec<String> {
         let message_id = escape(&self.message_id.text());
         let mut line = format!(

@@ -78,7 +78,8 @@ impl MessageId {
         if self.value.len() < VALUE_BYTES_MAX { At::Value } else { At::Over }
     }
 
-    /// The value without the blanks around it; empty if the message has none. It is as the client sent it.
+    /// The value without the blanks around it; empty if the message has none. It is as the client
+    /// sent it.
     pub(super) fn text(&self) -> String {
         String::from_utf8_lossy(&self.value).trim_end().to_owned()
     }

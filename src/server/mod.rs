@@ -1,7 +1,7 @@
 //! The only async code: listen, serve, timers, stopping.
 //!
-//! Each connection is a task on an executor that the reactor's thread runs (`reactor`); file work runs
-//! on the store's threads. Stopping is a phase: no new clients; a message whose final dot was
+//! Each connection is a task on an executor that the reactor's thread runs (`reactor`); file work
+//! runs on the store's threads. Stopping is a phase: no new clients; a message whose final dot was
 //! received is stored and answered; the other clients get 421; and it ends within a bounded time.
 
 use std::io;
@@ -48,7 +48,8 @@ use watch::Watch;
 /// The most file descriptors that are kept for the store: for commits and spools.
 const STORE_DESCRIPTORS: u64 = 4096;
 
-/// The stack of a worker, in octets. Set here, since an environment variable would set it otherwise.
+/// The stack of a worker, in octets. Set here, since an environment variable would set it
+/// otherwise.
 const STACK_BYTES: usize = 2 << 20;
 
 /// How often a server that stops looks whether its clients are gone.
@@ -322,15 +323,15 @@ fn options(config: &Config) -> Options {
     }
 }
 
-/// How many threads serve clients, the reactor's among them. With as many as there are processors each
-/// command would wake another thread and wait for one that the store needs.
+/// How many threads serve clients, the reactor's among them. With as many as there are processors
+/// each command would wake another thread and wait for one that the store needs.
 fn threads(config: &Config) -> usize {
     let processors = thread::available_parallelism().map_or(1, NonZero::get);
     config.worker_threads.min(processors / 2).max(1)
 }
 
-/// The cap on all connections: the configured one, or what the descriptors allow. Half of the descriptors,
-/// but no more than the store can use, are kept for the store.
+/// The cap on all connections: the configured one, or what the descriptors allow. Half of the
+/// descriptors, but no more than the store can use, are kept for the store.
 fn connections_max(config: &Config) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

@@ -1,9 +1,10 @@
 //! Serves clients on the reactor's own thread.
 //!
-//! async-io starts a thread of its own that waits for events. A thread in `async_io::block_on` waits
-//! for them too, and the two take the reactor from each other: an event may arrive at the thread that
-//! does not serve, which wakes the other (`futex`) and then looks ten times, ever less often, whether
-//! it is needed again. A client that pauses between its commands so costs 17 system calls a command.
+//! async-io starts a thread of its own that waits for events. A thread in `async_io::block_on`
+//! waits for them too, and the two take the reactor from each other: an event may arrive at the
+//! thread that does not serve, which wakes the other (`futex`) and then looks ten times, ever less
+//! often, whether it is needed again. A client that pauses between its commands so costs 17 system
+//! calls a command.
 //!
 //! Here no thread is in `async_io::block_on`, so async-io's thread alone waits, and its wakers do
 //! the work where they are called: on that thread, between two waits. An event costs no change of
@@ -11,9 +12,10 @@
 //! a read and a write.
 //!
 //! Invariants:
-//! - The tasks run on one thread at a time: whoever holds `run`. A waker that finds it held rings the
-//!   bell, so that the work is done after the next event, which the bell is; no wake is lost.
-//! - A thread that is not the reactor's (the store's, the main thread) runs no task: it rings the bell.
+//! - The tasks run on one thread at a time: whoever holds `run`. A waker that finds it held rings
+//!   the bell, so that the work is done after the next event, which the bell is; no wake is lost.
+//! - A thread that is not the reactor's (the store's, the main thread) runs no task: it rings the
+//!   bell.
 //! - A task never blocks; while it runs, the reactor waits. Disk and log have threads of their own.
 //!
 //! Tested by `suite::system_calls` and below.

@@ -1,8 +1,8 @@
 //! The sandbox: after its start the server reaches its mail, its logs and its configuration, and
 //! no other file. It is made of Linux's Landlock.
 //!
-//! Moving a message between folders needs Landlock's second ABI. A system without it gets no sandbox
-//! and one warning, never a server that cannot deliver.
+//! Moving a message between folders needs Landlock's second ABI. A system without it gets no
+//! sandbox and one warning, never a server that cannot deliver.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -36,7 +36,8 @@ pub fn rules(config: &Config, config_file: Option<&Path>) -> Vec<Rule> {
         why: "mailboxes and queue".to_owned(),
     }];
     for (file, _) in &config.log.files {
-        // A rotated log is created again, which needs a right on its folder. A device is not rotated.
+        // A rotated log is created again, which needs a right on its folder. A device is not
+        // rotated.
         let is_special = fs::metadata(file).is_ok_and(|found| !found.is_file());
         let folder =
             file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

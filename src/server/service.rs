@@ -1,7 +1,7 @@
 //! systemd's protocol for services: a socket that it opened, and the notifications that it gets.
 //!
-//! `LISTEN_FDS`, `LISTEN_PID` and `NOTIFY_SOCKET` are the only environment variables that change what the
-//! server does.
+//! `LISTEN_FDS`, `LISTEN_PID` and `NOTIFY_SOCKET` are the only environment variables that change
+//! what the server does.
 
 use std::net::TcpListener;
 

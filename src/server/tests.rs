@@ -132,8 +132,8 @@ fn stopping_waits_for_the_message_whose_dot_was_received_and_answers_it() {
     assert_eq!(std::fs::read_dir(server.folder.path().join("user/new")).unwrap().count(), 1);
 }
 
-/// Linux delays an acknowledgement by 40 ms at least. The fastest of many writes is looked at, since
-/// a busy machine delays any of them.
+/// Linux delays an acknowledgement by 40 ms at least. The fastest of many writes is looked at,
+/// since a busy machine delays any of them.
 #[test]
 fn a_client_with_nagles_algorithm_on_does_not_wait_for_an_acknowledgement() {
     let gate = Gate::default();

@@ -1,5 +1,6 @@
 //! The trace of a session: the dialogue in the form that `postman fsm play` takes, one log line for
-//! each of its lines. Content is left out, and what the store or the list of users answered is in it.
+//! each of its lines. Content is left out, and what the store or the list of users answered is in
+//! it.
 //!
 //! ```text
 //! 0001 ! domain: "postman.local"
@@ -102,7 +103,7 @@ impl Trace {
         }
         match end {
             LineEnd::CrLf if is_plain => {
-                self.held.push(format!("C: {}", String::from_utf8_lossy(octets)))
+                self.held.push(format!("C: {}", String::from_utf8_lossy(octets)));
             }
             LineEnd::CrLf => self.held.push(format!("O: {}\\r\\n", escape(octets))),
             LineEnd::Lf => self.held.push(format!("O: {}\\n", escape(octets))),
@@ -122,8 +123,8 @@ impl Trace {
         self.content_octets += content.len();
     }
 
-    /// A reply. After content two things differ when it is played: a refusal that is due to the content,
-    /// which is left out, and the message's id.
+    /// A reply. After content two things differ when it is played: a refusal that is due to the
+    /// content, which is left out, and the message's id.
     pub(super) fn reply(&mut self, reply: &Reply, enhanced: bool, refuses_content: bool) {
         for line in std::mem::take(&mut self.held) {
             self.write(&line);
@@ -152,8 +153,8 @@ impl Trace {
     }
 }
 
-/// The keys on which replies depend: those that a dialogue sets by itself, and those that differ from
-/// the default. Whether a user exists is in the verdicts; the player's client is at 127.0.0.1.
+/// The keys on which replies depend: those that a dialogue sets by itself, and those that differ
+/// from the default. Whether a user exists is in the verdicts; the player's client is at 127.0.0.1.
 fn keys(client: &Client, config: &Config) -> Vec<(&'static str, String)> {
     let usual = Config::default();
     let here = |holds: bool| if holds { "[\"127.0.0.1\"]" } else { "[]" }.to_owned();

@@ -1,7 +1,7 @@
 //! The user that the server runs as: started as root, it becomes the configured user permanently.
 //!
-//! That happens before any thread is started, by calls that change the whole process, so that no thread
-//! keeps root's rights.
+//! That happens before any thread is started, by calls that change the whole process, so that no
+//! thread keeps root's rights.
 
 use std::net::SocketAddr;
 

@@ -116,8 +116,8 @@ impl Watch {
         self.stopping.load(Ordering::SeqCst)
     }
 
-    /// Wakes the sessions whose deadline has passed, for ever. `is_pressed` tells whether the shorter deadlines
-    /// hold.
+    /// Wakes the sessions whose deadline has passed, for ever. `is_pressed` tells whether the
+    /// shorter deadlines hold.
     pub(super) async fn run(&self, is_pressed: impl Fn() -> bool) {
         loop {
             if lock(&self.slots).is_empty() {

@@ -13,7 +13,8 @@ use crate::smtp::reply::Reply;
 /// How much is read at once, in octets: little, and more while content fills it.
 const READ_BYTES: usize = 8 * 1024;
 const CONTENT_READ_BYTES: usize = 64 * 1024;
-/// The replies that are collected before a write, in octets, though the client pipelined more commands.
+/// The replies that are collected before a write, in octets, though the client pipelined more
+/// commands.
 const OUT_BYTES_MAX: usize = 16 * 1024;
 /// How long a closing server waits for the client to read the last reply, in milliseconds.
 const LINGER_MS: u64 = 500;
@@ -89,11 +90,11 @@ impl<'a> Wire<'a> {
         Ok(Received::Octets(octets))
     }
 
-    /// Acknowledges what was read, at once, unless a reply has done it. The system waits 40 ms for a
-    /// reply that could carry the acknowledgement; after half a command, or content without its end,
-    /// there is none. A client with Nagle's algorithm on (RFC 896) meanwhile holds back its next
-    /// write: the rest of the line, or the final dot. The system forgets this setting, so it is set
-    /// again each time.
+    /// Acknowledges what was read, at once, unless a reply has done it. The system waits 40 ms for
+    /// a reply that could carry the acknowledgement; after half a command, or content without its
+    /// end, there is none. A client with Nagle's algorithm on (RFC 896) meanwhile holds back its
+    /// next write: the rest of the line, or the final dot. The system forgets this setting, so it
+    /// is set again each time.
     pub(super) fn acknowledge(&self) {
         if !self.is_filled && !self.has_replied {
             // Where it fails the client waits, as it would without this.
@@ -115,8 +116,8 @@ impl<'a> Wire<'a> {
         !self.out.is_empty()
     }
 
-    /// Sends the replies in one write. A client that does not read them is not read either, and the wait
-    /// for it ends.
+    /// Sends the replies in one write. A client that does not read them is not read either, and the
+    /// wait for it ends.
     pub(super) async fn send(&mut self) -> io::Result<()> {
         let out = std::mem::take(&mut self.out);
         if out.is_empty() {

@@ -37,8 +37,9 @@ static COMMAND: LazyLock<Regex> = LazyLock::new(|| {
 static PARAMETER: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^(?P<keyword>[A-Za-z0-9][A-Za-z0-9-]*)(?:=(?P<value>[!-<>-~]+))?$"));
 
-// The first line of a web client, also if its target is longer than a line may be, and the field that each of
-// its requests has (RFC 9112 3, 3.2). It would go on with a body that another server's page chose.
+// The first line of a web client, also if its target is longer than a line may be, and the field
+// that each of its requests has (RFC 9112 3, 3.2). It would go on with a body that another server's
+// page chose.
 static HTTP: LazyLock<Regex> = LazyLock::new(|| {
     pattern(
         r"^(?:[A-Z]+ [!-~]+ HTTP/[0-9]|(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) /|(?i-u:host):)",

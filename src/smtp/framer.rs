@@ -132,8 +132,8 @@ enum Fate {
     End,
 }
 
-/// RFC 5321 4.5.2 and the end of data, complete, as a table: a row for each end of the octets so far,
-/// a column each for CR, LF, dot and any other octet.
+/// RFC 5321 4.5.2 and the end of data, complete, as a table: a row for each end of the octets so
+/// far, a column each for CR, LF, dot and any other octet.
 const TABLE: [[(Seen, Fate); 4]; 5] = {
     use Fate::{End, Hold, Keep, KeepBare, Release};
     use Seen::{Cr, Dot, DotCr, Inside, Start};
@@ -449,8 +449,8 @@ mod tests {
         ));
     }
 
-    /// The end of the octets so far, by a second reading: their longest suffix (with the CR LF before
-    /// the content) that is the beginning of CR LF dot CR LF.
+    /// The end of the octets so far, by a second reading: their longest suffix (with the CR LF
+    /// before the content) that is the beginning of CR LF dot CR LF.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     struct Suffix(usize);
 

@@ -151,7 +151,8 @@ pub fn no_user(reason: NoUser) -> Reply {
     }
 }
 
-/// 550 for a CR or an LF alone in the content, with its place, since users look for it by this reply.
+/// 550 for a CR or an LF alone in the content, with its place, since users look for it by this
+/// reply.
 #[must_use]
 pub fn bare_newline(bare: BareNewline) -> Reply {
     let BareNewline { name, line, octet } = bare;

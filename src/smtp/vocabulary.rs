@@ -111,8 +111,8 @@ const COMMANDS: &[CommandSpec] = &[
     command("QUIT", &["answer"], &[221]),
 ];
 
-/// What this server cannot do: commands, and the keywords of extensions, since EHLO offers a keyword
-/// that is the name of a command. A definition may only refuse them.
+/// What this server cannot do: commands, and the keywords of extensions, since EHLO offers a
+/// keyword that is the name of a command. A definition may only refuse them.
 const UNABLE: &[&str] = &[
     "STARTTLS", // RFC 3207
     "AUTH",     // RFC 4954

@@ -127,7 +127,7 @@ fn assert_same(name: &str, source: &str, defines: &[&str]) {
         .unwrap_or_else(|| panic!("{name} is refused {defines:?}\n{said}\n{source}"));
     match autogen(source, defines) {
         Outcome::Table(theirs) => {
-            assert_eq!(ours(&definition), theirs, "{name} {defines:?}\n{source}")
+            assert_eq!(ours(&definition), theirs, "{name} {defines:?}\n{source}");
         }
         other => panic!("autogen: {other:?}, and we accept {name}\n{source}"),
     }

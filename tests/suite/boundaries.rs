@@ -165,7 +165,8 @@ const RULES: &[Rule] = &[
 
 /// Files that a rule does not bind, and why.
 const EXCEPTIONS: &[(&str, &str)] = &[
-    // The standard library reads it for the stack of a thread that a library starts: nothing may run there then.
+    // The standard library reads it for the stack of a thread that a library starts: nothing may
+    // run there then.
     ("src/server/reactor.rs", "env::var"),
     // The log's own files are no mail.
     ("src/logging.rs", "OpenOptions"),
@@ -297,7 +298,8 @@ fn the_list_of_dependencies_is_whole_and_each_has_its_reason() {
     }
 }
 
-/// The fuzzers are a package of their own, which cargo-fuzz builds as its own lock says, or silently otherwise.
+/// The fuzzers are a package of their own, which cargo-fuzz builds as its own lock says, or
+/// silently otherwise.
 #[test]
 fn the_fuzzers_are_built_with_the_versions_that_the_program_is_built_with() {
     let versions = |lock: &str| -> BTreeSet<String> {
@@ -317,8 +319,8 @@ fn the_fuzzers_are_built_with_the_versions_that_the_program_is_built_with() {
     }
 }
 
-/// The rest of the rules for dependencies is deny.toml's, which cargo-deny keeps; it lets a folder pass
-/// where a version stands beside its path.
+/// The rest of the rules for dependencies is deny.toml's, which cargo-deny keeps; it lets a folder
+/// pass where a version stands beside its path.
 #[test]
 fn no_dependency_is_a_folder_of_somebody_s_machine() {
     let lock = include_str!("../../Cargo.lock");

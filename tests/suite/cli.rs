@@ -26,7 +26,8 @@ fn the_printed_configuration_can_be_saved_and_used() {
     assert!(text(&checked.stdout).contains("127.0.0.1:2525"));
 }
 
-/// Both are made of the one table of keys, so an edit of it shows in git as what an operator will see.
+/// Both are made of the one table of keys, so an edit of it shows in git as what an operator will
+/// see.
 #[test]
 fn the_readme_and_the_golden_sample_have_every_key_as_the_table_has_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

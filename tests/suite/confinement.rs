@@ -228,7 +228,8 @@ fn a_socket_that_the_service_manager_opened_is_served() {
     assert!(said.starts_with("postman: cannot use the socket that was given"), "{said}");
 }
 
-/// systemd's own program speaks its own protocol: it hands on the socket when the first client comes.
+/// systemd's own program speaks its own protocol: it hands on the socket when the first client
+/// comes.
 #[test]
 fn systemd_socket_activate_starts_it_for_the_first_client() {
     if Command::new("systemd-socket-activate").arg("--version").output().is_err() {

@@ -13,7 +13,8 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Runs a command of a `console` block as a shell does; what it printed, with a status that is not 0.
+/// Runs a command of a `console` block as a shell does; what it printed, with a status that is not
+/// 0.
 fn run(command: &str, folder: &Path) -> String {
     let path = format!("{}:{}", folder.join("bin").display(), std::env::var("PATH").unwrap());
     let output = Command::new("sh")

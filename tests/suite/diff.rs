@@ -197,7 +197,8 @@ fn what_cannot_be_compared_is_exit_code_2() {
     );
 }
 
-/// For each state (init, s1, s2) and event: the action's number (2 and 3 refuse) and where it leads (3 is done).
+/// For each state (init, s1, s2) and event: the action's number (2 and 3 refuse) and where it leads
+/// (3 is done).
 type Cells = Vec<Vec<Option<(u8, usize)>>>;
 
 fn cells() -> impl Strategy<Value = Cells> {

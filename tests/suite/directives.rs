@@ -1,6 +1,6 @@
-//! AutoGen's directives, as `autogen.rs` compares them with GNU autogen: lines that follow a machine
-//! of three rows, the names that are defined on the command line, and whether the compiler takes
-//! them. `@A` and `@B` stand for two more rows.
+//! AutoGen's directives, as `autogen.rs` compares them with GNU autogen: lines that follow a
+//! machine of three rows, the names that are defined on the command line, and whether the compiler
+//! takes them. `@A` and `@B` stand for two more rows.
 
 use std::fs;
 use std::io::Write as _;

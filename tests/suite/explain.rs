@@ -193,10 +193,10 @@ fn the_dialogue_goes_where_the_table_says_from_every_cell() {
                     );
                 }
                 None if definition.states[state].name == "read_data" => {
-                    assert_eq!(code, None, "{events:?}")
+                    assert_eq!(code, None, "{events:?}");
                 }
                 None => {
-                    assert!(matches!(code.as_deref(), Some("500" | "503")), "{events:?} {last:?}")
+                    assert!(matches!(code.as_deref(), Some("500" | "503")), "{events:?} {last:?}");
                 }
             }
         }
@@ -240,7 +240,8 @@ the shortest dialogue:
         ),
         "{said}"
     );
-    // Without a file it is the built-in one, whose first state has the same name whatever becomes of it.
+    // Without a file it is the built-in one, whose first state has the same name whatever becomes
+    // of it.
     let (code, said, _) = explain(None, &["init"]);
     assert!(code == Some(0) && said.starts_with("init"), "{said}");
 }

@@ -218,8 +218,8 @@ fn whole_commands_are_the_rfcs_too() {
         let strict = format!("{read}\r\n");
         let known = COMMANDS.iter().any(|(rule, _)| grammar.accepts(rule, &strict));
         let lenient = match read.split_once(' ') {
-            // SPEC: HELO takes a literal too; NOOP takes any text, EXPN declines any, HELP says 504,
-            // VRFY takes a mailbox or a path, too (RFC 5321 3.5.1).
+            // SPEC: HELO takes a literal too; NOOP takes any text, EXPN declines any, HELP says
+            // 504, VRFY takes a mailbox or a path, too (RFC 5321 3.5.1).
             Some((verb, argument)) if verb.eq_ignore_ascii_case("HELO") => {
                 grammar.accepts("address-literal", argument)
             }

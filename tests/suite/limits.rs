@@ -46,7 +46,8 @@ fn errors_a_session() {
     assert!(text.ends_with("421 4.7.0 Too many errors, closing\r\n"), "{text}");
 }
 
-/// `errors_max` counts errors in a row. Who has a command succeed between them is ended all the same.
+/// `errors_max` counts errors in a row. Who has a command succeed between them is ended all the
+/// same.
 #[test]
 fn errors_with_a_success_between_them_end_at_the_bound_of_commands() {
     let limit = Config::default();
@@ -261,7 +262,8 @@ fn out_of_descriptors_clients_hear_421_and_it_recovers() {
             })
             .collect();
         let mut full = false;
-        // Whether the spools leave a descriptor is a matter of who comes first: those who come late stay.
+        // Whether the spools leave a descriptor is a matter of who comes first: those who come late
+        // stay.
         let mut late = Vec::new();
         for place in 0..200 {
             // Each who comes hears something: welcome, or come again.
@@ -330,7 +332,8 @@ fn while_accept_fails_the_server_waits_and_comes_back_by_itself() {
         for line in ["accept error=", "accept works again"] {
             assert_eq!(said.matches(line).count(), usize::from(is_trouble), "{error}: {said}");
         }
-        // A server that accepts nobody stops in order all the same, and does not try without a pause.
+        // A server that accepts nobody stops in order all the same, and does not try without a
+        // pause.
         drop(server);
         assert_eq!(strace("1+").stop(), Some(0), "{error}");
         let tries = fs::read_to_string(&trace).unwrap().lines().count();

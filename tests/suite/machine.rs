@@ -1,5 +1,5 @@
-//! The table that the build made of the project's own page. These tests follow it, whatever is edited there;
-//! all others work on a page of their own ([`crate::peer::PAGE`]).
+//! The table that the build made of the project's own page. These tests follow it, whatever is
+//! edited there; all others work on a page of their own ([`crate::peer::PAGE`]).
 
 use std::collections::HashSet;
 use std::fs;

@@ -1,8 +1,8 @@
 //! The tests from outside, cheapest first.
 //!
 //! - `boundaries`: what each part of the source may know
-//! - `machine`: the table that the build made of the project's page, and all that is made of that page. Every other
-//!   test works on a page of its own, `tests/smtp-states.def`
+//! - `machine`: the table that the build made of the project's page, and all that is made of that
+//!   page. Every other test works on a page of its own, `tests/smtp-states.def`
 //! - `compiler`: definitions that must be refused, each with its place and help
 //! - `slips`: a letter wrong in each name of a page
 //! - `mutants`: the project's definition, broken in every small way
@@ -23,7 +23,8 @@
 //! - `checks`: what the fuzzers check, run over their corpora
 //! - `session`: what it refuses, how it ends, that it moves only along the table
 //! - `scenarios`: the acceptance scenarios over real sockets, in both mailbox forms
-//! - `mail_files`: the form of mailboxes and queue files, and the bounds of all lines that are written
+//! - `mail_files`: the form of mailboxes and queue files, and the bounds of all lines that are
+//!   written
 //! - `server`: users, relaying, stopping, silence, over real sockets
 //! - `log`: its lines, and a trace that plays
 //! - `system_calls`: what a client costs in them

@@ -154,8 +154,8 @@ fn mutants(original: &Definition) -> Vec<Mutant> {
                 &with(&|row| row.reply = Some(other.to_owned())),
             );
         }
-        // A row whose refusal is made an acceptance, and one whose acceptance is made a refusal, that stays
-        // or closes; in all of its states, then in each alone.
+        // A row whose refusal is made an acceptance, and one whose acceptance is made a refusal,
+        // that stays or closes; in all of its states, then in each alone.
         let refuses = code.is_some_and(|code| code >= "400");
         let turned = |reply: &str, next: Option<&str>| Row {
             next: next.map(str::to_owned),
@@ -221,9 +221,9 @@ fn mutants(original: &Definition) -> Vec<Mutant> {
     mutants
 }
 
-/// Whether the two are one to a client: the states of both are sorted into classes, by what they accept
-/// and do, then by the classes that follow, until nothing more comes apart. `words` says whether
-/// actions and replies count, or only what is accepted.
+/// Whether the two are one to a client: the states of both are sorted into classes, by what they
+/// accept and do, then by the classes that follow, until nothing more comes apart. `words` says
+/// whether actions and replies count, or only what is accepted.
 fn behaves_alike(one: &Definition, other: &Definition, words: bool) -> bool {
     let all: Vec<_> = [one, other]
         .into_iter()
@@ -246,7 +246,8 @@ fn behaves_alike(one: &Definition, other: &Definition, words: bool) -> bool {
                             .iter()
                             .position(|other| same_name(&other.name, &one.events[event].name));
                         let cell = definition.cell(state, event?)?;
-                        // What is refused and moves nothing is as if there were no row, but for the words.
+                        // What is refused and moves nothing is as if there were no row, but for the
+                        // words.
                         if !words && cell.is_refusal() && cell.next == state {
                             return None;
                         }
@@ -293,8 +294,8 @@ struct Count {
     survived: usize,
 }
 
-/// Whether EXPN alone is accepted where it was not, or not where it was: RFC 5321 4.5.1 leaves it to
-/// the server, and so do the properties, so that a user can take its rows away.
+/// Whether EXPN alone is accepted where it was not, or not where it was: RFC 5321 4.5.1 leaves it
+/// to the server, and so do the properties, so that a user can take its rows away.
 fn only_lists_differ(one: &Definition, other: &Definition) -> bool {
     diff(one, other).iter().all(|found| {
         matches!(
@@ -447,8 +448,8 @@ fn each_counterexample_happens_in_the_session_itself() {
             if !matches!(catcher(&found), 2 | 3) {
                 continue;
             }
-            // A line is `C: MAIL  from -> to` or `C: MAIL  state has no row for it`; that of a refusal has `with`
-            // and its code.
+            // A line is `C: MAIL  from -> to` or `C: MAIL  state has no row for it`; that of a
+            // refusal has `with` and its code.
             let lines: Vec<Vec<&str>> = found
                 .notes
                 .iter()
@@ -460,7 +461,8 @@ fn each_counterexample_happens_in_the_session_itself() {
             for (line, exchange) in lines.iter().zip(&exchanges[1..]) {
                 let state = match line.as_slice() {
                     [_, _, "->", next, ..] => next,
-                    // A refusal that closes has a row for it, and the line says no more than its code.
+                    // A refusal that closes has a row for it, and the line says no more than its
+                    // code.
                     _ if line.contains(&"421") => "done",
                     _ => line[1],
                 };

@@ -12,8 +12,9 @@ use postman::smtp::machine::{Machine, Position};
 use postman::smtp::session::{Input, Output, Question, Session, Step, World, drive};
 use postman::smtp::vocabulary::VOCABULARY;
 
-/// The tests' own page: the project's as it was when they were written. On it they hold whatever the project's
-/// own becomes; only `machine` follows that one. CI says when the two are no longer the same.
+/// The tests' own page: the project's as it was when they were written. On it they hold whatever
+/// the project's own becomes; only `machine` follows that one. CI says when the two are no longer
+/// the same.
 pub(crate) const PAGE: &str = include_str!("../smtp-states.def");
 
 /// The machine of that page.

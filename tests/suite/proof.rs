@@ -32,7 +32,8 @@ impl Regular {
         }
     }
 
-    /// What may still be to come after an event: Antimirov's partial derivatives, which are finitely many.
+    /// What may still be to come after an event: Antimirov's partial derivatives, which are
+    /// finitely many.
     fn after(&self, event: usize) -> BTreeSet<Regular> {
         match self {
             Empty => BTreeSet::new(),
@@ -88,8 +89,8 @@ fn regular() -> impl Strategy<Value = Regular> {
     })
 }
 
-/// Cells of the states init, s1 ... s3: for each event where it leads (4 is done), if anywhere, and whether
-/// it is accepted.
+/// Cells of the states init, s1 ... s3: for each event where it leads (4 is done), if anywhere, and
+/// whether it is accepted.
 type Cells = Vec<[Option<(usize, bool)>; 3]>;
 
 fn cells() -> impl Strategy<Value = Cells> {
@@ -119,8 +120,8 @@ fn source(cells: &Cells, property: &str) -> String {
 }
 
 /// The naive search: all runs by their length, each with what the expression may still want. Runs
-/// that came to the same pair before add nothing. A refusal that moves on is a step without a letter;
-/// one that ends the session ends the run.
+/// that came to the same pair before add nothing. A refusal that moves on is a step without a
+/// letter; one that ends the session ends the run.
 fn search(cells: &Cells, expression: &Regular, accepts: Option<usize>) -> Option<usize> {
     let mut level = BTreeSet::from([(0, expression.clone())]);
     let mut known = level.clone();
@@ -135,10 +136,11 @@ fn search(cells: &Cells, expression: &Regular, accepts: Option<usize>) -> Option
             for event in 0..3 {
                 match cell(event) {
                     Some((next, true)) => {
-                        next_level.extend(wants.after(event).into_iter().map(|wants| (next, wants)))
+                        next_level
+                            .extend(wants.after(event).into_iter().map(|wants| (next, wants)));
                     }
                     Some((next, false)) if next < 4 => {
-                        drop(next_level.insert((next, wants.clone())))
+                        next_level.insert((next, wants.clone()));
                     }
                     _ => {}
                 }
@@ -153,8 +155,8 @@ fn search(cells: &Cells, expression: &Regular, accepts: Option<usize>) -> Option
     None
 }
 
-/// The dialogue of a diagnostic: its lines without the event that an `always` misses, and the events
-/// that were accepted.
+/// The dialogue of a diagnostic: its lines without the event that an `always` misses, and the
+/// events that were accepted.
 fn replay(definition: &Definition, said: &str) -> (usize, usize, Vec<usize>) {
     let (mut state, mut lines) = (0, 0);
     let mut run = Vec::new();

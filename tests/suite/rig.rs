@@ -37,7 +37,8 @@ impl Random {
 /// The file of [`crate::peer::PAGE`].
 pub(crate) const PAGE_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/smtp-states.def");
 
-/// A server in a process of its own, on a port of its own, by the tests' own page. Dropped, it is killed.
+/// A server in a process of its own, on a port of its own, by the tests' own page. Dropped, it is
+/// killed.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
@@ -203,8 +204,8 @@ impl Talk {
     }
 }
 
-/// The fields at the begin of a file, each with its unfolded value: of a mailbox's the whole header, of the
-/// queue's ours. docs/mailbox.md tells how a reader goes about it.
+/// The fields at the begin of a file, each with its unfolded value: of a mailbox's the whole
+/// header, of the queue's ours. docs/mailbox.md tells how a reader goes about it.
 pub(crate) struct Fields(Vec<(String, String)>);
 
 pub(crate) fn fields(file: &[u8]) -> Fields {

@@ -1,6 +1,6 @@
 //! The acceptance scenarios of the C system that came before, over real sockets and in both mailbox
-//! forms: empty mail, big lines with pauses, many clients at once, the end by SIGTERM. Its scenarios
-//! of RSET, NOOP and invalid sequences are dialogues: `rset-noop.smtp` and `order.smtp`.
+//! forms: empty mail, big lines with pauses, many clients at once, the end by SIGTERM. Its
+//! scenarios of RSET, NOOP and invalid sequences are dialogues: `rset-noop.smtp` and `order.smtp`.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;

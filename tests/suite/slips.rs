@@ -111,7 +111,8 @@ fn walk(all_letters: bool) {
         let word = &PAGE[name.start..name.end];
         let letters = if all_letters { 0..word.len() } else { number..number + 1 };
         for slip in letters.flat_map(|at| slips(word, at)).collect::<BTreeSet<_>>() {
-            // A known word in the wrong place is another mistake; autogen reads `type` and `method` by their first letters.
+            // A known word in the wrong place is another mistake; autogen reads `type` and `method`
+            // by their first letters.
             if known.contains(&slip.to_ascii_uppercase())
                 || slip.starts_with("reent")
                 || slip.starts_with("case")

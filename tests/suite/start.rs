@@ -1,4 +1,5 @@
-//! `check` is `serve` up to the first client: it refuses the same in the same words, and leaves nothing.
+//! `check` is `serve` up to the first client: it refuses the same in the same words, and leaves
+//! nothing.
 
 use std::fs;
 use std::net::TcpListener;

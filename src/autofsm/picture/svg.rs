@@ -1,11 +1,11 @@
 //! The picture as SVG.
 //!
-//! A state is a card: its name, the comment on it, and, behind a round arrow, the events that
-//! do not leave it; behind a crossed circle those that are refused, with their codes. Lines
-//! forward, lines back and lines to the end have a colour each, with their events on them; a
-//! refusal that moves on leaves along a dashed one. The background is part of the picture and follows the reader's choice
-//! of light or dark, so that it can be read on any page. There is no id in it, no script and no
-//! empty line: it can stand in Markdown, and twice on one page.
+//! A state is a card: its name, the comment on it, and, behind a round arrow, the events that do
+//! not leave it; behind a crossed circle those that are refused, with their codes. Lines forward,
+//! lines back and lines to the end have a colour each, with their events on them; a refusal that
+//! moves on leaves along a dashed one. The background is part of the picture and follows the
+//! reader's choice of light or dark, so that it can be read on any page. There is no id in it, no
+//! script and no empty line: it can stand in Markdown, and twice on one page.
 
 use std::fmt::Write as _;
 
@@ -363,7 +363,25 @@ impl Drawing<'_> {
                 );
             }
         }
-        // Bends pass their row upright.
+        self.bends(&mut drawn);
+        for (class, path) in drawn {
+            if !path.is_empty() {
+                let _ = writeln!(self.text, "<path class=\"fsm-line {class}\" d=\"{path}\"/>");
+            }
+        }
+        arrows.sort_by(|one, other| {
+            (&one.0, &one.1, one.2, one.3).cmp(&(&other.0, &other.1, other.2, other.3))
+        });
+        arrows.dedup_by(|one, other| {
+            (&one.0, &one.1, one.2, one.3) == (&other.0, &other.1, other.2, other.3)
+        });
+        for (_, _, up, class, x, y) in arrows {
+            self.arrow(x, y, up, class);
+        }
+    }
+
+    /// Adds what is drawn in the rows that a line passes: there it is upright.
+    fn bends(&self, drawn: &mut [(&str, String)]) {
         let mut passing: Vec<Option<&Link>> = vec![None; self.layers.nodes.len()];
         for link in &self.layers.links {
             passing[link.lower].get_or_insert(link);
@@ -382,20 +400,6 @@ impl Drawing<'_> {
                     );
                 }
             }
-        }
-        for (class, path) in drawn {
-            if !path.is_empty() {
-                let _ = writeln!(self.text, "<path class=\"fsm-line {class}\" d=\"{path}\"/>");
-            }
-        }
-        arrows.sort_by(|one, other| {
-            (&one.0, &one.1, one.2, one.3).cmp(&(&other.0, &other.1, other.2, other.3))
-        });
-        arrows.dedup_by(|one, other| {
-            (&one.0, &one.1, one.2, one.3) == (&other.0, &other.1, other.2, other.3)
-        });
-        for (_, _, up, class, x, y) in arrows {
-            self.arrow(x, y, up, class);
         }
     }
 
@@ -442,7 +446,8 @@ impl Drawing<'_> {
                 xml(line)
             );
         }
-        // A round arrow: three quarters of a circle, and its head. A crossed circle: a circle, and a bar.
+        // A round arrow: three quarters of a circle, and its head. A crossed circle: a circle, and
+        // a bar.
         let signs =
             ["a4.3 4.3 0 1 0 1.2 3.2m-1.2 -3.2m.6 -3v3h-3", "a4.3 4.3 0 1 0 .1 .1l-6.1 6.1"];
         for (lines, sign) in [&words.stay, &words.refused].into_iter().zip(signs) {
@@ -452,7 +457,8 @@ impl Drawing<'_> {
         }
     }
 
-    /// Events of a card behind a sign, the widest line in the middle; returns where the last stands.
+    /// Events of a card behind a sign, the widest line in the middle; returns where the last
+    /// stands.
     fn beside_sign(&mut self, lines: &[String], sign: &str, x: f64, mut base: f64) -> f64 {
         let block = widest(lines, |line| fixed_width(line, EVENT_SIZE)) + 16.0;
         let left = (x - block / 2.0).round();

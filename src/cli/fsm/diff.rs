@@ -74,7 +74,8 @@ impl Side {
         self.definition().states.iter().any(|state| same_name(&state.name, name))
     }
 
-    /// What this side answers to the last of these events: as a client sees it, or as the table has it.
+    /// What this side answers to the last of these events: as a client sees it, or as the table has
+    /// it.
     fn answer(&self, run: &[&str], cell: Option<&Cell>, as_client: bool) -> String {
         match self.machine.filter(|_| as_client) {
             Some(machine) => {

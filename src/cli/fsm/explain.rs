@@ -296,8 +296,8 @@ impl Question<'_> {
         text
     }
 
-    /// The shortest dialogue that leads to the state, and there gives the event: as the session holds
-    /// it if it can, else as events and states.
+    /// The shortest dialogue that leads to the state, and there gives the event: as the session
+    /// holds it if it can, else as events and states.
     fn dialogue(&self, state: usize, event: Option<usize>) -> String {
         let Some(mut run) = self.definition.shortest_run(|known| known.0 == state) else {
             return format!("\nno dialogue leads to {}\n", self.state_name(state));

@@ -8,8 +8,8 @@ use crate::autofsm::{SOURCE_BYTES_MAX, place};
 
 /// Reads a definition's text.
 ///
-/// Otherwise one line that names the file: why it cannot be read, that it is not text (UTF-8), or that
-/// it is larger than [`SOURCE_BYTES_MAX`] octets. No more is read of a file without an end.
+/// Otherwise one line that names the file: why it cannot be read, that it is not text (UTF-8), or
+/// that it is larger than [`SOURCE_BYTES_MAX`] octets. No more is read of a file without an end.
 pub(in crate::cli) fn read(path: &Path) -> Result<String, String> {
     let failed = |why: &dyn std::fmt::Display| format!("cannot read {}: {why}", path.display());
     let file = File::open(path).map_err(|error| failed(&error))?;

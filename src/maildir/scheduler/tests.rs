@@ -5,8 +5,8 @@ use std::collections::{BinaryHeap, VecDeque};
 
 use super::*;
 
-/// A disk, and what else a batch needs: the parts that go on beside other batches, and those that wait for
-/// each other.
+/// A disk, and what else a batch needs: the parts that go on beside other batches, and those that
+/// wait for each other.
 #[derive(Clone, Copy, Debug)]
 struct Disk {
     /// What a batch waits, whatever else is on its way, in nanoseconds.
@@ -32,7 +32,8 @@ struct Batch {
     begun: u64,
 }
 
-/// Sessions that each send one message after the other, and the batches that the scheduler forms of them.
+/// Sessions that each send one message after the other, and the batches that the scheduler forms of
+/// them.
 struct World {
     disk: Disk,
     scheduler: Scheduler,
@@ -190,7 +191,8 @@ fn on_every_disk_and_with_any_number_of_sessions_it_is_nearly_as_fast_as_the_bes
     println!("the worst: {worst:.3} of the best limit's throughput");
 }
 
-/// No fixed limit is right for both: a disk that does many syncs at the same time, and one that does not.
+/// No fixed limit is right for both: a disk that does many syncs at the same time, and one that
+/// does not.
 #[test]
 fn no_fixed_limit_is_good_on_each_disk() {
     let parallel = Disk { parallel: 5 * MILLISECOND, serial: 0, message: 30 * MICROSECOND };

@@ -1,7 +1,7 @@
 //! The store on a disk that crashes: after each operation, with each remainder that it can leave.
 //!
-//! Whoever was answered 250 finds the message afterwards for every recipient, once, octet for octet;
-//! one that was not answered is in each mailbox whole or not at all; and `tmp` is swept.
+//! Whoever was answered 250 finds the message afterwards for every recipient, once, octet for
+//! octet; one that was not answered is in each mailbox whole or not at all; and `tmp` is swept.
 
 use std::collections::{BTreeMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -40,8 +40,8 @@ impl Sent {
     }
 }
 
-/// A server's life: all messages at once, each answer noted; with one thread all of them take one turn.
-/// The states of its disk, in order.
+/// A server's life: all messages at once, each answer noted; with one thread all of them take one
+/// turn. The states of its disk, in order.
 fn live(disk: &Simulated, sent: &[Sent], threads: usize) -> Vec<State> {
     disk.remember();
     let mut options = options(Path::new("/nowhere"));
@@ -122,7 +122,8 @@ fn fingerprint(state: &State) -> u64 {
     hasher.finish()
 }
 
-/// Every remainder of every state; the number of them that differ, or the first that breaks the promise.
+/// Every remainder of every state; the number of them that differ, or the first that breaks the
+/// promise.
 fn every_crash(history: &[State], sent: &[Sent]) -> Result<usize, String> {
     let mut known = HashSet::new();
     for (number, state) in history.iter().enumerate() {
@@ -297,8 +298,8 @@ fn a_living_servers_files_are_not_swept_by_another() {
     assert_eq!(disk.names(&tmp).unwrap().len(), 0);
 }
 
-/// Somebody else takes a mailbox away while the server runs, and makes it anew without a sync: it is
-/// another folder, of whose name nothing is known.
+/// Somebody else takes a mailbox away while the server runs, and makes it anew without a sync: it
+/// is another folder, of whose name nothing is known.
 #[test]
 fn a_mailbox_that_somebody_made_anew_is_made_safe_anew() {
     let disk = Simulated::new();

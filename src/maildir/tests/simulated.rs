@@ -36,7 +36,8 @@ pub(super) enum Lie {
     /// Files are synced after their move, and after the folder.
     SyncsFilesLast,
     NoSyncFs,
-    /// A sync of everything finds no place for octets, and says that all is well; the file has a hole.
+    /// A sync of everything finds no place for octets, and says that all is well; the file has a
+    /// hole.
     NoPlace,
 }
 
@@ -162,7 +163,8 @@ impl Simulated {
         self
     }
 
-    /// One thread uses it: there is nothing to yield to, and on a busy machine each yield takes long.
+    /// One thread uses it: there is nothing to yield to, and on a busy machine each yield takes
+    /// long.
     pub(super) fn alone(self) -> Self {
         locked(&self.0).is_alone = true;
         self
@@ -193,7 +195,8 @@ impl Simulated {
         world.record();
     }
 
-    /// What a sync that fails does: it is lost, and no longer known to be unsynced. Each other handle is told once.
+    /// What a sync that fails does: it is lost, and no longer known to be unsynced. Each other
+    /// handle is told once.
     pub(super) fn fail_sync(&self, handle: &Handle) {
         self.lose(handle);
         if let (Ok(node), Handle::Simulated(_, told)) = (locked(&self.0).node(handle), handle) {

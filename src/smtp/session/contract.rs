@@ -47,7 +47,8 @@ pub struct Client {
     pub id: String,
     /// The client's address.
     pub address: IpAddr,
-    /// The server's address on this connection: its address literal is a name of the server's domain.
+    /// The server's address on this connection: its address literal is a name of the server's
+    /// domain.
     pub local: IpAddr,
     /// Whether mail for other domains is taken.
     pub may_relay: bool,
@@ -136,10 +137,11 @@ pub enum Output<'a> {
     Discard,
     /// The machine moved.
     Step(Step),
-    /// The client sent this line: a command or the end of content. The next reply answers it. Only if
-    /// [`Settings::shows_lines`] says so.
+    /// The client sent this line: a command or the end of content. The next reply answers it. Only
+    /// if [`Settings::shows_lines`] says so.
     Line(Vec<u8>, LineEnd),
-    /// A line was refused with this code; the line is as the client sent it, or in parentheses what it was.
+    /// A line was refused with this code; the line is as the client sent it, or in parentheses what
+    /// it was.
     Refused(String, u16),
     /// Send all replies, and close.
     Close,

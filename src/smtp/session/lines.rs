@@ -22,8 +22,8 @@ impl Session {
             self.end(reply::too_many_commands());
             return;
         }
-        // The signature of the PROXY protocol's version 2 is lines too, and only the third shows what
-        // the empty ones before it were.
+        // The signature of the PROXY protocol's version 2 is lines too, and only the third shows
+        // what the empty ones before it were.
         let signature = command::PROXY_V2_LINES.get(self.proxy_v2_lines);
         let goes_on = matches!(&line, Line::Whole(octets) if signature == Some(&octets.as_ref()));
         self.proxy_v2_lines = if goes_on { self.proxy_v2_lines + 1 } else { usize::MAX };
@@ -32,7 +32,7 @@ impl Session {
             Line::TooLong(octets) => self.refuse_unread(&octets, reply::line_too_long()),
             Line::Whole(octets) => match std::str::from_utf8(&octets) {
                 Ok(text) if text.bytes().all(|octet| matches!(octet, b'\t' | b' '..=b'~')) => {
-                    self.text(text)
+                    self.text(text);
                 }
                 _ => match self.eight_bit_greeting(&octets) {
                     Some(text) => self.text(&text),
@@ -55,7 +55,8 @@ impl Session {
         Some((self.settings.machine.command(words.verb)?, words.argument))
     }
 
-    /// The line, if it is a greeting that may have octets above 127 in its name, as printable ASCII.
+    /// The line, if it is a greeting that may have octets above 127 in its name, as printable
+    /// ASCII.
     fn eight_bit_greeting(&self, octets: &[u8]) -> Option<String> {
         let text = command::with_eight_bit_name(octets)
             .filter(|_| self.settings.syntax == Syntax::Lenient)?;
@@ -64,7 +65,8 @@ impl Session {
         self.settings.machine.actions(event).any(is_greeting).then_some(text)
     }
 
-    /// Refuses a line that is not a command whatever it says, or ends the session if another protocol speaks.
+    /// Refuses a line that is not a command whatever it says, or ends the session if another
+    /// protocol speaks.
     fn refuse_unread(&mut self, octets: &[u8], reply: Reply) {
         let line = String::from_utf8_lossy(octets);
         if octets.first() == Some(&TLS_HANDSHAKE) {

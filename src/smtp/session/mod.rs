@@ -173,11 +173,11 @@ impl Session {
     fn answered(&mut self, answer: Result<(), Reply>) {
         match (self.waiting.take(), answer) {
             (Some(Waiting::Command { event, accepted, .. }), Ok(())) => {
-                self.accept(event, accepted)
+                self.accept(event, accepted);
             }
             (Some(Waiting::Command { line, .. }), Err(reply)) => self.refuse(&line, reply),
             (Some(Waiting::Step { step, reply }), answer) => {
-                self.finish(step, answer.err().unwrap_or(reply))
+                self.finish(step, answer.err().unwrap_or(reply));
             }
             (None, _) => debug_assert!(false, "an answer without a question"),
         }
@@ -352,11 +352,11 @@ impl Session {
         match input {
             Input::Connect if self.client.refused => self.say(reply::no_service()),
             Input::Connect => {
-                self.say(Reply::new(220, "", format!("{} ESMTP Postman", self.settings.domain)))
+                self.say(Reply::new(220, "", format!("{} ESMTP Postman", self.settings.domain)));
             }
             Input::Octets(octets) => given = octets,
             Input::Room(answer) | Input::Stored(answer) => {
-                self.answered(answer.map_err(reply::store_refusal))
+                self.answered(answer.map_err(reply::store_refusal));
             }
             Input::User(answer) => self.answered(answer.map_err(reply::no_user)),
             Input::Silence => self.end(reply::silent()),

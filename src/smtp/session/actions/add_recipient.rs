@@ -58,7 +58,8 @@ impl Session {
             return Err(reply::no_route());
         }
         if place == Place::Remote && mailbox.domain.folded().len() > DOMAIN_BYTES_MAX {
-            // No such domain can exist. Refused here: after DATA the client would try again for days.
+            // No such domain can exist. Refused here: after DATA the client would try again for
+            // days.
             return Err(reply::domain_too_long());
         }
         let recipient = Recipient { mailbox, place };

@@ -22,7 +22,8 @@ pub(in crate::smtp::session) enum Appended {
 }
 
 impl Session {
-    /// Takes the octets up to the end of one run. Returns how many were taken, and what became of them.
+    /// Takes the octets up to the end of one run. Returns how many were taken, and what became of
+    /// them.
     pub(in crate::smtp::session) fn append(
         &mut self,
         event: EventId,

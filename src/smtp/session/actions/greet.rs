@@ -47,8 +47,8 @@ impl Session {
         row_reply(cell, || self.extensions())
     }
 
-    /// EHLO's answer: what the definition offers, as far as this server can keep it. A keyword that is
-    /// a command's name is kept by the table, if some state accepts the command.
+    /// EHLO's answer: what the definition offers, as far as this server can keep it. A keyword that
+    /// is a command's name is kept by the table, if some state accepts the command.
     fn extensions(&self) -> Reply {
         let machine = self.settings.machine;
         let mut lines: Vec<Cow<'static, str>> = vec![self.settings.domain.to_string().into()];

@@ -112,7 +112,8 @@ impl Session {
         Ok(Judged::Accepted(accepted))
     }
 
-    /// Does what the action of a cell does. `dropped` is a message that was open and that the action drops.
+    /// Does what the action of a cell does. `dropped` is a message that was open and that the
+    /// action drops.
     pub(super) fn act(
         &mut self,
         cell: &Transition,
