@@ -70,18 +70,18 @@ pub fn compile(source: &str, rules: Option<&Vocabulary>) -> Compilation {
 #[must_use]
 pub fn compile_with(source: &str, rules: Option<&Vocabulary>, defines: &[&str]) -> Compilation {
     let mut diagnostics = Vec::new();
-    let (mut resolved, mut comments) = (None, Vec::new());
+    let (mut resolved, mut comments, mut is_proven) = (None, Vec::new(), false);
     if source.len() > SOURCE_BYTES_MAX {
         let message = format!("larger than {} MiB", SOURCE_BYTES_MAX >> 20);
         diagnostics.push(Diagnostic::error(Span::default(), message));
     } else {
         let mut parsed = parser::parse(source, defines, &mut diagnostics);
         // A file without our header is not ours, and nothing more is reported.
-        if diagnostics.is_empty() || !parsed.attributes.is_empty() {
-            let is_well_formed = diagnostics.is_empty();
+        let is_well_formed = !has_error(&diagnostics);
+        if is_well_formed || !parsed.attributes.is_empty() {
             slips::mend(&mut parsed, rules.is_some(), &mut diagnostics);
             let found = resolve::resolve(source, &parsed, rules, &mut diagnostics);
-            check(
+            is_proven = check(
                 source,
                 &found,
                 rules.filter(|_| found.answers),
@@ -93,22 +93,28 @@ pub fn compile_with(source: &str, rules: Option<&Vocabulary>, defines: &[&str]) 
         }
     }
     causes::order(source, resolved.as_ref(), &comments, &mut diagnostics);
-    let has_error = diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error);
+    let is_accepted = !has_error(&diagnostics);
+    // What was not proven is never handed out as accepted, whatever was said of it.
+    debug_assert!(is_proven || !is_accepted);
     let answers = resolved.as_ref().is_some_and(|found| found.answers);
-    let definition = resolved.map(|found| found.definition).filter(|_| !has_error);
+    let definition = resolved.map(|found| found.definition).filter(|_| is_accepted && is_proven);
     Compilation { definition, answers, diagnostics }
+}
+
+fn has_error(diagnostics: &[Diagnostic]) -> bool {
+    diagnostics.iter().any(|diagnostic| diagnostic.severity == Severity::Error)
 }
 
 /// All that is checked of a table. Rows are checked by themselves whatever else is wrong; what
 /// holds of the machine as a whole, only where each row is in it: else it may follow from a mistake
-/// that was reported.
+/// that was reported. Returns whether the machine as a whole was checked.
 fn check(
     source: &str,
     found: &Resolved,
     rules: Option<&Vocabulary>,
     is_well_formed: bool,
     said: &mut Vec<Diagnostic>,
-) {
+) -> bool {
     let definition = &found.definition;
     let is_whole = found.is_whole && is_well_formed;
     if let Some(rules) = rules {
@@ -127,6 +133,7 @@ fn check(
     };
     let strays = rules.is_some() && served::cells(definition).any(strays);
     proof::check(source, definition, is_whole && !strays, said);
+    is_whole && !strays && (rules.is_none() || found.knows_actions)
 }
 
 /// The most that a definition may have, in octets.

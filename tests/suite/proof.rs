@@ -282,6 +282,44 @@ fn the_shortest_dialogue_and_the_row_that_allows_it_are_shown() {
     assert!(said.contains(dialogue) && said.contains(&steps.concat()), "{said}");
 }
 
+/// A warning says that nothing is wrong enough to refuse the file, so that all the rest is checked.
+#[test]
+fn nothing_is_left_unproven_beside_a_warning() {
+    const SERVED: &str = include_str!("../fixtures/served-needs-a-recipient.def");
+    const BROKEN: &str = "AutoGen Definitions fsm;
+state = open, locked; event = OPEN, LOCK, REMOVE;
+transition = { tst = init; tev = OPEN; next = open; }, { tst = init, open; tev = LOCK; next = locked; },
+  { tst = init, locked; tev = REMOVE; next = done; };
+never = { says = 'locked while it is open'; path = '.* OPEN LOCK'; };
+";
+    let rules = &postman::smtp::vocabulary::VOCABULARY;
+    for (source, rules, error) in [
+        (BROKEN, None, "this can happen: locked while it is open"),
+        (SERVED, Some(rules), "needs a recipient"),
+    ] {
+        for (warned, line) in [
+            ("this line is no directive", "#a line that is no directive\n"),
+            ("no row uses the event", "event = unused;\n"),
+            ("nothing reaches the state", "state = island;\n"),
+            (
+                "takes back nothing",
+                "transition = { tst = init; tev = REMOVED; ttype = invalid; };\n",
+            ),
+            ("GNU autogen reads the method", "method = cases; type = looping;\n"),
+        ] {
+            let source = source.replacen("fsm;\n", &format!("fsm;\n{line}"), 1);
+            let source = source.replacen("event = ", "event = REMOVED, ", 1);
+            let compiled = compile(&source, rules);
+            let said = render(&compiled.diagnostics, "x.def", &source);
+            assert!(said.contains(warned), "{warned}\n{said}");
+            assert!(said.contains(error) && compiled.definition.is_none(), "{warned}\n{said}");
+        }
+    }
+    // A file without anything else is not accepted in silence.
+    let empty = compile("#x\nAutoGen Definitions fsm;\n", None);
+    assert!(empty.diagnostics.iter().any(|found| found.message == "no `event` is declared"));
+}
+
 /// What a page with these rows instead of others is told.
 fn said_of_rows(edits: &[(&str, &str)]) -> String {
     let mut source = crate::peer::PAGE.to_owned();
