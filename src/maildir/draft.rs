@@ -62,7 +62,7 @@ impl Draft {
         if let Err(fault) = spilled {
             self.forget();
             store.after_a_fault(&fault);
-            self.failure = Some(fault.into());
+            self.failure = Some(store.failure(fault));
             self.message.memory = Vec::new();
         }
     }

@@ -234,7 +234,7 @@ impl Inner {
                 let taken_back = catch_unwind(AssertUnwindSafe(|| commit.take_back(self)));
                 let delivered = commit.files.iter().filter_map(File::delivered).collect();
                 let kept = taken_back.map_err(|_| Fault::panic()).and(commit.kept);
-                done(kept.map(|()| delivered).map_err(Failure::from));
+                done(kept.map(|()| delivered).map_err(|fault| self.failure(fault)));
             }
             (commits, dones) = again.into_iter().unzip();
         }

@@ -9,7 +9,7 @@ use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ const QUEUE: &str = ".OTHER_SERVERS";
 const HELD_MAX: u64 = 128;
 const DESCRIPTORS_PER_HELD: u64 = 16;
 
-/// A panic elsewhere leaves these states syncfs: each is changed in one go.
+/// A panic elsewhere leaves these states whole: each is changed in one go.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -225,8 +225,6 @@ struct Inner {
     disk: RetryInterrupted<dyn Disk>,
     root: Handle,
     owner: owner::Owner,
-    /// Whether older servers' locks were there when it was last asked.
-    has_old_locks: AtomicBool,
     folders: Folders,
     pool: Arc<Pool>,
     group_commit: GroupCommit,
@@ -314,7 +312,6 @@ impl Store {
                 disk,
                 root,
                 owner,
-                has_old_locks: AtomicBool::new(false),
                 folders,
                 names,
                 tmp_names: AtomicU64::new(0),
@@ -334,11 +331,10 @@ impl Store {
         if self.0.waiting.load(Ordering::Relaxed) >= self.0.options.waiting_max {
             return Err(Failure::Busy);
         }
-        let free = self.0.space.octets();
-        if free < self.0.options.free_bytes_min.saturating_add(octets) {
-            return Err(Failure::Full(format!("only {free} octets are free")));
+        match self.0.space.lack(octets, self.0.options.free_bytes_min) {
+            Some(missing) => Err(Failure::Full(missing)),
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The same after a look at the disk, since space may have come back while nothing was written.
@@ -406,7 +402,7 @@ impl Store {
             match catch_unwind(AssertUnwindSafe(|| store.commit_each(draft))) {
                 Ok(Ok(commits)) => {
                     for Commit { files, kept, .. } in commits {
-                        let kept = kept.map_err(Failure::from);
+                        let kept = kept.map_err(|fault| store.failure(fault));
                         for number in files.iter().flat_map(|file| &file.target.numbers) {
                             if let Some(place) = results.get_mut(*number) {
                                 place.clone_from(&kept);
@@ -478,6 +474,19 @@ impl Inner {
         Ok(commits)
     }
 
+    /// What is told of a fault. A full disk may lack octets or files, and an operator looks for the
+    /// first: what is left of both is told with it. A quota is not the disk's.
+    fn failure(&self, fault: Fault) -> Failure {
+        let is_full = fault.error.kind() == io::ErrorKind::StorageFull;
+        match Failure::from(fault) {
+            Failure::Full(cause) if is_full => {
+                self.look_at_space();
+                Failure::Full(format!("{cause}; {}", self.space.left()))
+            }
+            other => other,
+        }
+    }
+
     fn after_a_fault(&self, fault: &Fault) {
         let error = fault.error.raw_os_error().map(Errno::from_raw_os_error);
         if matches!(error, Some(Errno::MFILE | Errno::NFILE)) {
@@ -486,16 +495,14 @@ impl Inner {
     }
 
     fn sweep(&self) {
-        self.has_old_locks
-            .store(owner::sweep(&self.disk, &self.root, &self.owner), Ordering::Relaxed);
+        owner::sweep(&self.disk, &self.root, &self.owner);
     }
 
     /// For a thread that has found nothing to do for a while.
     fn on_idle(&self) {
         self.folders.close(false);
-        if self.has_old_locks.load(Ordering::Relaxed)
-            && owner::old_servers_are_gone(&self.disk, &self.root)
-        {
+        // Such a server may have started and ended at any time since ours started.
+        if owner::old_locks_can_go(&self.disk, &self.root, &self.owner) {
             self.sweep();
         }
     }

@@ -135,17 +135,24 @@ fn all_locks<'a>(disk: &dyn Disk, root: &'a Handle, old: Option<&'a Handle>) -> 
         };
         locks.push(Lock { folder: root, name, kind });
     }
-    let Some(folder) = old else { return locks };
-    for name in disk.names(folder).unwrap_or_default() {
+    if let Some(folder) = old {
+        locks.extend(old_locks(folder, disk.names(folder).unwrap_or_default()));
+    }
+    locks
+}
+
+/// The locks of older servers among these names in their folder.
+fn old_locks(folder: &Handle, names: Vec<String>) -> Vec<Lock<'_>> {
+    let lock = |name: String| {
         let kind = match name.split_once('.') {
             None if is_id(&name) => Kind::Held(name.clone()),
             Some(("new", id)) if is_id(id) => Kind::Starting,
             Some((_, rest)) => Kind::Beside(rest.split('.').next().unwrap_or_default().to_owned()),
-            None => continue,
+            None => return None,
         };
-        locks.push(Lock { folder, name, kind });
-    }
-    locks
+        Some(Lock { folder, name, kind })
+    };
+    names.into_iter().filter_map(lock).collect()
 }
 
 /// The owners that are known: each dead one with its lock, held from here on, so that no other
@@ -187,41 +194,45 @@ fn is_older(disk: &dyn Disk, folder: &Handle, name: &str, than: Duration) -> boo
 }
 
 /// Removes what dead servers left in `tmp` folders, and then their locks. A living one's files are
-/// never touched. Returns whether the folder of older servers' locks is left: then such a server
-/// lives, or something could not be removed.
-pub(super) fn sweep(disk: &dyn Disk, root: &Handle, own: &Owner) -> bool {
+/// never touched.
+pub(super) fn sweep(disk: &dyn Disk, root: &Handle, own: &Owner) {
     let old = disk.open_folder(root, OLD_LOCKS).ok();
     let locks = all_locks(disk, root, old.as_ref());
     let known = Known::new(disk, &locks, own);
     let all_gone = sweep_tmp(disk, root, &known);
-    for Lock { folder, name, kind } in &locks {
-        let is_over = match kind {
-            // Else a file could come back after a power loss, and its owner would not be known.
-            Kind::Held(id) => all_gone && known.is_dead(id),
-            // A living server is locked out before its file is removed.
-            Kind::Starting => {
-                is_older(disk, folder, name, STARTING_AGE)
-                    && disk
-                        .open_file(folder, name)
-                        .is_ok_and(|file| matches!(disk.lock(&file), Ok(true)))
-            }
-            Kind::Beside(id) => known.is_dead(id) || is_older(disk, folder, name, STRANGERS_AGE),
-        };
-        if is_over {
-            let _ = disk.remove(folder, name);
-        }
+    for lock in locks.iter().filter(|lock| is_over(disk, lock, &known, all_gone)) {
+        let _ = disk.remove(lock.folder, &lock.name);
     }
-    old.is_some() && disk.remove_folder(root, OLD_LOCKS).is_err()
+    // It stays while a lock is in it.
+    let _ = disk.remove_folder(root, OLD_LOCKS);
 }
 
-/// Whether no older server lives any more, so that the folder of their locks can be swept and
-/// removed.
-pub(super) fn old_servers_are_gone(disk: &dyn Disk, root: &Handle) -> bool {
-    let Ok(old) = disk.open_folder(root, OLD_LOCKS) else { return true };
-    disk.names(&old).unwrap_or_default().iter().filter(|name| is_id(name)).all(|name| {
-        let file = disk.open_file(&old, name);
-        file.is_ok_and(|file| matches!(disk.lock(&file), Ok(true)))
-    })
+/// Whether the server of a lock is gone, and, with `all_gone`, what the dead left in `tmp` too.
+fn is_over(disk: &dyn Disk, lock: &Lock, known: &Known, all_gone: bool) -> bool {
+    let Lock { folder, name, kind } = lock;
+    match kind {
+        // Else a file could come back after a power loss, and its owner would not be known.
+        Kind::Held(id) => all_gone && known.is_dead(id),
+        // A living server is locked out before its file is removed.
+        Kind::Starting => {
+            is_older(disk, folder, name, STARTING_AGE)
+                && disk
+                    .open_file(folder, name)
+                    .is_ok_and(|file| matches!(disk.lock(&file), Ok(true)))
+        }
+        Kind::Beside(id) => known.is_dead(id) || is_older(disk, folder, name, STRANGERS_AGE),
+    }
+}
+
+/// Whether the folder of older servers' locks is there, and a sweep would remove it: no such server
+/// lives, and nothing else is in it.
+pub(super) fn old_locks_can_go(disk: &dyn Disk, root: &Handle, own: &Owner) -> bool {
+    let Ok(folder) = disk.open_folder(root, OLD_LOCKS) else { return false };
+    let Ok(names) = disk.names(&folder) else { return false };
+    let count = names.len();
+    let locks = old_locks(&folder, names);
+    let known = Known::new(disk, &locks, own);
+    locks.len() == count && locks.iter().all(|lock| is_over(disk, lock, &known, true))
 }
 
 /// Returns whether all that was to be removed is gone for good.

@@ -12,40 +12,61 @@ const LOOK_AGAIN: Duration = Duration::from_millis(250);
 const FILES_MIN: u64 = 16;
 
 pub(super) struct Space {
-    /// The octets that are left, and when that was looked at.
-    known: Mutex<(u64, Instant)>,
+    known: Mutex<Known>,
     files_min: u64,
+}
+
+struct Known {
+    left: FreeSpace,
+    /// When the disk was asked.
+    at: Instant,
 }
 
 impl Space {
     /// Without a reserve the disk is filled to the last file.
     pub(super) fn new(left: FreeSpace, has_reserve: bool) -> Self {
-        let space = Self {
-            known: Mutex::new((0, Instant::now())),
+        Self {
+            known: Mutex::new(Known { left, at: Instant::now() }),
             files_min: if has_reserve { FILES_MIN } else { 0 },
-        };
-        space.update(left);
-        space
+        }
     }
 
-    /// The octets that are left, as far as is known.
-    pub(super) fn octets(&self) -> u64 {
-        locked(&self.known).0
+    /// What is missing for a message of this size, as far as is known, if a reserve is to be left
+    /// beside it.
+    pub(super) fn lack(&self, octets: u64, reserve: u64) -> Option<String> {
+        let FreeSpace { octets: free, files } = locked(&self.known).left;
+        match files {
+            Some(files) if files < self.files_min => {
+                Some(format!("only {files} files (inodes) are free"))
+            }
+            _ if free < reserve => Some(format!("only {free} octets are free")),
+            // Free space above the reserve would be no reason by itself.
+            _ if free < reserve.saturating_add(octets) => {
+                Some(format!("only {free} octets are free, and the message has {octets}"))
+            }
+            _ => None,
+        }
     }
 
-    pub(super) fn update(&self, free: FreeSpace) {
-        let is_full = free.files.is_some_and(|files| files < self.files_min);
-        *locked(&self.known) = (if is_full { 0 } else { free.octets }, Instant::now());
+    /// What is left, in words: a disk may be full of octets or of files.
+    pub(super) fn left(&self) -> String {
+        let FreeSpace { octets, files } = locked(&self.known).left;
+        let files = files.map_or_else(String::new, |files| format!(" and {files} files (inodes)"));
+        format!("{octets} octets{files} are free")
+    }
+
+    pub(super) fn update(&self, left: FreeSpace) {
+        *locked(&self.known) = Known { left, at: Instant::now() };
     }
 
     /// So many octets were written. Tells whether it is time for a look.
     pub(super) fn spend(&self, written: u64) -> bool {
         let mut known = locked(&self.known);
-        known.0 = known.0.saturating_sub(written);
-        if known.1.elapsed() < LOOK_AGAIN {
+        known.left.octets = known.left.octets.saturating_sub(written);
+        if known.at.elapsed() < LOOK_AGAIN {
             return false;
         }
-        known.1 = Instant::now();
+        known.at = Instant::now();
         true
     }
 }
@@ -55,19 +76,46 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_without_files_to_be_made_is_full_and_one_that_counts_none_is_not() {
-        for (files, octets) in [(None, 1 << 30), (Some(16), 1 << 30), (Some(15), 0), (Some(0), 0)] {
-            assert_eq!(Space::new(FreeSpace { octets: 1 << 30, files }, true).octets(), octets);
-            assert_eq!(Space::new(FreeSpace { octets: 1 << 30, files }, false).octets(), 1 << 30);
+    fn what_is_missing_is_named_octets_or_files() {
+        const FREE: u64 = 1 << 20;
+        let no_files = |files| Some(format!("only {files} files (inodes) are free"));
+        for (files, missing) in
+            [(None, None), (Some(16), None), (Some(15), no_files(15)), (Some(0), no_files(0))]
+        {
+            let left = FreeSpace { octets: FREE, files };
+            assert_eq!(Space::new(left, true).lack(0, FREE), missing);
+            assert_eq!(Space::new(left, false).lack(0, 0), None);
         }
+        let space = Space::new(FreeSpace { octets: FREE, files: Some(99) }, true);
+        for (octets, reserve, missing) in [
+            (0, FREE, None),
+            (FREE, 0, None),
+            (0, FREE + 1, Some("only 1048576 octets are free")),
+            (9, FREE + 1, Some("only 1048576 octets are free")),
+            (9, FREE - 8, Some("only 1048576 octets are free, and the message has 9")),
+            (
+                u64::MAX,
+                1,
+                Some("only 1048576 octets are free, and the message has 18446744073709551615"),
+            ),
+        ] {
+            assert_eq!(space.lack(octets, reserve).as_deref(), missing, "{octets} {reserve}");
+        }
+    }
+
+    #[test]
+    fn what_is_left_is_told_with_the_files_where_the_disk_counts_them() {
+        let left = |files| Space::new(FreeSpace { octets: 7, files }, true).left();
+        assert_eq!(left(None), "7 octets are free");
+        assert_eq!(left(Some(0)), "7 octets and 0 files (inodes) are free");
     }
 
     #[test]
     fn what_is_written_is_reckoned_between_two_looks() {
         let space = Space::new(FreeSpace { octets: 100, files: None }, true);
         assert!(!space.spend(30));
-        assert_eq!(space.octets(), 70);
+        assert_eq!(space.left(), "70 octets are free");
         space.spend(90);
-        assert_eq!(space.octets(), 0);
+        assert_eq!(space.left(), "0 octets are free");
     }
 }

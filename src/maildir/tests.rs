@@ -333,9 +333,6 @@ fn older_servers_locks_count_while_they_live_and_their_folder_goes_with_the_last
     // do.
     let store = Store::open(options(folder.path())).unwrap();
     deliver(&store, &["user@postman.local"], b"x").unwrap();
-    while !store.0.has_old_locks.load(Ordering::Relaxed) {
-        thread::yield_now();
-    }
     store.0.on_idle();
     assert!(old.exists());
     drop(lock);
@@ -347,6 +344,42 @@ fn older_servers_locks_count_while_they_live_and_their_folder_goes_with_the_last
     fs::create_dir(&old).unwrap();
     assert!(Store::open(options(folder.path())).unwrap().close(Duration::from_mins(1)));
     assert!(!old.exists());
+}
+
+/// A stage that was forgotten, or a container that is started once more.
+#[test]
+fn an_older_server_that_starts_beside_ours_and_ends_leaves_no_folder_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let (old, tmp) = (folder.path().join(".owners"), folder.path().join("user/tmp"));
+    let store = Store::open(options(folder.path())).unwrap();
+    deliver(&store, &["user@postman.local"], b"x").unwrap();
+    let root = owner::open_root(folder.path()).unwrap();
+    let id = "00000000000000cc";
+    for in_order in [true, false] {
+        let of_old = tmp.join(format!("{id}.1"));
+        fs::create_dir(&old).unwrap();
+        fs::write(old.join(id), "").unwrap();
+        fs::write(&of_old, "half").unwrap();
+        let locks = RealDisk.open_folder(&root, ".owners").unwrap();
+        let lock = RealDisk.open_file(&locks, id).unwrap();
+        assert!(RealDisk.lock(&lock).unwrap());
+        store.0.on_idle();
+        assert!(old.join(id).exists() && of_old.exists(), "it lives");
+        if in_order {
+            fs::remove_file(&of_old).unwrap();
+            fs::remove_file(old.join(id)).unwrap();
+        }
+        drop(lock);
+        store.0.on_idle();
+        assert!(!old.exists() && !of_old.exists(), "{in_order}");
+    }
+    // What no server has made stays, and costs no sweep.
+    fs::create_dir(&old).unwrap();
+    fs::write(old.join("notes"), "").unwrap();
+    assert!(!owner::old_locks_can_go(&RealDisk, &root, &store.0.owner));
+    store.0.on_idle();
+    assert!(old.join("notes").exists());
+    assert!(store.close(Duration::from_mins(1)));
 }
 
 #[test]

@@ -457,6 +457,29 @@ fn each_recipient_can_be_a_commit_of_its_own() {
     }
 }
 
+/// Between two looks at the disk it may fill up. Then the next message does not begin.
+#[test]
+fn a_disk_that_turns_out_to_be_full_is_told_with_what_is_left_and_refuses_the_next_at_once() {
+    let left = "; 700 octets and 0 files (inodes) are free";
+    let missing = "only 700 octets are free, and the message has 1000";
+    for (errno, end, next) in [
+        (Errno::NOSPC, left, Err(Failure::Full(missing.to_owned()))),
+        // What is left of a user's quota the disk does not tell.
+        (Errno::DQUOT, "", Ok(())),
+    ] {
+        let (store, disk) = start(How::Error(errno), false, 1);
+        disk.disk.has_left(FreeSpace { octets: 700, files: Some(0) });
+        assert_eq!(store.room(1000), Ok(()));
+        disk.left.store(1, Ordering::SeqCst);
+        let Err(Failure::Full(cause)) = deliver(&store, &["user@postman.local"], b"x") else {
+            panic!("it was taken");
+        };
+        assert!(cause.ends_with(&format!("(os error {}){end}", errno.raw_os_error())), "{cause}");
+        assert_eq!(store.room(1000), next);
+        assert!(store.close(Duration::from_mins(1)));
+    }
+}
+
 #[test]
 fn below_the_reserve_nothing_begins_and_a_look_tells_when_space_is_back() {
     let disk = Simulated::new();
@@ -469,12 +492,14 @@ fn below_the_reserve_nothing_begins_and_a_look_tells_when_space_is_back() {
         answer.recv().unwrap()
     };
     assert_eq!(ask(&store), Ok(()));
-    for left in
-        [FreeSpace { octets: 1499, files: None }, FreeSpace { octets: u64::MAX, files: Some(3) }]
-    {
-        disk.has_left(left);
-        assert!(matches!(ask(&store), Err(Failure::Full(_))));
-        assert!(matches!(store.room(1000), Err(Failure::Full(_))));
+    for (octets, files, why) in [
+        (499, None, "only 499 octets are free"),
+        (1499, Some(1000), "only 1499 octets are free, and the message has 1000"),
+        (u64::MAX, Some(3), "only 3 files (inodes) are free"),
+    ] {
+        disk.has_left(FreeSpace { octets, files });
+        assert_eq!(ask(&store), Err(Failure::Full(why.to_owned())));
+        assert_eq!(store.room(1000), Err(Failure::Full(why.to_owned())));
         disk.has_left(FreeSpace { octets: 1500, files: Some(1000) });
         assert_eq!(ask(&store), Ok(()));
         assert_eq!(store.room(1000), Ok(()));
