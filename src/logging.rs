@@ -226,9 +226,8 @@ fn write(messages: &Receiver<Message>, files: Vec<(PathBuf, File)>, reopen: &Ato
             }
         }
         outputs.flush();
-        if reopen.swap(false, Ordering::SeqCst) {
-            outputs.reopen();
-            log::info!("logs reopened");
+        if reopen.swap(false, Ordering::SeqCst) && outputs.reopen() {
+            log::info!("- logs reopened");
         }
     }
 }
@@ -256,21 +255,24 @@ impl Outputs {
         }
     }
 
-    fn reopen(&mut self) {
+    /// Whether all could be opened. A line says of each other one that it could not.
+    fn reopen(&mut self) -> bool {
+        let mut all = true;
         for (path, file) in &mut self.files {
             match open(path) {
                 Ok(opened) => *file = opened,
                 // The old file is better than none.
                 Err(error) => {
-                    let _ = writeln!(
-                        io::stderr(),
-                        "postman: cannot reopen {}: {error}",
-                        path.display()
+                    all = false;
+                    log::error!(
+                        "- cannot reopen the log {}: {error}; its old file is written to",
+                        escape(&path.display().to_string())
                     );
                 }
             }
         }
         self.told = false;
+        all
     }
 }
 

@@ -50,11 +50,11 @@ pub(super) fn serve(serve: &Serve) -> Result<(), End> {
     let listener = listener.ok_or_else(|| "no port was opened".to_owned())?;
     let logging = logs.start(&config.log)?;
     let built_in = if states.built_in { " built_in=yes" } else { "" };
-    log::info!("definition file=\"{}\" sha256={}{built_in}", escape(&states.name), states.digest);
+    log::info!("- definition file=\"{}\" sha256={}{built_in}", escape(&states.name), states.digest);
     for warning in warnings.into_iter().chain(unlocked) {
-        log::warn!("{warning}");
+        log::warn!("- {warning}");
     }
-    let domain = config.domain.clone();
+    let (user, domain) = (config.users.one().to_owned(), config.domain.clone());
     // A client on this machine reaches every address by loopback's.
     let near = match address.ip() {
         ip if !ip.is_unspecified() => ip,
@@ -66,10 +66,10 @@ pub(super) fn serve(serve: &Serve) -> Result<(), End> {
     made.keep();
     let ready = || {
         let text = format!(
-            "Postman receives mail.\n{about}  to stop     Ctrl-C\n  to try it   swaks --to user@{domain} --server {near}\n",
+            "Postman receives mail.\n{about}  to stop     Ctrl-C\n  to try it   swaks --to {user}@{domain} --server {near}\n",
         );
         let _ = print(&text);
-        log::info!("listening address={address} domain={domain}");
+        log::info!("- listening address={address} domain={domain}");
         service::ready();
     };
     server.run(&|| logging.reopen(), ready)?;

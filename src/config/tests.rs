@@ -231,6 +231,18 @@ fn sizes_and_times_may_have_a_unit_in_quotes() {
 }
 
 #[test]
+fn the_example_of_a_user_is_one_who_may_receive_and_needs_no_quotes_at_a_shell() {
+    for (text, one) in [
+        ("()", "user"),
+        ("(users: Listed([]))", "postmaster"),
+        ("(users: Listed([\"a b\", \"it's\", \"Bob.x_y-z\", \"alice\"]))", "Bob.x_y-z"),
+        ("(users: Listed([\"a b\"]))", "postmaster"),
+    ] {
+        assert_eq!(Config::parse(text).unwrap().users.one(), one, "{text}");
+    }
+}
+
+#[test]
 fn no_text_stops_the_reading() {
     let sample = Config::sample();
     for end in (0..sample.len()).filter(|end| sample.is_char_boundary(*end)).step_by(83) {

@@ -31,6 +31,18 @@ impl Users {
             }
         }
     }
+
+    /// One who may receive, for an example at a shell.
+    #[must_use]
+    pub fn one(&self) -> &str {
+        let is_word = |user: &&String| {
+            user.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"._-".contains(&octet))
+        };
+        match self {
+            Self::Any => "user",
+            Self::Listed(users) => users.iter().find(is_word).map_or("postmaster", String::as_str),
+        }
+    }
 }
 
 /// `Any` or `Listed([...])`.

@@ -56,7 +56,8 @@ impl Door {
                 if std::mem::take(&mut self.failing) {
                     log::accept_works();
                 }
-                Some((stream.into(), peer.ip()))
+                // A socket for IPv6 calls an IPv4 client `::ffff:192.0.2.7`.
+                Some((stream.into(), peer.ip().to_canonical()))
             }
             Err(error) => {
                 self.fail(&error).await;
@@ -128,6 +129,17 @@ mod tests {
 
     fn client(door: &Door) -> TcpStream {
         TcpStream::connect(door.socket.get_ref().local_addr().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_ipv4_client_has_its_own_address_on_a_socket_for_ipv6() {
+        // Where the system has no IPv6 there is no such socket.
+        let Ok(listener) = TcpListener::bind("[::]:0") else { return };
+        let port = listener.local_addr().unwrap().port();
+        let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let mut door = Door::new(listener).unwrap();
+        let (_, address) = async_io::block_on(door.accept()).unwrap();
+        assert_eq!(address, client.local_addr().unwrap().ip());
     }
 
     #[test]

@@ -34,6 +34,8 @@ const LINE_BYTES_MAX: usize = 1000;
 
 /// What the session calls the content of a message that it refused.
 const CONTENT: &str = "(the message)";
+/// What is refused of a client that is not served.
+const CONNECTION: &str = "(the connection)";
 
 /// A message from DATA to its reply.
 #[derive(Default)]
@@ -82,7 +84,7 @@ impl SessionLog {
             id: client.id.clone(),
             refused: 0,
             line: Vec::new(),
-            refusal: None,
+            refusal: client.refused.then(|| CONNECTION.to_owned()),
             message: None,
             last: None,
             closes: false,

@@ -120,7 +120,7 @@ impl Logged {
         self.server.send_signal(Signal::HUP);
         let evil = || fs::read_to_string(outside.path().join("evil")).unwrap_or_default();
         wait_until("a line in either log", || {
-            (evil() + &fs::read_to_string(&before).unwrap()).contains("logs reopened")
+            (evil() + &fs::read_to_string(&before).unwrap()).contains("reopen")
         });
         fs::remove_file(&log).unwrap();
         !evil().is_empty()

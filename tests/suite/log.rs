@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use postman::dialogue::{Dialogue, Peer};
 
-use crate::rig::{Server, Talk};
+use crate::rig::{Server, Talk, wait_until};
 
 struct Logged {
     server: Server,
@@ -177,6 +177,48 @@ fn a_refusal_by_a_row_is_a_refusal_in_the_log() {
         "0001 refused code=450 line=\"RCPT TO:<b@postman.local>\" reply=\"4.2.1 The mailbox is busy\"",
     ];
     assert_eq!(refused, expected);
+}
+
+#[test]
+fn a_client_that_is_not_served_is_a_refusal_in_the_log() {
+    let logged = Logged::start("refuse_from: [\"127.0.0.0/8\"],", "info");
+    let mut talk = logged.server.connect_quietly();
+    talk.expect("554");
+    talk.say("QUIT", "221");
+    let (lines, _) = logged.end();
+    assert_eq!(
+        one(&lines, "0001 refused"),
+        "0001 refused code=554 line=\"(the connection)\" reply=\"No SMTP service for you here\""
+    );
+}
+
+/// A program that reads the log finds the event in the same column of each line.
+#[test]
+fn each_line_has_a_session_or_a_dash_before_its_event() {
+    let logged = Logged::start("nice: 0, sandbox: false,", "info");
+    let mut talk = logged.server.connect();
+    talk.deliver();
+    logged.server.send_signal(rustix::process::Signal::HUP);
+    let log = logged.folder.path().join("log");
+    wait_until("the log's reopening", || {
+        fs::read_to_string(&log).unwrap().contains(" logs reopened\n")
+    });
+    // No file can be made in its folder's place.
+    let moved = logged.folder.path().join("moved");
+    fs::rename(&log, &moved).unwrap();
+    fs::create_dir(&log).unwrap();
+    logged.server.send_signal(rustix::process::Signal::HUP);
+    wait_until("a line that says so", || {
+        fs::read_to_string(&moved).unwrap().contains(" ERROR - cannot reopen the log ")
+    });
+    fs::remove_dir(&log).unwrap();
+    fs::rename(&moved, &log).unwrap();
+    let (lines, _) = logged.end();
+    for line in &lines {
+        let who = line.split(' ').next().unwrap();
+        assert!(who == "-" || who.len() == 4, "{line}");
+    }
+    assert_eq!(lines.iter().filter(|line| *line == "- logs reopened").count(), 1, "{lines:#?}");
 }
 
 #[test]
