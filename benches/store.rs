@@ -23,7 +23,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use postman::maildir::{Failure, Fill, Format, Options, Store};
+use postman::maildir::{Fill, Format, Options, Store, StoreError};
 use postman::smtp::envelope::{Envelope, Place, Recipient};
 use postman::smtp::path::{ForwardPath, ReversePath, Syntax};
 use rustix::fs::{Mode, OFlags, RenameFlags, fdatasync, fsync, openat, renameat_with};
@@ -154,7 +154,7 @@ fn envelope(boxes: usize) -> Result<Envelope> {
 
 /// One after the other on each of so many sessions; no thread of ours waits for the disk.
 struct Session {
-    done: Sender<(Session, std::result::Result<(), Failure>)>,
+    done: Sender<(Session, std::result::Result<(), StoreError>)>,
 }
 
 fn send(store: &Store, session: Session, envelope: &Envelope, content: &[u8]) -> Result<()> {
@@ -185,10 +185,10 @@ fn store(folder: &Path, sessions: usize, boxes: usize, content: &[u8]) -> Result
         free_bytes_min: 0,
     })?;
     let envelope = envelope(boxes)?;
-    let (done, results): (_, Receiver<(Session, std::result::Result<(), Failure>)>) = channel();
+    let (done, results): (_, Receiver<(Session, std::result::Result<(), StoreError>)>) = channel();
     // The folders are there.
     send(&store, Session { done: done.clone() }, &envelope, b"x")?;
-    results.recv()?.1.map_err(|failure| failure.to_string())?;
+    results.recv()?.1.map_err(|error| error.to_string())?;
     let cpu = || -> f64 {
         let time = clock_gettime(ClockId::ProcessCPUTime);
         time.tv_sec as f64 * 1e6 + time.tv_nsec as f64 / 1e3
@@ -200,7 +200,7 @@ fn store(folder: &Path, sessions: usize, boxes: usize, content: &[u8]) -> Result
     let mut running = sessions;
     while running > 0 {
         let (session, result) = results.recv()?;
-        result.map_err(|failure| failure.to_string())?;
+        result.map_err(|error| error.to_string())?;
         count += 1;
         if begin.elapsed() < TIME {
             send(&store, session, &envelope, content)?;

@@ -13,7 +13,7 @@ use super::disk::{Disk as _, Handle};
 use super::file::{File, Message};
 use super::folder_sync::Ticket;
 use super::folders::Home;
-use super::{Fault, Inner, context};
+use super::{Doing, Inner, StoreError, context};
 
 /// So often another name is tried where a file has ours.
 const NAMES_MAX: usize = 16;
@@ -26,7 +26,7 @@ pub(super) struct Commit {
     message: Arc<Message>,
     pub files: Vec<File>,
     /// Whether it has come so far.
-    pub kept: Result<(), Fault>,
+    pub kept: Result<(), StoreError>,
     rounds: u32,
 }
 
@@ -52,7 +52,7 @@ pub(super) fn commit(store: &Arc<Inner>, commits: &mut [Commit]) {
         each(commits, |commit| commit.settle(store));
     }));
     if steps.is_err() {
-        each(commits, |_| Err(Fault::panic()));
+        each(commits, |_| Err(StoreError::panicked()));
     }
 }
 
@@ -71,19 +71,19 @@ impl Commit {
         self.files.iter_mut().filter(|file| !file.is_safe)
     }
 
-    fn write(&mut self, store: &Inner) -> Result<(), Fault> {
+    fn write(&mut self, store: &Inner) -> Result<(), StoreError> {
         let message = Arc::clone(&self.message);
         self.new_files().try_for_each(|file| file.write(store, &message))
     }
 
-    fn rename(&mut self, store: &Inner) -> Result<(), Fault> {
+    fn rename(&mut self, store: &Inner) -> Result<(), StoreError> {
         let time = self.message.time;
         self.new_files().try_for_each(|file| file.rename(store, time))
     }
 
     /// A file in a folder that was renamed, replaced or removed is taken back from there and is new
     /// again.
-    fn settle(&mut self, store: &Inner) -> Result<(), Fault> {
+    fn settle(&mut self, store: &Inner) -> Result<(), StoreError> {
         self.rounds += 1;
         for file in &mut self.files {
             if file.is_in_place(store)? {
@@ -94,7 +94,7 @@ impl Commit {
                 let moved = io::Error::other(
                     "it was renamed or removed each time that the message was written",
                 );
-                return context("deliver to", file.folder(), Err(moved));
+                return context(Doing::Deliver, file.folder(), Err(moved));
             }
         }
         Ok(())
@@ -102,18 +102,18 @@ impl Commit {
 
     /// Nothing is left of one that was not kept.
     pub(super) fn take_back(&self, store: &Inner) {
-        if let Err(fault) = &self.kept {
+        if let Err(error) = &self.kept {
             self.files.iter().for_each(|file| file.take_back(store));
-            store.after_a_fault(fault);
+            store.after_an_error(error);
         }
     }
 }
 
 /// The next step of all that have come so far. One that panics breaks no other.
-fn each(commits: &mut [Commit], step: impl Fn(&mut Commit) -> Result<(), Fault>) {
+fn each(commits: &mut [Commit], step: impl Fn(&mut Commit) -> Result<(), StoreError>) {
     for commit in commits.iter_mut().filter(|commit| commit.kept.is_ok()) {
-        commit.kept =
-            catch_unwind(AssertUnwindSafe(|| step(commit))).unwrap_or_else(|_| Err(Fault::panic()));
+        commit.kept = catch_unwind(AssertUnwindSafe(|| step(commit)))
+            .unwrap_or_else(|_| Err(StoreError::panicked()));
     }
 }
 
@@ -156,7 +156,7 @@ fn sync_contents(store: &Arc<Inner>, commits: &mut [Commit]) {
             continue;
         };
         commit.kept =
-            context("sync a file in", commit.files.get(place).map_or("", File::folder), synced);
+            context(Doing::SyncFile, commit.files.get(place).map_or("", File::folder), synced);
     }
 }
 
@@ -205,7 +205,7 @@ fn sync_names(store: &Arc<Inner>, commits: &mut [Commit], moves: Vec<Moves>) {
     each(commits, |commit| {
         commit.new_files().try_for_each(|file| {
             let synced = synced.get(&Arc::as_ptr(&file.open_file()?.home));
-            context("sync the folder", file.folder(), synced.map_or_else(not_yet, |it| same(it)))
+            context(Doing::SyncFolder, file.folder(), synced.map_or_else(not_yet, |it| same(it)))
         })
     });
 }
@@ -226,7 +226,7 @@ fn same(result: &Result<(), impl Borrow<io::Error>>) -> io::Result<()> {
 }
 
 impl File {
-    fn rename(&mut self, store: &Inner, time: u64) -> Result<(), Fault> {
+    fn rename(&mut self, store: &Inner, time: u64) -> Result<(), StoreError> {
         let folder = self.folder().to_owned();
         let file = self.open_file_mut()?;
         for _ in 0..NAMES_MAX {
@@ -242,17 +242,17 @@ impl File {
                 moved => {
                     // An error does not always mean that it did not happen.
                     file.final_name = Some(name);
-                    return context("move a message in", &folder, moved);
+                    return context(Doing::Rename, &folder, moved);
                 }
             }
         }
-        context("find a name in", &folder, Err(io::ErrorKind::AlreadyExists.into()))
+        context(Doing::ChooseName, &folder, Err(io::ErrorKind::AlreadyExists.into()))
     }
 
-    fn is_in_place(&self, store: &Inner) -> Result<bool, Fault> {
+    fn is_in_place(&self, store: &Inner) -> Result<bool, StoreError> {
         let open = self.open_file()?;
         let is_in_place = context(
-            "look at the folder",
+            Doing::CheckFolder,
             self.folder(),
             open.home.is_in_place(&store.disk, &store.root),
         )?;
@@ -261,18 +261,18 @@ impl File {
 
     /// What a sync of everything does not tell: that another one failed, or that the file system
     /// found no place for octets that it had taken.
-    fn is_kept(&self, store: &Inner) -> Result<(), Fault> {
+    fn is_kept(&self, store: &Inner) -> Result<(), StoreError> {
         let open = self.open_file()?;
         if !open.home.on_root_fs || !store.syncfs.is_usable() {
             return Ok(());
         }
         context(
-            "sync the file system of",
+            Doing::SyncFileSystem,
             self.folder(),
             store.syncfs.none_failed_since(open.failures),
         )?;
         context(
-            "find all octets of a file in",
+            Doing::FindOctets,
             self.folder(),
             store.disk.has_no_holes(&open.handle, open.octets),
         )

@@ -4,6 +4,7 @@
 //! disks: the real one; for tests one that fails the N-th operation, and one in memory that
 //! knows what is durable and can crash after any operation.
 
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -42,10 +43,22 @@ impl Handle {
 
 /// What is left on a disk for users who are not root.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct FreeSpace {
+pub struct FreeSpace {
+    /// Octets that can still be written.
     pub octets: u64,
     /// Files that can still be made. None where the file system has no such bound.
     pub files: Option<u64>,
+}
+
+impl fmt::Display for FreeSpace {
+    /// A disk may be full of octets or of files.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { octets, files } = self;
+        match files {
+            Some(files) => write!(f, "{octets} octets and {files} files (inodes) are free"),
+            None => write!(f, "{octets} octets are free"),
+        }
+    }
 }
 
 /// Which folder it is, and no other before or after it: device, number, and when it was made.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::file::{File, Message};
 use super::form::targets;
 use super::opening::Opening;
-use super::{Failure, Fault, Inner};
+use super::{Inner, StoreError};
 
 /// Whether a draft takes more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,14 +24,14 @@ pub struct Draft {
     /// What the content has filled so far: the first is written while it comes.
     pub(super) files: Vec<File>,
     pub(super) octets: u64,
-    pub(super) failure: Option<Failure>,
+    pub(super) error: Option<StoreError>,
 }
 
 impl Draft {
     /// Takes content. It does no I/O.
     pub fn push(&mut self, content: &[u8]) -> Fill {
         self.octets += content.len() as u64;
-        if self.failure.is_some() {
+        if self.error.is_some() {
             return Fill::Room;
         }
         let message = &mut self.message;
@@ -59,18 +59,18 @@ impl Draft {
             None => Ok(()),
         });
         self.message.memory.clear();
-        if let Err(fault) = spilled {
+        if let Err(error) = spilled {
             self.forget();
-            store.after_a_fault(&fault);
-            self.failure = Some(store.failure(fault));
+            store.after_an_error(&error);
+            self.error = Some(store.with_free_space(error));
             self.message.memory = Vec::new();
         }
     }
 
     /// Names the files to be.
-    pub(super) fn files(&mut self) -> Result<(), Fault> {
+    pub(super) fn files(&mut self) -> Result<(), StoreError> {
         if self.files.is_empty() {
-            let targets = targets(&self.message.envelope).ok_or_else(Fault::unnamed)?;
+            let targets = targets(&self.message.envelope).ok_or_else(StoreError::unnamed)?;
             self.files = targets.into_iter().map(File::new).collect();
         }
         Ok(())

@@ -10,7 +10,7 @@ use super::disk::{Disk as _, Handle, write_all};
 use super::folders::Home;
 use super::form::{Head, LineEnds, Target};
 use super::opening::Opening;
-use super::{Delivered, Fault, Inner, QUEUE, context};
+use super::{Delivered, Doing, Inner, QUEUE, StoreError, context};
 
 /// How much is copied and written at once, in octets.
 const PIECE_BYTES: usize = 64 * 1024;
@@ -72,17 +72,17 @@ impl File {
     }
 
     /// An error only where the order of the commit is broken.
-    pub(super) fn open_file(&self) -> Result<&OpenFile, Fault> {
+    pub(super) fn open_file(&self) -> Result<&OpenFile, StoreError> {
         context(
-            "find the file of",
+            Doing::FindFile,
             &self.target.folder,
             self.open.as_ref().ok_or_else(|| io::ErrorKind::NotFound.into()),
         )
     }
 
-    pub(super) fn open_file_mut(&mut self) -> Result<&mut OpenFile, Fault> {
+    pub(super) fn open_file_mut(&mut self) -> Result<&mut OpenFile, StoreError> {
         context(
-            "find the file of",
+            Doing::FindFile,
             &self.target.folder,
             self.open.as_mut().ok_or_else(|| io::ErrorKind::NotFound.into()),
         )
@@ -106,12 +106,12 @@ impl File {
     }
 
     /// Writes all of the message that is not written yet.
-    pub(super) fn write(&mut self, store: &Inner, message: &Message) -> Result<(), Fault> {
+    pub(super) fn write(&mut self, store: &Inner, message: &Message) -> Result<(), StoreError> {
         if self.open.is_none() {
             self.open(store, message)?;
             if let Some(spool) = &message.spool {
                 context(
-                    "copy to",
+                    Doing::Copy,
                     &self.target.folder,
                     self.open.as_mut().map_or(Ok(()), |file| file.copy(store, spool)),
                 )?;
@@ -122,17 +122,17 @@ impl File {
         if let Some(ends) = &mut file.ends {
             ends.finish(&mut file.out);
         }
-        context("write to", &target.folder, file.flush(store))
+        context(Doing::Write, &target.folder, file.flush(store))
     }
 
     /// Writes content while it comes.
-    pub(super) fn spill(&mut self, store: &Inner, message: &Message) -> Result<(), Fault> {
+    pub(super) fn spill(&mut self, store: &Inner, message: &Message) -> Result<(), StoreError> {
         if self.open.is_none() {
             self.open(store, message)?;
         }
         let Self { target, open: Some(file), .. } = self else { return Ok(()) };
         file.put(&message.memory);
-        context("write to", &target.folder, file.flush(store))
+        context(Doing::Write, &target.folder, file.flush(store))
     }
 
     /// What stands in this file already, for others to copy.
@@ -147,7 +147,7 @@ impl File {
         })
     }
 
-    fn open(&mut self, store: &Inner, message: &Message) -> Result<(), Fault> {
+    fn open(&mut self, store: &Inner, message: &Message) -> Result<(), StoreError> {
         let Target { place, folder, .. } = &self.target;
         let (disk, format) = (&store.disk, store.options.format);
         let tmp_name = store.tmp_name();
@@ -166,10 +166,10 @@ impl File {
             // An error does not always mean that it did not happen.
             let _ = disk.remove(&home.tmp, &tmp_name);
         }
-        let handle = context("create a file in", folder, created)?;
+        let handle = context(Doing::CreateFile, folder, created)?;
         let opening = message.opening.as_ref();
         let opening = context(
-            "know the form of",
+            Doing::WriteHeaders,
             folder,
             opening.ok_or_else(|| io::ErrorKind::InvalidInput.into()),
         )?;

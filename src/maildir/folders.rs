@@ -11,7 +11,7 @@ use crate::smtp::envelope::Place;
 use super::disk::{Disk, Handle, Identity, Number};
 use super::folder_sync::FolderSync;
 use super::shared_sync::SharedSync;
-use super::{Fault, QUEUE, context, locked};
+use super::{Doing, QUEUE, StoreError, context, locked};
 
 /// How long a folder is held open for the next message.
 const TRUST: Duration = Duration::from_secs(1);
@@ -107,7 +107,7 @@ impl Folders {
         root: &Handle,
         place: Place,
         folder: &str,
-    ) -> Result<Arc<Home>, Fault> {
+    ) -> Result<Arc<Home>, StoreError> {
         let key = (place, folder.to_owned());
         let held = locked(&self.held)
             .get(&key)
@@ -120,10 +120,8 @@ impl Folders {
         }
         let mut opened = self.open(disk, root, place, folder);
         for _ in 1..OPENINGS_MAX {
-            match &opened {
-                Err(fault)
-                    if fault.error.kind() == io::ErrorKind::NotFound && !fault.is_of_root() => {}
-                _ => break,
+            if !matches!(&opened, Err(error) if error.is_missing_folder()) {
+                break;
             }
             // A folder that was opened above was removed before the one below it was made.
             opened = self.open(disk, root, place, folder);
@@ -145,15 +143,17 @@ impl Folders {
         root: &Handle,
         place: Place,
         folder: &str,
-    ) -> Result<Home, Fault> {
+    ) -> Result<Home, StoreError> {
         let in_root = |name| match self.folder(disk, root, name) {
             // What cannot be made for want of its parent has none: the mail folder itself was
             // removed.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Fault::root_is_gone()),
-            other => context("open the folder", name, other),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(StoreError::mail_folder_is_gone())
+            }
+            other => context(Doing::OpenFolder, name, other),
         };
         let number =
-            |handle: &Handle| context("look at the folder", folder, disk.number(handle, "."));
+            |handle: &Handle| context(Doing::CheckFolder, folder, disk.number(handle, "."));
         let (home, path, above) = match place {
             Place::Local => {
                 let home = in_root(folder)?;
@@ -163,7 +163,7 @@ impl Folders {
             Place::Remote => {
                 let queue = in_root(QUEUE)?;
                 let path = format!("{QUEUE}/{folder}");
-                let home = context("open the folder", folder, self.folder(disk, &queue, &path))?;
+                let home = context(Doing::OpenFolder, folder, self.folder(disk, &queue, &path))?;
                 (home, path, (QUEUE.to_owned(), number(&queue)?))
             }
         };
@@ -176,13 +176,14 @@ impl Folders {
             }
             others.insert((place, folder.to_owned()));
         }
-        let tmp = context("open tmp of", folder, self.folder(disk, &home, &format!("{path}/tmp")))?;
+        let tmp =
+            context(Doing::OpenTmp, folder, self.folder(disk, &home, &format!("{path}/tmp")))?;
         let (dest, path) = match place {
             Place::Remote => (home, path),
             Place::Local => {
-                context("open cur of", folder, self.folder(disk, &home, &format!("{path}/cur")))?;
+                context(Doing::OpenCur, folder, self.folder(disk, &home, &format!("{path}/cur")))?;
                 let path = format!("{path}/new");
-                (context("open new of", folder, self.folder(disk, &home, &path))?, path)
+                (context(Doing::OpenNew, folder, self.folder(disk, &home, &path))?, path)
             }
         };
         let path = vec![above, (path, number(&dest)?)];

@@ -5,7 +5,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use super::disk::{Disk, FreeSpace, Handle, Identity, Number, RealDisk};
-use super::{OpenError, Options, Store, owner};
+use super::{Options, Store, StoreError, owner};
 
 /// The gate: closed at first.
 #[derive(Clone, Default)]
@@ -115,7 +115,7 @@ impl Disk for GatedDisk {
 }
 
 /// A store on such a disk.
-pub(crate) fn open(options: Options, gate: Gate) -> Result<Store, OpenError> {
+pub(crate) fn open(options: Options, gate: Gate) -> Result<Store, StoreError> {
     let root = owner::open_root(&options.root).unwrap();
     Store::with_disk(options, Box::new(GatedDisk(gate)), root)
 }

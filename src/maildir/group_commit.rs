@@ -35,7 +35,7 @@ use std::time::{Duration, Instant};
 use super::commit::{Commit, commit};
 use super::file::File;
 use super::scheduler::{Report, Scheduler};
-use super::{Delivered, Draft, Failure, Fault, Inner, locked};
+use super::{Delivered, Draft, Inner, StoreError, locked};
 
 /// The files of a batch, and the octets in them, at most; a single message may have more.
 const BATCH_FILES_MAX: usize = 64;
@@ -60,7 +60,7 @@ struct State {
     watchdog_running: bool,
 }
 
-type Done = Box<dyn FnOnce(Result<Vec<Delivered>, Failure>) + Send>;
+type Done = Box<dyn FnOnce(Result<Vec<Delivered>, StoreError>) + Send>;
 
 struct Waiting {
     draft: Draft,
@@ -126,7 +126,7 @@ impl Inner {
     pub(super) fn enqueue(
         self: &Arc<Self>,
         draft: Draft,
-        done: impl FnOnce(Result<Vec<Delivered>, Failure>) + Send + 'static,
+        done: impl FnOnce(Result<Vec<Delivered>, StoreError>) + Send + 'static,
     ) {
         let counted = Counted::new(self);
         let done = Box::new(move |result| {
@@ -233,8 +233,8 @@ impl Inner {
             for (commit, done) in kept.into_iter().chain(failed) {
                 let taken_back = catch_unwind(AssertUnwindSafe(|| commit.take_back(self)));
                 let delivered = commit.files.iter().filter_map(File::delivered).collect();
-                let kept = taken_back.map_err(|_| Fault::panic()).and(commit.kept);
-                done(kept.map(|()| delivered).map_err(|fault| self.failure(fault)));
+                let kept = taken_back.map_err(|_| StoreError::panicked()).and(commit.kept);
+                done(kept.map(|()| delivered).map_err(|error| self.with_free_space(error)));
             }
             (commits, dones) = again.into_iter().unzip();
         }
@@ -287,7 +287,7 @@ impl Inner {
         let (mut commits, mut dones) = (Vec::new(), Vec::new());
         for Waiting { draft, done, .. } in batch {
             let parts = catch_unwind(AssertUnwindSafe(|| self.files(draft)));
-            match parts.unwrap_or_else(|_| Err(Fault::panic().into())) {
+            match parts.unwrap_or_else(|_| Err(StoreError::panicked())) {
                 Ok((message, files)) => {
                     let alone = files
                         .iter()
@@ -301,7 +301,7 @@ impl Inner {
                         dones.push(done);
                     }
                 }
-                Err(failure) => done(Err(failure)),
+                Err(error) => done(Err(error)),
             }
         }
         self.commit_batch(commits, dones);

@@ -5,7 +5,6 @@
 //! File work runs on the store's own threads; no method waits for the disk but [`Store::open`]
 //! and [`Store::close`]. It knows no socket and no executor.
 
-use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -13,13 +12,12 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use rustix::io::Errno;
-
 use crate::smtp::envelope::Envelope;
 
 mod commit;
 mod disk;
 mod draft;
+mod error;
 mod file;
 mod folder_sync;
 mod folders;
@@ -40,8 +38,11 @@ mod tests;
 mod unique;
 
 use commit::Commit;
+pub use disk::FreeSpace;
 use disk::{Disk, Handle, RealDisk, RetryInterrupted};
 pub use draft::{Draft, Fill};
+use error::context;
+pub use error::{Doing, Shortage, StoreError};
 use file::{File, Message};
 use folders::Folders;
 use group_commit::{Counted, GroupCommit};
@@ -52,8 +53,6 @@ use space::Space;
 use syncfs::SyncFs;
 use unique::Names;
 
-/// What errors call the mail folder. No mailbox's name has a blank.
-const ROOT: &str = "the mail folder";
 /// The folder of the queue for other servers.
 const QUEUE: &str = ".OTHER_SERVERS";
 /// So many mailboxes are held open at most, and so many descriptors of a process a held one needs
@@ -97,42 +96,6 @@ pub struct Options {
     pub free_bytes_min: u64,
 }
 
-/// The store cannot be opened: what was attempted, and why it failed.
-#[derive(Debug)]
-pub struct OpenError(String, io::Error);
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.0, self.1)
-    }
-}
-
-impl std::error::Error for OpenError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.1)
-    }
-}
-
-/// Why a message was not taken. Nothing of it is left.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Failure {
-    /// There is no space, or a quota is used up.
-    Full(String),
-    /// Too many messages wait for the disk.
-    Busy,
-    /// Anything else.
-    Broken(String),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full(cause) | Self::Broken(cause) => f.write_str(cause),
-            Self::Busy => f.write_str("too many messages wait for the disk"),
-        }
-    }
-}
-
 /// A file in which a message is safe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {
@@ -140,57 +103,6 @@ pub struct Delivered {
     pub path: String,
     /// Its recipients, as positions in the envelope's list.
     pub recipients: Vec<usize>,
-}
-
-/// What was attempted, where, and why it failed.
-#[cfg_attr(test, derive(Debug))]
-struct Fault {
-    what: &'static str,
-    folder: String,
-    error: io::Error,
-}
-
-impl Fault {
-    fn panic() -> Self {
-        Self {
-            what: "go on",
-            folder: "a commit".to_owned(),
-            error: io::Error::other("it panicked"),
-        }
-    }
-
-    /// Nothing can be made in it any more, and a folder of its name is another one.
-    fn root_is_gone() -> Self {
-        let error = io::Error::new(
-            io::ErrorKind::NotFound,
-            "it was removed; all mail is refused with 451 until the server is started again",
-        );
-        Self { what: "use", folder: ROOT.to_owned(), error }
-    }
-
-    fn is_of_root(&self) -> bool {
-        self.folder == ROOT
-    }
-
-    fn unnamed() -> Self {
-        let error =
-            io::Error::new(io::ErrorKind::InvalidFilename, "the name fits no path component");
-        Self { what: "name", folder: "the folders".to_owned(), error }
-    }
-}
-
-fn context<T>(what: &'static str, folder: &str, result: io::Result<T>) -> Result<T, Fault> {
-    result.map_err(|error| Fault { what, folder: folder.to_owned(), error })
-}
-
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Self {
-        let cause = format!("cannot {} {}: {}", fault.what, fault.folder, fault.error);
-        match fault.error.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full(cause),
-            _ => Self::Broken(cause),
-        }
-    }
 }
 
 /// The folders that a start has made: the mail folder first, then those above it. Dropping this
@@ -239,33 +151,31 @@ struct Inner {
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
+fn open_root(root: &Path) -> Result<Handle, StoreError> {
+    context(Doing::OpenMailFolder, &root.display().to_string(), owner::open_root(root))
+}
+
 impl Store {
     /// Makes the mail folder, and the folders above it, if they are not there.
     ///
     /// # Errors
     /// It cannot be made or opened. What was made of it is removed.
-    pub fn make_folder(root: &Path) -> Result<Made, OpenError> {
+    pub fn make_folder(root: &Path) -> Result<Made, StoreError> {
         let missing = root
             .ancestors()
             .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
         let made = Made(missing.map(Path::to_owned).collect());
-        let opened = owner::open_root(root).map(|_| made);
-        opened.map_err(|error| {
-            OpenError(format!("cannot open the mail folder {}", root.display()), error)
-        })
+        open_root(root).map(|_| made)
     }
 
     /// Takes a lock in the mail folder as [`Store::open`] does, and gives it back.
     ///
     /// # Errors
     /// As [`Store::open`].
-    pub fn try_folder(root: &Path) -> Result<(), OpenError> {
-        let shown = root.display();
-        let folder = owner::open_root(root);
-        let folder = folder
-            .map_err(|error| OpenError(format!("cannot open the mail folder {shown}"), error))?;
+    pub fn try_folder(root: &Path) -> Result<(), StoreError> {
+        let folder = open_root(root)?;
         let owner = owner::Owner::take(&RealDisk, &folder);
-        let owner = owner.map_err(|error| OpenError(format!("cannot lock {shown}"), error))?;
+        let owner = context(Doing::LockMailFolder, &root.display().to_string(), owner)?;
         owner.give_back(&RealDisk, &folder);
         Ok(())
     }
@@ -275,22 +185,17 @@ impl Store {
     ///
     /// # Errors
     /// The folder cannot be made, opened or locked.
-    pub fn open(options: Options) -> Result<Self, OpenError> {
-        let shown = options.root.display().to_string();
-        let root = owner::open_root(&options.root);
-        let root =
-            root.map_err(|error| OpenError(format!("cannot open the mail folder {shown}"), error))?;
+    pub fn open(options: Options) -> Result<Self, StoreError> {
+        let root = open_root(&options.root)?;
         Self::with_disk(options, Box::new(RealDisk), root)
     }
 
-    fn with_disk(options: Options, disk: Box<dyn Disk>, root: Handle) -> Result<Self, OpenError> {
+    fn with_disk(options: Options, disk: Box<dyn Disk>, root: Handle) -> Result<Self, StoreError> {
         let shown = options.root.display().to_string();
-        let failed =
-            |what: &str, error: io::Error| OpenError(format!("cannot {what} {shown}"), error);
         let disk = RetryInterrupted(disk);
-        let owner = owner::Owner::take(&disk, &root).map_err(|error| failed("lock", error))?;
-        let left = disk.left(&root).map_err(|error| failed("ask for the free space of", error))?;
-        let names = Names::new().map_err(|error| failed("get random names for", error))?;
+        let owner = context(Doing::LockMailFolder, &shown, owner::Owner::take(&disk, &root))?;
+        let left = context(Doing::AskFreeSpace, &shown, disk.left(&root))?;
+        let names = context(Doing::DrawNames, &shown, Names::new())?;
         let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
         let held_max = limit.map_or(HELD_MAX, |limit| (limit / DESCRIPTORS_PER_HELD).min(HELD_MAX));
         let has_reserve = options.free_bytes_min > 0;
@@ -326,13 +231,13 @@ impl Store {
     /// Whether a message of so many octets may begin.
     ///
     /// # Errors
-    /// [`Failure::Full`] below the reserve of free space, [`Failure::Busy`] when too many wait.
-    pub fn room(&self, octets: u64) -> Result<(), Failure> {
+    /// [`StoreError::Full`] below the reserve of free space, [`StoreError::Busy`] when too many wait.
+    pub fn room(&self, octets: u64) -> Result<(), StoreError> {
         if self.0.waiting.load(Ordering::Relaxed) >= self.0.options.waiting_max {
-            return Err(Failure::Busy);
+            return Err(StoreError::Busy);
         }
-        match self.0.space.lack(octets, self.0.options.free_bytes_min) {
-            Some(missing) => Err(Failure::Full(missing)),
+        match self.0.space.shortage(octets, self.0.options.free_bytes_min) {
+            Some(shortage) => Err(StoreError::Full(shortage)),
             None => Ok(()),
         }
     }
@@ -342,7 +247,7 @@ impl Store {
     pub fn look_for_room(
         &self,
         octets: u64,
-        done: impl FnOnce(Result<(), Failure>) + Send + 'static,
+        done: impl FnOnce(Result<(), StoreError>) + Send + 'static,
     ) {
         let store = self.clone();
         self.run(move |inner| {
@@ -365,7 +270,7 @@ impl Store {
             },
             files: Vec::new(),
             octets: 0,
-            failure: None,
+            error: None,
         }
     }
 
@@ -378,11 +283,11 @@ impl Store {
     }
 
     /// Makes a message safe for every recipient. When it is, `done` receives its files; else the
-    /// failure, and nothing of the message is left. It is called exactly once, on another thread.
+    /// error, and nothing of the message is left. It is called exactly once, on another thread.
     pub fn commit(
         &self,
         draft: Draft,
-        done: impl FnOnce(Result<Vec<Delivered>, Failure>) + Send + 'static,
+        done: impl FnOnce(Result<Vec<Delivered>, StoreError>) + Send + 'static,
     ) {
         self.0.enqueue(draft, done);
     }
@@ -393,16 +298,16 @@ impl Store {
     pub fn commit_each(
         &self,
         draft: Draft,
-        done: impl FnOnce(Vec<Result<(), Failure>>) + Send + 'static,
+        done: impl FnOnce(Vec<Result<(), StoreError>>) + Send + 'static,
     ) {
         let counted = Counted::new(&self.0);
         self.run(move |store| {
             let mut results =
-                vec![Err(Fault::panic().into()); draft.message.envelope.recipients.len()];
+                vec![Err(StoreError::panicked()); draft.message.envelope.recipients.len()];
             match catch_unwind(AssertUnwindSafe(|| store.commit_each(draft))) {
                 Ok(Ok(commits)) => {
                     for Commit { files, kept, .. } in commits {
-                        let kept = kept.map_err(|fault| store.failure(fault));
+                        let kept = kept.map_err(|error| store.with_free_space(error));
                         for number in files.iter().flat_map(|file| &file.target.numbers) {
                             if let Some(place) = results.get_mut(*number) {
                                 place.clone_from(&kept);
@@ -410,7 +315,7 @@ impl Store {
                         }
                     }
                 }
-                Ok(Err(failure)) => results.fill(Err(failure)),
+                Ok(Err(error)) => results.fill(Err(error)),
                 Err(_) => {}
             }
             drop(counted);
@@ -437,9 +342,9 @@ impl Store {
 
 impl Inner {
     /// Splits a draft into what its files have in common and the files.
-    fn files(&self, mut draft: Draft) -> Result<(Arc<Message>, Vec<File>), Failure> {
-        if let Some(failure) = draft.failure.take() {
-            return Err(failure);
+    fn files(&self, mut draft: Draft) -> Result<(Arc<Message>, Vec<File>), StoreError> {
+        if let Some(error) = draft.error.take() {
+            return Err(error);
         }
         draft.files()?;
         let files = std::mem::take(&mut draft.files);
@@ -461,7 +366,7 @@ impl Inner {
     }
 
     /// Each file is a commit of its own.
-    fn commit_each(self: &Arc<Self>, draft: Draft) -> Result<Vec<Commit>, Failure> {
+    fn commit_each(self: &Arc<Self>, draft: Draft) -> Result<Vec<Commit>, StoreError> {
         let (message, files) = self.files(draft)?;
         let alone = |file| Commit::new(Arc::clone(&message), vec![file]);
         let mut commits: Vec<Commit> = files.into_iter().map(alone).collect();
@@ -474,22 +379,20 @@ impl Inner {
         Ok(commits)
     }
 
-    /// What is told of a fault. A full disk may lack octets or files, and an operator looks for the
-    /// first: what is left of both is told with it. A quota is not the disk's.
-    fn failure(&self, fault: Fault) -> Failure {
-        let is_full = fault.error.kind() == io::ErrorKind::StorageFull;
-        match Failure::from(fault) {
-            Failure::Full(cause) if is_full => {
-                self.look_at_space();
-                Failure::Full(format!("{cause}; {}", self.space.left()))
-            }
-            other => other,
+    /// An error as it is reported. A full disk may lack octets or files, and an operator looks for
+    /// the first: what is left of both is added. A quota is not the disk's.
+    fn with_free_space(&self, mut error: StoreError) -> StoreError {
+        if let StoreError::Io { source, free, .. } = &mut error
+            && source.kind() == io::ErrorKind::StorageFull
+        {
+            self.look_at_space();
+            *free = Some(self.space.left());
         }
+        error
     }
 
-    fn after_a_fault(&self, fault: &Fault) {
-        let error = fault.error.raw_os_error().map(Errno::from_raw_os_error);
-        if matches!(error, Some(Errno::MFILE | Errno::NFILE)) {
+    fn after_an_error(&self, error: &StoreError) {
+        if error.is_out_of_descriptors() {
             self.folders.close(true);
         }
     }

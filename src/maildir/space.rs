@@ -4,6 +4,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use super::disk::FreeSpace;
+use super::error::Shortage;
 use super::locked;
 
 /// Between two looks at the disk passes at least this time, unless mail is refused.
@@ -33,26 +34,19 @@ impl Space {
 
     /// What is missing for a message of this size, as far as is known, if a reserve is to be left
     /// beside it.
-    pub(super) fn lack(&self, octets: u64, reserve: u64) -> Option<String> {
+    pub(super) fn shortage(&self, octets: u64, reserve: u64) -> Option<Shortage> {
         let FreeSpace { octets: free, files } = locked(&self.known).left;
         match files {
-            Some(files) if files < self.files_min => {
-                Some(format!("only {files} files (inodes) are free"))
-            }
-            _ if free < reserve => Some(format!("only {free} octets are free")),
-            // Free space above the reserve would be no reason by itself.
-            _ if free < reserve.saturating_add(octets) => {
-                Some(format!("only {free} octets are free, and the message has {octets}"))
-            }
+            Some(free) if free < self.files_min => Some(Shortage::Files { free }),
+            _ if free < reserve => Some(Shortage::Octets { free }),
+            _ if free < reserve.saturating_add(octets) => Some(Shortage::Message { free, octets }),
             _ => None,
         }
     }
 
-    /// What is left, in words: a disk may be full of octets or of files.
-    pub(super) fn left(&self) -> String {
-        let FreeSpace { octets, files } = locked(&self.known).left;
-        let files = files.map_or_else(String::new, |files| format!(" and {files} files (inodes)"));
-        format!("{octets} octets{files} are free")
+    /// What is left, as far as is known.
+    pub(super) fn left(&self) -> FreeSpace {
+        locked(&self.known).left
     }
 
     pub(super) fn update(&self, left: FreeSpace) {
@@ -78,13 +72,13 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_octets_or_files() {
         const FREE: u64 = 1 << 20;
-        let no_files = |files| Some(format!("only {files} files (inodes) are free"));
+        let no_files = |free| Some(Shortage::Files { free });
         for (files, missing) in
             [(None, None), (Some(16), None), (Some(15), no_files(15)), (Some(0), no_files(0))]
         {
             let left = FreeSpace { octets: FREE, files };
-            assert_eq!(Space::new(left, true).lack(0, FREE), missing);
-            assert_eq!(Space::new(left, false).lack(0, 0), None);
+            assert_eq!(Space::new(left, true).shortage(0, FREE), missing);
+            assert_eq!(Space::new(left, false).shortage(0, 0), None);
         }
         let space = Space::new(FreeSpace { octets: FREE, files: Some(99) }, true);
         for (octets, reserve, missing) in [
@@ -99,13 +93,14 @@ mod tests {
                 Some("only 1048576 octets are free, and the message has 18446744073709551615"),
             ),
         ] {
-            assert_eq!(space.lack(octets, reserve).as_deref(), missing, "{octets} {reserve}");
+            let shown = space.shortage(octets, reserve).map(|shortage| shortage.to_string());
+            assert_eq!(shown.as_deref(), missing, "{octets} {reserve}");
         }
     }
 
     #[test]
     fn what_is_left_is_told_with_the_files_where_the_disk_counts_them() {
-        let left = |files| Space::new(FreeSpace { octets: 7, files }, true).left();
+        let left = |files| Space::new(FreeSpace { octets: 7, files }, true).left().to_string();
         assert_eq!(left(None), "7 octets are free");
         assert_eq!(left(Some(0)), "7 octets and 0 files (inodes) are free");
     }
@@ -114,8 +109,8 @@ mod tests {
     fn what_is_written_is_reckoned_between_two_looks() {
         let space = Space::new(FreeSpace { octets: 100, files: None }, true);
         assert!(!space.spend(30));
-        assert_eq!(space.left(), "70 octets are free");
+        assert_eq!(space.left().octets, 70);
         space.spend(90);
-        assert_eq!(space.left(), "0 octets are free");
+        assert_eq!(space.left().octets, 0);
     }
 }

@@ -64,12 +64,12 @@ fn push(store: &Store, mut draft: Draft, piece: &[u8]) -> Draft {
     spilled.recv().unwrap()
 }
 
-fn deliver(store: &Store, recipients: &[&str], content: &[u8]) -> Result<(), Failure> {
+fn deliver(store: &Store, recipients: &[&str], content: &[u8]) -> Result<(), StoreError> {
     deliver_all(store, &[recipients], content).remove(0)
 }
 
 /// All of them take one turn, where there is one thread.
-fn deliver_all(store: &Store, each: &[&[&str]], content: &[u8]) -> Vec<Result<(), Failure>> {
+fn deliver_all(store: &Store, each: &[&[&str]], content: &[u8]) -> Vec<Result<(), StoreError>> {
     let drafts: Vec<Draft> =
         each.iter().map(|recipients| draft(store, recipients, content)).collect();
     let hold = (store.0.options.threads_max == 1).then(|| hold(store));
@@ -398,7 +398,7 @@ fn a_mailbox_that_became_a_link_takes_nothing_and_nothing_is_left_where_it_leads
         fs::rename(folder.path().join(link), &moved).unwrap();
         symlink(&moved, folder.path().join(link)).unwrap();
         gate.open();
-        assert!(matches!(done.recv().unwrap(), Err(Failure::Broken(_))), "{link}");
+        assert!(matches!(done.recv().unwrap(), Err(StoreError::Io { .. })), "{link}");
         assert_eq!(files(folder.path()), [], "{link}");
         assert!(store.close(Duration::from_mins(1)));
     }
@@ -416,7 +416,7 @@ fn a_mail_folder_that_was_removed_takes_nothing_whatever_is_made_in_its_place() 
             let error = deliver(&store, &[to], b"x").unwrap_err().to_string();
             assert_eq!(
                 error,
-                "cannot use the mail folder: it was removed; all mail is refused with 451 until the server is started again"
+                "cannot use the mail folder: the mail folder was removed; all mail is refused with 451 until the server is started again"
             );
         }
         let _ = fs::create_dir(&folder);
@@ -430,7 +430,7 @@ fn a_planted_link_leads_nowhere() {
     let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let store = Store::open(options(folder.path())).unwrap();
     symlink(elsewhere.path(), folder.path().join("user")).unwrap();
-    assert!(matches!(deliver(&store, &["user@postman.local"], b"x"), Err(Failure::Broken(_))));
+    assert!(matches!(deliver(&store, &["user@postman.local"], b"x"), Err(StoreError::Io { .. })));
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
     assert!(store.close(Duration::from_mins(1)));
 }

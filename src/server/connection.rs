@@ -11,7 +11,7 @@ use super::Shared;
 use super::log::SessionLog;
 use super::watch::{Deadline, Ended};
 use super::wire::{Received, Wire};
-use crate::maildir::{self, Draft, Failure, Fill};
+use crate::maildir::{self, Draft, Fill, StoreError};
 use crate::smtp::session::{Client, Input, NoUser, Output, Question, Refusal, Session};
 
 /// While the server is pressed, how many times longer than a single wait a message may take.
@@ -199,7 +199,7 @@ impl Connection<'_> {
             Question::Room(octets) => {
                 let store = &self.shared.store;
                 let mut room = store.room(octets);
-                if matches!(room, Err(Failure::Full(_))) {
+                if matches!(room, Err(StoreError::Full(_))) {
                     // Space may have come back: another thread asks the disk.
                     let (done, looked) = async_channel::bounded(1);
                     store.look_for_room(octets, move |result| drop(done.try_send(result)));
@@ -220,22 +220,22 @@ impl Connection<'_> {
                 };
                 let (done, committed) = async_channel::bounded(1);
                 self.shared.store.commit(draft, move |result| drop(done.try_send(result)));
-                let lost = || Err(Failure::Broken("the store went away".to_owned()));
-                let stored = committed.recv().await.unwrap_or_else(|_| lost());
+                let stored = committed.recv().await;
+                let stored = stored.unwrap_or_else(|_| Err(StoreError::given_up()));
                 let stored = stored.map(|files| self.log.delivered(files));
                 Input::Stored(self.refusal(stored))
             }
         }
     }
 
-    /// What the session hears of a failure; the rest goes to the log.
-    fn refusal(&self, result: Result<(), Failure>) -> Result<(), Refusal> {
-        let Err(failure) = result else { return Ok(()) };
-        self.log.failed(&failure, &self.shared.config);
-        Err(match failure {
-            Failure::Full(_) => Refusal::Full,
-            Failure::Busy => Refusal::Busy,
-            Failure::Broken(_) => Refusal::Broken,
+    /// What the session hears of an error; the rest goes to the log.
+    fn refusal(&self, result: Result<(), StoreError>) -> Result<(), Refusal> {
+        let Err(error) = result else { return Ok(()) };
+        self.log.not_stored(&error, &self.shared.config);
+        Err(match error {
+            _ if error.is_full() => Refusal::Full,
+            StoreError::Busy => Refusal::Busy,
+            StoreError::Full(_) | StoreError::Io { .. } => Refusal::Broken,
         })
     }
 }

@@ -20,7 +20,7 @@ use super::message_id::MessageId;
 use super::trace::{TARGET, Trace};
 use crate::config::Config;
 use crate::logging::escape;
-use crate::maildir::{Delivered, Failure};
+use crate::maildir::{Delivered, StoreError};
 use crate::smtp::envelope::Envelope;
 use crate::smtp::reply::Reply;
 use crate::smtp::session::{Client, Input, LineEnd, Step};
@@ -151,26 +151,36 @@ impl SessionLog {
         }
     }
 
-    /// The store failed. What an operator can change is named: the key, and the folder.
-    pub(super) fn failed(&self, failure: &Failure, config: &Config) {
-        let (id, cause, folder) =
-            (&self.id, escape(&failure.to_string()), config.maildir_path.display());
-        match failure {
-            Failure::Full(_) | Failure::Busy if self.refused >= REFUSALS_LOGGED => {}
-            Failure::Full(_) => error!(
-                "{id} store error=\"{cause}\" free_bytes_min={} maildir_path=\"{}\"",
-                config.free_bytes_min,
-                escape(&folder.to_string())
+    /// The store refused. What an operator can change is named: the key, and the folder.
+    pub(super) fn not_stored(&self, error: &StoreError, config: &Config) {
+        let is_shortage = error.is_full() || matches!(error, StoreError::Busy);
+        if is_shortage && self.refused >= REFUSALS_LOGGED {
+            return;
+        }
+        let (id, root) = (&self.id, escape(&config.maildir_path.display().to_string()));
+        match error {
+            StoreError::Full(shortage) => error!(
+                "{id} store error=\"{shortage}\" free_bytes_min={} maildir_path=\"{root}\"",
+                config.free_bytes_min
             ),
-            Failure::Busy => error!(
-                "{id} store error=\"{cause}\" commits_waiting_max={}",
+            StoreError::Busy => error!(
+                "{id} store error=\"{error}\" commits_waiting_max={}",
                 config.commits_waiting_max
             ),
-            Failure::Broken(_) => {
-                error!(
-                    "{id} store error=\"{cause}\" maildir_path=\"{}\"",
-                    escape(&folder.to_string())
-                );
+            StoreError::Io { doing, folder, source, free } => {
+                let mut keys = format!(" doing={}", doing.key());
+                if !folder.is_empty() {
+                    keys += &format!(" folder=\"{}\"", escape(folder));
+                }
+                if error.is_full() {
+                    keys += &format!(" free_bytes_min={}", config.free_bytes_min);
+                }
+                let mut cause = source.to_string();
+                if let Some(free) = free {
+                    cause += &format!("; {free}");
+                }
+                let cause = escape(&cause);
+                error!("{id} store error=\"{cause}\"{keys} maildir_path=\"{root}\"");
             }
         }
     }

@@ -298,7 +298,7 @@ fn a_mail_folder_that_was_removed_is_451_and_the_log_says_so_at_once() {
     talk.say(".", "451");
     wait_until("the line", || {
         logged.log().contains(
-            "cannot use the mail folder: it was removed; all mail is refused with 451 until the server is started again",
+            "the mail folder was removed; all mail is refused with 451 until the server is started again",
         )
     });
     assert_eq!(fs::read_dir(&maildir).unwrap().count(), 0);

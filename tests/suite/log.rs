@@ -234,6 +234,26 @@ fn a_full_disk_is_logged_with_the_key_and_the_folder() {
     assert!(line.starts_with("0001 store error=\"only ") && line.ends_with(&end), "{line}");
 }
 
+#[test]
+fn what_the_store_attempted_is_logged_with_its_folder() {
+    let logged = Logged::start("", "info");
+    let root = logged.server.folder.path().join("maildir");
+    std::fs::write(root.join("b"), "not a mailbox").unwrap();
+    let error = std::fs::File::open(root.join("b/tmp")).unwrap_err();
+    let mut talk = logged.server.connect();
+    talk.say("HELO x", "250");
+    talk.say("MAIL FROM:<a@x.org>", "250");
+    talk.say("RCPT TO:<b@postman.local>", "250");
+    talk.say("DATA", "354");
+    talk.say("Subject: x\r\n\r\nx\r\n.", "451");
+    let (lines, _) = logged.end();
+    let expected = format!(
+        "0001 store error=\"{error}\" doing=open_folder folder=\"b\" maildir_path=\"{}\"",
+        root.display()
+    );
+    assert_eq!(one(&lines, "0001 store "), expected);
+}
+
 /// What a trace wrote, as docs/running.md takes it out of a log.
 fn dialogue(lines: &[String], id: &str) -> String {
     let begin = format!("{id} ");

@@ -128,7 +128,10 @@ fn a_mail_folder_that_the_user_cannot_write_to_is_refused() {
     let missing = place.refused(&[]);
     assert_eq!(missing, "postman: cannot open the mail folder FOLDER/mail: Permission denied\n");
     fs::create_dir(place.path("mail")).unwrap();
-    assert_eq!(place.refused(&[]), "postman: cannot lock FOLDER/mail: Permission denied\n");
+    assert_eq!(
+        place.refused(&[]),
+        "postman: cannot lock the mail folder FOLDER/mail: Permission denied\n"
+    );
 }
 
 #[test]

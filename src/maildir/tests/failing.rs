@@ -191,17 +191,17 @@ fn contents() -> [String; 2] {
 
 /// Whether the result fits how an operation failed. `succeeded`: all was done before it would have
 /// failed; `files` is the number of files afterwards.
-fn is_right(result: &Result<(), Failure>, how: How, succeeded: bool, files: usize) -> bool {
+fn is_right(result: &Result<(), StoreError>, how: How, succeeded: bool, files: usize) -> bool {
     match result {
         // A short write goes on, and so does what a signal interrupted, if that is safe; and what
         // did not happen anyhow cannot fail afterwards.
         Ok(()) if matches!(how, How::Short | How::After(_) | How::Error(Errno::INTR)) => files == 3,
         Ok(()) => succeeded,
-        Err(Failure::Full(_)) => matches!(how, How::Error(Errno::NOSPC | Errno::DQUOT)),
-        Err(Failure::Broken(_)) => {
-            !matches!(how, How::Short | How::Error(Errno::NOSPC | Errno::DQUOT))
+        Err(StoreError::Io { .. }) if matches!(how, How::Short) => false,
+        Err(error @ StoreError::Io { .. }) => {
+            error.is_full() == matches!(how, How::Error(Errno::NOSPC | Errno::DQUOT))
         }
-        Err(Failure::Busy) => false,
+        Err(StoreError::Full { .. } | StoreError::Busy) => false,
     }
 }
 
@@ -341,7 +341,7 @@ fn octets_that_found_no_place_are_missed_though_every_sync_says_that_all_is_well
     disk.disk.lie(Lie::NoPlace);
     let each = [&["user@postman.local"][..], &["joe@postman.local"]];
     for result in deliver_all(&store, &each, contents()[0].as_bytes()) {
-        assert!(matches!(result, Err(Failure::Broken(_))), "{result:?}");
+        assert!(matches!(result, Err(StoreError::Io { .. })), "{result:?}");
     }
     assert_eq!(mail(&disk.disk.state()), []);
     disk.disk.lie(Lie::None);
@@ -362,7 +362,7 @@ fn a_failed_sync_of_all_fails_whoever_had_begun_to_write() {
     let (back, done) = std::sync::mpsc::channel();
     store.commit(begun, move |result| drop(back.send(result.map(drop))));
     // What stood in its file is lost, though its own sync says that all is well.
-    assert!(matches!(done.recv().unwrap(), Err(Failure::Broken(_))));
+    assert!(matches!(done.recv().unwrap(), Err(StoreError::Io { .. })));
     assert_eq!(mail(&disk.disk.state()), []);
     assert_eq!(deliver(&store, ALL, contents()[1].as_bytes()), Ok(()));
     assert!(store.close(Duration::from_mins(1)));
@@ -378,11 +378,11 @@ fn a_disk_that_stays_full_or_broken_refuses_each_message_until_it_recovers() {
             disk.left.store(number, Ordering::SeqCst);
             for _ in 0..3 {
                 let result = deliver(&store, ALL, contents()[0].as_bytes());
-                let fits = matches!(
-                    (&result, full),
-                    (Err(Failure::Full(_)), true) | (Err(Failure::Broken(_)), false)
+                let fits = |error: &StoreError| error.is_full() == full;
+                assert!(
+                    result.as_ref().is_err_and(fits),
+                    "operation {number} on, {error}: {result:?}"
                 );
-                assert!(fits, "operation {number} on, {error}: {result:?}");
             }
             disk.left.store(i64::MIN / 2, Ordering::SeqCst);
             assert_eq!(mail(&disk.disk.state()), []);
@@ -461,9 +461,9 @@ fn each_recipient_can_be_a_commit_of_its_own() {
 #[test]
 fn a_disk_that_turns_out_to_be_full_is_told_with_what_is_left_and_refuses_the_next_at_once() {
     let left = "; 700 octets and 0 files (inodes) are free";
-    let missing = "only 700 octets are free, and the message has 1000";
+    let shortage = Shortage::Message { free: 700, octets: 1000 };
     for (errno, end, next) in [
-        (Errno::NOSPC, left, Err(Failure::Full(missing.to_owned()))),
+        (Errno::NOSPC, left, Err(StoreError::Full(shortage))),
         // What is left of a user's quota the disk does not tell.
         (Errno::DQUOT, "", Ok(())),
     ] {
@@ -471,9 +471,9 @@ fn a_disk_that_turns_out_to_be_full_is_told_with_what_is_left_and_refuses_the_ne
         disk.disk.has_left(FreeSpace { octets: 700, files: Some(0) });
         assert_eq!(store.room(1000), Ok(()));
         disk.left.store(1, Ordering::SeqCst);
-        let Err(Failure::Full(cause)) = deliver(&store, &["user@postman.local"], b"x") else {
-            panic!("it was taken");
-        };
+        let error = deliver(&store, &["user@postman.local"], b"x").unwrap_err();
+        assert!(error.is_full());
+        let cause = error.to_string();
         assert!(cause.ends_with(&format!("(os error {}){end}", errno.raw_os_error())), "{cause}");
         assert_eq!(store.room(1000), next);
         assert!(store.close(Duration::from_mins(1)));
@@ -492,14 +492,14 @@ fn below_the_reserve_nothing_begins_and_a_look_tells_when_space_is_back() {
         answer.recv().unwrap()
     };
     assert_eq!(ask(&store), Ok(()));
-    for (octets, files, why) in [
-        (499, None, "only 499 octets are free"),
-        (1499, Some(1000), "only 1499 octets are free, and the message has 1000"),
-        (u64::MAX, Some(3), "only 3 files (inodes) are free"),
+    for (octets, files, shortage) in [
+        (499, None, Shortage::Octets { free: 499 }),
+        (1499, Some(1000), Shortage::Message { free: 1499, octets: 1000 }),
+        (u64::MAX, Some(3), Shortage::Files { free: 3 }),
     ] {
         disk.has_left(FreeSpace { octets, files });
-        assert_eq!(ask(&store), Err(Failure::Full(why.to_owned())));
-        assert_eq!(store.room(1000), Err(Failure::Full(why.to_owned())));
+        assert_eq!(ask(&store), Err(StoreError::Full(shortage)));
+        assert_eq!(store.room(1000), Err(StoreError::Full(shortage)));
         disk.has_left(FreeSpace { octets: 1500, files: Some(1000) });
         assert_eq!(ask(&store), Ok(()));
         assert_eq!(store.room(1000), Ok(()));
