@@ -10,7 +10,7 @@ use postman::smtp::command;
 use postman::smtp::framer::{Content, Lines, Run};
 use postman::smtp::machine::BUILT;
 use postman::smtp::path::Syntax;
-use postman::smtp::session::{Input, Output, Question, Session, World, drive};
+use postman::smtp::session::{Input, Limits, Output, Question, Session, World, drive};
 
 fn main() {
     divan::main();
@@ -99,11 +99,12 @@ fn rcpt() {
 /// One message of 4 KiB through a session, from MAIL to its answer; nothing is stored.
 #[divan::bench]
 fn session_a_message(bencher: Bencher<'_, '_>) {
-    let config = Config {
+    let limits = Limits {
         commands_max: usize::MAX,
         recipients_per_session_max: usize::MAX,
-        ..Config::default()
+        ..Limits::default()
     };
+    let config = Config { limits, ..Config::default() };
     let mut session = Session::new(Arc::new(config.settings(&BUILT)), client(&config));
     let mut content = format!("{}\r\n", "x".repeat(78)).repeat(51);
     content += ".\r\n";

@@ -39,38 +39,91 @@ pub(super) trait Keys: Default + 'static {
     const KEYS: &'static [Key<Self>];
 }
 
+/// The key of a row. The path leads from the table's struct to the value.
+macro_rules! key {
+    ($key:ident: $type:ty, $kind:expr, [$($words:literal)+], $($path:ident).+) => {
+        $crate::config::key::Key {
+            name: stringify!($key),
+            words: concat!($($words, "\n"),+),
+            allowed: || $crate::config::kind::Kind::<$type>::allowed(&$kind),
+            read: |table, raw, findings| {
+                if let Some(value) = $crate::config::key::read(&$kind, stringify!($key), raw, findings) {
+                    table.$($path).+ = value;
+                }
+            },
+            accepts: |raw| $crate::config::kind::Kind::<$type>::value(&$kind, raw).is_ok(),
+            written: |table, level| {
+                $crate::config::kind::Kind::<$type>::written(&$kind, &table.$($path).+, level)
+            },
+            rows: |table| {
+                let words = concat!($($words, "\n"),+);
+                $crate::config::kind::Kind::<$type>::rows(&$kind, stringify!($key), words, &table.$($path).+)
+            },
+        }
+    };
+}
+pub(super) use key;
+
 /// Makes a struct of a table: `/// words` and `name: type = default, kind;` a key.
+///
+/// Some rows may be kept as one struct, which stands elsewhere: `field: Struct { rows }`, with
+/// rows after it. In a file their keys are keys like any other. The struct's `Default` is made
+/// here, so that a field without a row does not compile.
 macro_rules! keys {
     ($(#[$attribute:meta])* pub struct $Name:ident {
         $( $(#[doc = $words:literal])+ $key:ident: $type:ty = $default:expr, $kind:expr; )+
+        $( $part:ident: $Part:ident {
+            $( $(#[doc = $part_words:literal])+
+                $part_key:ident: $part_type:ty = $part_default:expr, $part_kind:expr; )+
+        }
+        $( $(#[doc = $rest_words:literal])+
+            $rest_key:ident: $rest_type:ty = $rest_default:expr, $rest_kind:expr; )+ )?
     }) => {
         $(#[$attribute])*
         #[derive(Clone, Debug, PartialEq, Eq)]
-        pub struct $Name { $( $(#[doc = $words])+ pub $key: $type, )+ }
+        pub struct $Name {
+            $( $(#[doc = $words])+ pub $key: $type, )+
+            $(
+                #[doc = concat!("The keys of [`", stringify!($Part), "`].")]
+                pub $part: $Part,
+                $( $(#[doc = $rest_words])+ pub $rest_key: $rest_type, )+
+            )?
+        }
 
         impl Default for $Name {
             fn default() -> Self {
-                Self { $( $key: $default, )+ }
+                Self {
+                    $( $key: $default, )+
+                    $( $part: $Part::default(), $( $rest_key: $rest_default, )+ )?
+                }
             }
         }
 
+        $(
+            impl Default for $Part {
+                fn default() -> Self {
+                    Self { $( $part_key: $part_default, )+ }
+                }
+            }
+
+            impl $Part {
+                /// The names of its keys in the configuration.
+                pub(crate) const KEYS: &'static [&'static str] = &[$( stringify!($part_key) ),+];
+            }
+        )?
+
         impl $crate::config::key::Keys for $Name {
-            const KEYS: &'static [$crate::config::key::Key<Self>] = &[$( $crate::config::key::Key {
-                name: stringify!($key),
-                words: concat!($($words, "\n"),+),
-                allowed: || $crate::config::kind::Kind::<$type>::allowed(&$kind),
-                read: |table, raw, findings| {
-                    if let Some(value) = $crate::config::key::read(&$kind, stringify!($key), raw, findings) {
-                        table.$key = value;
-                    }
-                },
-                accepts: |raw| $crate::config::kind::Kind::<$type>::value(&$kind, raw).is_ok(),
-                written: |table, level| $crate::config::kind::Kind::<$type>::written(&$kind, &table.$key, level),
-                rows: |table| {
-                    let words = concat!($($words, "\n"),+);
-                    $crate::config::kind::Kind::<$type>::rows(&$kind, stringify!($key), words, &table.$key)
-                },
-            },)+];
+            const KEYS: &'static [$crate::config::key::Key<Self>] = &[
+                $( $crate::config::key::key!($key: $type, $kind, [$($words)+], $key), )+
+                $(
+                    $( $crate::config::key::key!(
+                        $part_key: $part_type, $part_kind, [$($part_words)+], $part.$part_key
+                    ), )+
+                    $( $crate::config::key::key!(
+                        $rest_key: $rest_type, $rest_kind, [$($rest_words)+], $rest_key
+                    ), )+
+                )?
+            ];
         }
     };
 }

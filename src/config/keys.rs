@@ -15,6 +15,7 @@ use super::values::{
     BareNewline, Level, MailboxFormat, NETWORKS, Uncapped, UncappedFrom, UserList, Users, Verify,
 };
 use crate::smtp::path::{Domain, Syntax};
+use crate::smtp::session::Limits;
 
 /// The longest time that a key may set, in seconds: a day.
 const DAY: i128 = 86_400;
@@ -97,22 +98,24 @@ keys! {
             Words(&[("Refuse", BareNewline::Refuse), ("Keep", BareNewline::Keep)]);
         /// The answer to VRFY. `Vague`: 252. `Honest`: 250 or 550.
         vrfy: Verify = Verify::Vague, Words(&[("Vague", Verify::Vague), ("Honest", Verify::Honest)]);
-        /// The longest command line with its CR LF, in octets; 500 above.
-        line_bytes_max: usize = 2048, octets(512..=1 << 20).by("RFC 5321 4.5.3.1.4");
-        /// The longest header block of a message, in octets; 552 above.
-        header_bytes_max: u64 = 256 << 10, octets(4096..=UNBOUNDED);
-        /// The longest message, in octets; 552 above.
-        message_bytes_max: u64 = 50 << 20, octets(65_536..=UNBOUNDED).by("RFC 5321 4.5.3.1.7");
-        /// The most recipients of one message; 452 above.
-        recipients_max: usize = 1000, number(100..=UNBOUNDED).by("RFC 5321 4.5.3.1.8");
-        /// The most recipients of one session; 452 above. It is not less than `recipients_max`.
-        recipients_per_session_max: usize = 10_000, number(100..=UNBOUNDED);
-        /// The most command lines of one session; 421 above.
-        commands_max: usize = 100_000, number(100..=UNBOUNDED);
-        /// The most refused commands in a row; 421 after them.
-        errors_max: usize = 20, number(1..=UNBOUNDED);
-        /// The most Received: fields of a message. One with more is taken for a loop: 554.
-        received_max: usize = 100, number(100..=UNBOUNDED).by("RFC 5321 6.3");
+        limits: Limits {
+            /// The longest command line with its CR LF, in octets; 500 above.
+            line_bytes_max: usize = 2048, octets(512..=1 << 20).by("RFC 5321 4.5.3.1.4");
+            /// The longest header block of a message, in octets; 552 above.
+            header_bytes_max: u64 = 256 << 10, octets(4096..=UNBOUNDED);
+            /// The longest message, in octets; 552 above.
+            message_bytes_max: u64 = 50 << 20, octets(65_536..=UNBOUNDED).by("RFC 5321 4.5.3.1.7");
+            /// The most recipients of one message; 452 above.
+            recipients_max: usize = 1000, number(100..=UNBOUNDED).by("RFC 5321 4.5.3.1.8");
+            /// The most recipients of one session; 452 above. It is not less than `recipients_max`.
+            recipients_per_session_max: usize = 10_000, number(100..=UNBOUNDED);
+            /// The most command lines of one session; 421 above.
+            commands_max: usize = 100_000, number(100..=UNBOUNDED);
+            /// The most refused commands in a row; 421 after them.
+            errors_max: usize = 20, number(1..=UNBOUNDED);
+            /// The most Received: fields of a message. One with more is taken for a loop: 554.
+            received_max: usize = 100, number(100..=UNBOUNDED).by("RFC 5321 6.3");
+        }
         /// The most clients at once; 421 above.
         connections_max: usize = 1000, number(1..=UNBOUNDED);
         /// The most clients at once from one address; 421 above.

@@ -119,14 +119,7 @@ impl Config {
             syntax: self.syntax,
             refuse_bare_newline: self.bare_newline == BareNewline::Refuse,
             verify_honestly: self.vrfy == Verify::Honest,
-            line_bytes_max: self.line_bytes_max,
-            message_bytes_max: self.message_bytes_max,
-            recipients_max: self.recipients_max,
-            errors_max: self.errors_max,
-            commands_max: self.commands_max,
-            recipients_per_session_max: self.recipients_per_session_max,
-            header_bytes_max: self.header_bytes_max,
-            received_max: self.received_max,
+            limits: self.limits,
             shows_lines: false,
         }
     }
@@ -170,7 +163,7 @@ fn check_together(config: &Config, entries: &[Entry<'_>], findings: &mut Vec<Fin
             .map_or_else(|| entries.last().map_or(0, |entry| entry.at), |entry| entry.value.at);
         findings.push(Finding { at, key: name.to_owned(), message });
     };
-    let (all, one) = (config.recipients_per_session_max, config.recipients_max);
+    let (all, one) = (config.limits.recipients_per_session_max, config.limits.recipients_max);
     if all < one {
         let is_set = entries.iter().any(|entry| entry.key == "recipients_per_session_max");
         let name = if is_set { "recipients_per_session_max" } else { "recipients_max" };

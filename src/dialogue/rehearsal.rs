@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn a_rehearsal_shows_the_size_that_the_server_offers() {
         let exchanges = rehearse(of_the_tests(), &["EHLO"]);
-        let size = format!("250-SIZE {}", Config::default().message_bytes_max);
+        let size = format!("250-SIZE {}", Config::default().limits.message_bytes_max);
         assert!(exchanges[1].replies.contains(&size), "{exchanges:?}");
     }
 }

@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 
 use crate::config::Config;
 use crate::smtp::reply::Reply;
-use crate::smtp::session::{Client, Input, LineEnd, NoUser, Refusal};
+use crate::smtp::session::{Client, Input, Limits, LineEnd, NoUser, Refusal};
 
 /// What the log's levels know these lines by.
 pub(super) const TARGET: &str = "postman::trace";
@@ -53,7 +53,7 @@ impl Trace {
     pub(super) fn new(client: &Client, config: &Config) -> Self {
         let trace = Self {
             id: client.id.clone(),
-            line_bytes_max: config.line_bytes_max,
+            line_bytes_max: config.limits.line_bytes_max,
             held: Vec::new(),
             content_octets: 0,
             is_end: false,
@@ -162,20 +162,17 @@ fn keys(client: &Client, config: &Config) -> Vec<(&'static str, String)> {
         ("domain", format!("\"{}\"", config.domain)),
         ("users", "Any".to_owned()),
         ("relay_from", here(client.may_relay)),
-        ("message_bytes_max", config.message_bytes_max.to_string()),
+        ("message_bytes_max", config.limits.message_bytes_max.to_string()),
     ];
     if client.refused {
         keys.push(("refuse_from", here(true)));
     }
-    macro_rules! differing {
-        ($($key:ident)*) => {
-            $( if config.$key != usual.$key { keys.push((stringify!($key), format!("{:?}", config.$key))); } )*
-        };
+    for key in ["syntax", "bare_newline", "vrfy"].iter().chain(Limits::KEYS) {
+        let (value, is_written) = (config.written(key), keys.iter().any(|(name, _)| name == key));
+        if !is_written && value != usual.written(key) {
+            keys.push((key, value));
+        }
     }
-    differing!(
-        syntax bare_newline vrfy line_bytes_max recipients_max errors_max commands_max recipients_per_session_max
-        header_bytes_max received_max
-    );
     keys
 }
 

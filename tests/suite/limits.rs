@@ -10,10 +10,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use postman::config::Config;
-use postman::smtp::session::Input;
+use postman::smtp::session::{Input, Limits};
 
 use crate::peer::Peer;
 use crate::rig::{Server, skip};
+
+fn within(limits: Limits) -> Config {
+    Config { limits, ..Config::default() }
+}
 
 /// What a session says to these octets, without the greeting.
 fn said(config: &Config, octets: &str) -> String {
@@ -31,7 +35,7 @@ const BEGIN: &str = "HELO x\r\nMAIL FROM:<a@x.org>\r\n";
 
 #[test]
 fn commands_a_session() {
-    let limit = Config { commands_max: 5, ..Config::default() };
+    let limit = within(Limits { commands_max: 5, ..Limits::default() });
     assert_eq!(said(&limit, &"NOOP\r\n".repeat(5)), "250 2.0.0 OK\r\n".repeat(5));
     let text = said(&limit, &"NOOP\r\n".repeat(7));
     assert!(text.ends_with("421 4.7.0 Too many commands in one session, come again\r\n"), "{text}");
@@ -40,7 +44,7 @@ fn commands_a_session() {
 
 #[test]
 fn errors_a_session() {
-    let limit = Config { errors_max: 3, ..Config::default() };
+    let limit = within(Limits { errors_max: 3, ..Limits::default() });
     assert_eq!(count(&said(&limit, &"X\r\n".repeat(2)), "421"), 0);
     let text = said(&limit, &"X\r\n".repeat(3));
     assert!(text.ends_with("421 4.7.0 Too many errors, closing\r\n"), "{text}");
@@ -50,23 +54,24 @@ fn errors_a_session() {
 /// same.
 #[test]
 fn errors_with_a_success_between_them_end_at_the_bound_of_commands() {
-    let limit = Config::default();
+    let limits = Limits::default();
     let text = said(
-        &limit,
-        &("X\r\n".repeat(limit.errors_max - 1) + "NOOP\r\n")
-            .repeat(limit.commands_max / limit.errors_max + 1),
+        &within(limits),
+        &("X\r\n".repeat(limits.errors_max - 1) + "NOOP\r\n")
+            .repeat(limits.commands_max / limits.errors_max + 1),
     );
     assert!(text.ends_with("421 4.7.0 Too many commands in one session, come again\r\n"), "{text}");
-    assert_eq!(count(&text, "500") + count(&text, "250"), limit.commands_max);
-    assert_eq!(count(&text, "250"), limit.commands_max / limit.errors_max);
-    let limit = Config { commands_max: 101, ..limit };
+    assert_eq!(count(&text, "500") + count(&text, "250"), limits.commands_max);
+    assert_eq!(count(&text, "250"), limits.commands_max / limits.errors_max);
+    let limit = within(Limits { commands_max: 101, ..Limits::default() });
     let text = said(&limit, &"NOOP\r\nX\r\n".repeat(200));
     assert_eq!((count(&text, "250"), count(&text, "500"), count(&text, "421")), (51, 50, 1));
 }
 
 #[test]
 fn recipients_a_message_and_a_session() {
-    let limit = Config { recipients_max: 2, recipients_per_session_max: 3, ..Config::default() };
+    let limit =
+        within(Limits { recipients_max: 2, recipients_per_session_max: 3, ..Limits::default() });
     let rcpt = |names: &[&str]| {
         names
             .iter()
@@ -91,14 +96,15 @@ fn recipients_a_message_and_a_session() {
 
 #[test]
 fn octets_a_line() {
-    let limit = Config { line_bytes_max: 512, ..Config::default() };
+    let limit = within(Limits { line_bytes_max: 512, ..Limits::default() });
     assert_eq!(count(&said(&limit, &format!("NOOP {}\r\n", "x".repeat(505))), "250"), 1);
     assert_eq!(count(&said(&limit, &format!("NOOP {}\r\n", "x".repeat(506))), "500 5.5.2"), 1);
 }
 
 #[test]
 fn octets_a_header_block_and_a_message() {
-    let limit = Config { header_bytes_max: 5000, message_bytes_max: 70_000, ..Config::default() };
+    let limit =
+        within(Limits { header_bytes_max: 5000, message_bytes_max: 70_000, ..Limits::default() });
     let send = |content: &str| {
         let text = said(
             &limit,

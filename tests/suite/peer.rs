@@ -105,7 +105,8 @@ impl Peer {
         };
         // A line twice (a vector grows by doubling), and an address of 900 octets, in two
         // parts, a recipient.
-        let bytes_max = 2 * config.line_bytes_max.max(512) + 1024 * config.recipients_max;
+        let bytes_max =
+            2 * config.limits.line_bytes_max.max(512) + 1024 * config.limits.recipients_max;
         let mut peer = Self { session, around, bytes_max };
         peer.give(Input::Connect);
         peer

@@ -1,13 +1,14 @@
 //! The session by itself: what it refuses, how it ends, and that it moves only along the table.
 
 use postman::config::Config;
-use postman::smtp::session::Input;
+use postman::smtp::session::{Input, Limits};
 use proptest::prelude::*;
 
 use crate::peer::Peer;
 
 fn config() -> Config {
-    Config { message_bytes_max: 100_000, ..Config::default() }
+    let limits = Limits { message_bytes_max: 100_000, ..Limits::default() };
+    Config { limits, ..Config::default() }
 }
 
 fn ready() -> Peer {

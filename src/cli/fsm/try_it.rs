@@ -66,7 +66,8 @@ struct Trial {
 pub(super) fn try_it(options: &Try) -> Result<(), End> {
     let states = States::load_with(options.states.as_deref(), &options.defines.names())?;
     // A dialogue's small limits are for tests; the prompt shows the size that the server offers.
-    let size = ("message_bytes_max".to_owned(), Config::default().message_bytes_max.to_string());
+    let size =
+        ("message_bytes_max".to_owned(), Config::default().limits.message_bytes_max.to_string());
     let keys = KEYS.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     let keys: BTreeMap<String, String> =
         keys.chain([size]).chain(options.set.iter().cloned()).collect();

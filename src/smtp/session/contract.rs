@@ -20,6 +20,16 @@ pub struct Settings {
     pub refuse_bare_newline: bool,
     /// Whether VRFY says that a user exists.
     pub verify_honestly: bool,
+    /// The limits of a session.
+    pub limits: Limits,
+    /// Whether [`Output::Line`] hands out each line, for a log.
+    pub shows_lines: bool,
+}
+
+/// What a client may ask of a session at most. The configuration has a key for each, with the
+/// defaults and the bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
     /// The longest command line with its CR LF, in octets.
     pub line_bytes_max: usize,
     /// The longest message, in octets.
@@ -36,8 +46,6 @@ pub struct Settings {
     pub header_bytes_max: u64,
     /// The most Received: fields; a message with more is taken for a loop.
     pub received_max: usize,
-    /// Whether [`Output::Line`] hands out each line, for a log.
-    pub shows_lines: bool,
 }
 
 /// The client of a session.

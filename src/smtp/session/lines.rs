@@ -18,7 +18,7 @@ impl Session {
             Line::TooLong(octets) => self.show(octets, LineEnd::TooLong),
         }
         self.commands += 1;
-        if self.commands > self.settings.commands_max {
+        if self.commands > self.settings.limits.commands_max {
             self.end(reply::too_many_commands());
             return;
         }

@@ -60,7 +60,9 @@ mod outputs;
 mod things;
 
 use actions::{Accepted, Acted, Appended, Contradiction, Judged};
-pub use contract::{Client, Input, LineEnd, NoUser, Output, Question, Refusal, Settings, Step};
+pub use contract::{
+    Client, Input, Limits, LineEnd, NoUser, Output, Question, Refusal, Settings, Step,
+};
 pub use driver::{World, drive};
 pub use outputs::Outputs;
 use things::Things;
@@ -237,7 +239,7 @@ impl Session {
         self.say(reply);
         if code >= 500 {
             self.errors += 1;
-            if self.errors >= self.settings.errors_max {
+            if self.errors >= self.settings.limits.errors_max {
                 self.end(reply::too_many_errors());
             }
         }

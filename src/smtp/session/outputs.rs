@@ -52,7 +52,7 @@ impl<'a> Outputs<'a> {
                 }
             } else {
                 let (taken, line) =
-                    self.session.lines.take(rest, self.session.settings.line_bytes_max);
+                    self.session.lines.take(rest, self.session.settings.limits.line_bytes_max);
                 self.position += taken;
                 if let Some(line) = line {
                     self.session.line(line);

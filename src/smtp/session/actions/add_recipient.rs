@@ -67,10 +67,10 @@ impl Session {
             // A recipient given twice gets one copy.
             return Ok(Judged::Accepted(Accepted::AddRecipient(None)));
         }
-        if self.things.recipients.len() >= self.settings.recipients_max {
+        if self.things.recipients.len() >= self.settings.limits.recipients_max {
             return Err(reply::too_many_recipients());
         }
-        if self.recipients_in_all >= self.settings.recipients_per_session_max {
+        if self.recipients_in_all >= self.settings.limits.recipients_per_session_max {
             return Err(reply::too_many_recipients_in_all());
         }
         let local = (place == Place::Local).then(|| recipient.mailbox.local.clone());

@@ -58,11 +58,12 @@ fn judge_append(message: &mut Message, piece: &[u8], settings: &Settings) -> Opt
     message.octets += piece.len() as u64;
     let received = message.received.scan(piece);
     let header_octets = message.header.scan(piece);
-    if message.octets > settings.message_bytes_max {
+    let limits = &settings.limits;
+    if message.octets > limits.message_bytes_max {
         Some(reply::too_big())
-    } else if header_octets > settings.header_bytes_max {
+    } else if header_octets > limits.header_bytes_max {
         Some(reply::header_too_big())
-    } else if received > settings.received_max {
+    } else if received > limits.received_max {
         Some(reply::mail_loop())
     } else if settings.refuse_bare_newline {
         message.content.bare_newline().map(reply::bare_newline)

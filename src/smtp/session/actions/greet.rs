@@ -55,7 +55,7 @@ impl Session {
         for keyword in machine.keywords {
             let kept = KEYWORDS.iter().any(|known| known.eq_ignore_ascii_case(keyword));
             if keyword.eq_ignore_ascii_case("SIZE") {
-                lines.push(format!("SIZE {}", self.settings.message_bytes_max).into());
+                lines.push(format!("SIZE {}", self.settings.limits.message_bytes_max).into());
             } else if kept || machine.accepts(keyword) {
                 lines.push((*keyword).into());
             }

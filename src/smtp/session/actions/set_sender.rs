@@ -74,7 +74,7 @@ impl Session {
         let mail = mail(argument, self.settings.syntax, |keyword| machine.offers(keyword))
             .map_err(|error| self.argument_refusal(event, error, reply::bad_sender()))?;
         let octets = mail.size.unwrap_or(0);
-        if octets > self.settings.message_bytes_max {
+        if octets > self.settings.limits.message_bytes_max {
             return Err(reply::too_big());
         }
         Ok(Judged::Ask(Question::Room(octets), Accepted::SetSender(mail.sender)))
