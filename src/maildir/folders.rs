@@ -1,5 +1,39 @@
-//! The folders that files go to: opened, made where they are missing, held for a while, and synced
-//! once for all who wait.
+//! The folders' cache: the folders that files go to, opened, made where they are missing, and held
+//! for the next message.
+//!
+//! **Goal.** A message to a mailbox that was used a moment ago opens, makes and syncs no folder.
+//!
+//! **The difficulty.** A handle follows its folder wherever that goes. A mailbox that was renamed,
+//! replaced or removed goes on under the handle, and a message that is written there is not where
+//! its recipient looks. And a folder's name is a change of the folder above it: until that is
+//! synced, a power loss takes the mailbox away with all that was safe in it.
+//!
+//! **Plan.** The folders of one mailbox, or of one domain's queue, are a [`Home`]. It is held for
+//! [`HELD_FOR`] after it was opened, and used only if its folders are still where their names say:
+//! two `stat`s. That a name could lead elsewhere right after this is why each commit asks again
+//! after its last sync (`commit.rs`, step 6). What is opened here was never looked up by a path of
+//! more than one name, and no symbolic link is followed.
+//!
+//! The first time that this process meets a folder, its name is synced in the folder above, also if
+//! the folder was there: who made it may have been stopped before the sync. Then the folder is known
+//! to be durable, by its path and its identity, which holds the time when it was made. A folder that
+//! was removed and made again is another one. All that make folders in one folder at the same time
+//! share its sync ([`SharedSync`]); if that fails, a folder that was made for it is removed again.
+//!
+//! **Invariants.**
+//! - No message is written to a folder whose name is not on stable storage.
+//! - A held home costs two descriptors and no lock while it is used. At most `held_max` are held;
+//!   the oldest one makes room. All are closed when descriptors run out, and each after an error.
+//! - What is remembered is bounded ([`KNOWN_MAX`]). To forget it costs a sync, never a message.
+//! - A folder that is removed while it is opened is opened again, [`OPENINGS_MAX`] times in all.
+//!   Only the mail folder itself is never made again: what a user put in its place is not ours.
+//!
+//! **Measured** by strace, in system calls before a message's file is created: 2 for a mailbox that
+//! is held, 14 for one that is known and not held, 26 for one that is made, of which 4 are syncs.
+//!
+//! **Tested** by operations that fail and folders that are meddled with before each operation
+//! (`tests/failing.rs`), by a power loss after each operation (`tests/crash.rs`), with links, renamed
+//! and removed folders on the real disk (`tests.rs`), and by `tests/syscall-order`.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -13,23 +47,26 @@ use super::folder_sync::FolderSync;
 use super::shared_sync::SharedSync;
 use super::{Doing, QUEUE, StoreError, context, locked};
 
-/// How long a folder is held open for the next message.
-const TRUST: Duration = Duration::from_secs(1);
-/// How often a folder is opened again that was removed while it was opened.
+/// How long a home is held open for the next message.
+const HELD_FOR: Duration = Duration::from_secs(1);
+/// How often a folder is opened that is removed while it is opened.
 const OPENINGS_MAX: usize = 3;
-/// So many folders are remembered to be on stable storage; then the memory begins anew.
+/// The most folders that are remembered, of each kind; then all of them are forgotten.
 const KNOWN_MAX: usize = 65_536;
 
 /// Where the files of one mailbox, or of one domain's queue, are written.
 pub(super) struct Home {
+    /// Where its files are written.
     pub tmp: Handle,
-    /// `new`, or the domain's own folder.
+    /// Where they are moved to: `new`, or the domain's own folder.
     pub dest: Handle,
+    /// The syncs of `dest`.
     pub dest_sync: FolderSync,
     /// The folders from the mail folder down to `dest`: their paths, and which they are.
     path: Vec<(String, Number)>,
-    /// On the same file system as the mail folder.
+    /// Whether it is on the same file system as the mail folder.
     pub on_root_fs: bool,
+    /// When it was opened: it is held for a while from then on.
     opened: Instant,
 }
 
@@ -75,12 +112,14 @@ fn is_missing(error: &io::Error) -> bool {
 
 /// The folders in use.
 pub(super) struct Folders {
+    /// The homes that are held open, by the recipient's place and the folder's name.
     held: Mutex<HashMap<(Place, String), Arc<Home>>>,
+    /// The most that are held open.
     held_max: usize,
     /// Whether the mail folder's file system reports the error of a sync to each handle.
     reports_to_each: bool,
-    /// The folders whose names in their parents are known to be on stable storage, by path. One
-    /// that somebody took away and made anew is another, of which nothing is known.
+    /// The folders whose names in their parents are known to be on stable storage, by path. A
+    /// folder that was removed and made again has another identity, and is not known.
     durable: Mutex<HashMap<String, Identity>>,
     /// Those that were met on another file system than the mail folder's.
     other_file_systems: Mutex<HashSet<(Place, String)>>,
@@ -100,7 +139,7 @@ impl Folders {
         }
     }
 
-    /// The home of a mailbox or a domain; made where it is not there.
+    /// The home of a mailbox or a domain. It is made if it is missing.
     pub(super) fn home(
         &self,
         disk: &dyn Disk,
@@ -111,7 +150,7 @@ impl Folders {
         let key = (place, folder.to_owned());
         let held = locked(&self.held)
             .get(&key)
-            .filter(|home| home.opened.elapsed() < TRUST)
+            .filter(|home| home.opened.elapsed() < HELD_FOR)
             .map(Arc::clone);
         if let Some(home) = held
             && home.is_in_place(disk, root).unwrap_or(false)
@@ -191,8 +230,8 @@ impl Folders {
         Ok(Home { on_root_fs, tmp, dest, dest_sync, path, opened: Instant::now() })
     }
 
-    /// Opens a folder, making it where it is not there. The first time that this process meets it,
-    /// its name in the parent is synced: whoever made it may not have come so far.
+    /// Opens a folder, and makes it if it is missing. The first time that this process meets it, its
+    /// name in the folder above is synced.
     fn folder(&self, disk: &dyn Disk, at: &Handle, path: &str) -> io::Result<Handle> {
         let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
         let above = self.making(above);
@@ -203,7 +242,8 @@ impl Folders {
             return Ok(folder);
         }
         if let Err(error) = above.wait(failures, || disk.sync_folder(at)) {
-            // The next sync would lie about this name: it is made anew, where it is ours to take.
+            // The next sync would lie about this name. The folder is removed, to be made again, if it
+            // was made here.
             if made {
                 let _ = disk.remove_folder(at, name);
             }
@@ -219,7 +259,8 @@ impl Folders {
         Ok(folder)
     }
 
-    /// Two who make folders in one share its sync, and its failure.
+    /// The sync of a folder in which folders are made. All that make some at the same time share it,
+    /// and its error.
     fn making(&self, path: &str) -> Arc<SharedSync> {
         let mut making = locked(&self.making);
         if let Some(sync) = making.get(path).and_then(Weak::upgrade) {
@@ -241,8 +282,8 @@ impl Folders {
         locked(&self.held).remove(&(place, folder.to_owned()));
     }
 
-    /// Closes those that are not in use, or all: descriptors have run out.
+    /// Closes the homes that have been held for long enough; or all, since descriptors have run out.
     pub(super) fn close(&self, all: bool) {
-        locked(&self.held).retain(|_, home| !all && home.opened.elapsed() < TRUST);
+        locked(&self.held).retain(|_, home| !all && home.opened.elapsed() < HELD_FOR);
     }
 }

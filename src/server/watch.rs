@@ -1,8 +1,27 @@
-//! The clock of all sessions: one task checks every deadline twice a second.
+//! The deadlines of all sessions: one task checks them twice a second.
 //!
-//! A timer for each wait would be put into the reactor's tree and taken out again with every
-//! command. Here a session writes down its deadline, and is woken when that has passed, when the
-//! server stops, or when the server is pressed and the shorter deadline has passed.
+//! **Goal.** Each wait for a client ends: at its deadline, sooner while the server is pressed, and
+//! when the server stops. A command that arrives in time costs no more than two stores.
+//!
+//! **Plan.** A timer for each wait would be put into the reactor's tree and taken out again with
+//! every command. Here a session has a [`Slot`] for as long as it lives. A wait writes its deadline
+//! there, both of them: the usual one, and the one that holds while the server is pressed. One task
+//! ([`Watch::run`]) looks at all slots every [`TICK`] and wakes the sessions whose deadline has
+//! passed. A session that is woken looks at the clock itself, so that a wake too many does no harm.
+//!
+//! **Invariants.**
+//! - A wait ends at most one [`TICK`] after its deadline, and never before it.
+//! - No wake is lost. A wait first leaves its waker and then looks (at the stop, at its future, at
+//!   the deadline); the task first changes what is looked at, and then takes the waker. In whichever
+//!   order the two meet, the look sees the change or the waker is there.
+//! - A session that does not wait is not woken: its slot says `u64::MAX`.
+//! - Without sessions nothing ticks, so that an idle server sleeps.
+//! - A slot is dropped with its session, also if that panics.
+//!
+//! **Measured** in a release build: see below.
+//!
+//! **Tested** below, and at the server's socket by `tests/suite/limits.rs`: silence, slow commands,
+//! slow content, pressure, and the stop.
 
 use std::collections::HashMap;
 use std::future::{Future, poll_fn};
@@ -23,27 +42,38 @@ const TICK: Duration = Duration::from_millis(500);
 /// When a session's wait ends, in milliseconds of the watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Deadline {
+    /// While the server is not pressed.
     pub usual: u64,
-    /// The same while the server is pressed.
+    /// While the server is pressed.
     pub pressed: u64,
 }
 
+/// What a session has written down of its wait.
 #[derive(Debug)]
 struct Slot {
+    /// [`Deadline::usual`], or `u64::MAX` while the session does not wait.
     usual: AtomicU64,
+    /// [`Deadline::pressed`], never later than `usual`; or `u64::MAX`.
     pressed: AtomicU64,
+    /// Wakes the session, once.
     waker: Mutex<Option<Waker>>,
 }
 
 /// The clock, and the sessions that wait by it.
 #[derive(Debug)]
 pub(super) struct Watch {
+    /// Zero of its time.
     start: Instant,
+    /// The slots of all sessions, by their numbers.
     slots: Mutex<HashMap<u64, Arc<Slot>>>,
+    /// The next session's number.
     numbers: AtomicU64,
+    /// Whether the shorter deadlines hold, as of the last tick.
     pressed: AtomicBool,
+    /// Whether the server stops.
     stopping: AtomicBool,
-    came: (Sender<()>, Receiver<()>),
+    /// Has an item if a session was added: the task may sleep without any.
+    added: (Sender<()>, Receiver<()>),
     /// Closed when the server stops.
     stop: (Sender<()>, Receiver<()>),
 }
@@ -51,16 +81,22 @@ pub(super) struct Watch {
 /// A session's slot in the clock. Dropping it frees the slot.
 #[derive(Debug)]
 pub(super) struct Waiter {
+    /// The clock.
     watch: Arc<Watch>,
+    /// The slot's number in it.
     number: u64,
+    /// The slot, so that a wait needs no lock on all of them.
     slot: Arc<Slot>,
 }
 
 /// How a wait ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ended<T> {
+    /// The future is ready.
     Done(T),
+    /// The deadline has passed.
     Late,
+    /// The server stops.
     Stop,
 }
 
@@ -76,7 +112,7 @@ impl Watch {
             numbers: AtomicU64::new(0),
             pressed: AtomicBool::new(false),
             stopping: AtomicBool::new(false),
-            came: async_channel::bounded(1),
+            added: async_channel::bounded(1),
             stop: async_channel::bounded(1),
         })
     }
@@ -94,7 +130,7 @@ impl Watch {
         });
         let number = self.numbers.fetch_add(1, Ordering::Relaxed);
         lock(&self.slots).insert(number, Arc::clone(&slot));
-        let _ = self.came.0.try_send(());
+        let _ = self.added.0.try_send(());
         Waiter { watch: Arc::clone(self), number, slot }
     }
 
@@ -122,7 +158,7 @@ impl Watch {
         loop {
             if lock(&self.slots).is_empty() {
                 // Without clients nothing ticks.
-                let _ = self.came.1.recv().await;
+                let _ = self.added.1.recv().await;
             }
             Timer::after(TICK).await;
             let pressed = is_pressed();
@@ -168,7 +204,7 @@ impl Waiter {
         slot.pressed.store(deadline.pressed.min(deadline.usual), Ordering::SeqCst);
         let mut future = pin!(future);
         let ended = poll_fn(|context| {
-            // First the waker, then the checks: what changes in between wakes us.
+            // First the waker, then the looks: what changes in between wakes us.
             *lock(&slot.waker) = Some(context.waker().clone());
             if heeds_stop && watch.is_stopping() {
                 return Poll::Ready(Ended::Stop);
