@@ -27,12 +27,14 @@ use std::fmt;
 use crate::autofsm::{same_name, suggest};
 use crate::config::Config;
 use crate::smtp::machine::Machine;
-use crate::smtp::session::{Input, NoUser, Question, Refusal};
 
 mod peer;
+mod player;
 mod rehearsal;
+mod script;
 
 pub use peer::{Peer, client, usual_answer};
+pub use player::Play;
 pub use rehearsal::{Exchange, rehearse};
 
 /// Three mailboxes, `b`, `c` and `user`; no client relays; small limits.
@@ -57,51 +59,6 @@ pub enum Verdict {
     /// The disk failed.
     Broken,
 }
-
-impl Verdict {
-    /// The input that says so to a question. Returns `None` if the question has no such answer.
-    #[must_use]
-    pub fn answer(self, question: &Question) -> Option<Input<'static>> {
-        let refusal = match self {
-            Self::Yes => Ok(()),
-            Self::Full => Err(Refusal::Full),
-            Self::Busy => Err(Refusal::Busy),
-            Self::Broken => Err(Refusal::Broken),
-            Self::Unknown => {
-                let is_users = matches!(question, Question::User(_));
-                return is_users.then_some(Input::User(Err(NoUser::Unknown)));
-            }
-        };
-        Some(match question {
-            Question::Room(_) => Input::Room(refusal),
-            Question::User(_) => Input::User(refusal.map_err(NoUser::Unavailable)),
-            Question::Store => Input::Stored(refusal),
-        })
-    }
-}
-
-/// The peer of a dialogue: a session, and its surroundings.
-pub trait Play {
-    /// Gives the session an input, takes all outputs, and answers its questions.
-    fn give(&mut self, input: Input<'_>);
-    /// The oldest reply that was not taken, with all its lines.
-    fn take_reply(&mut self) -> Option<String>;
-    /// The name of the session's state.
-    fn state(&self) -> &str;
-    /// Sets the answer to the next question.
-    fn answer_next(&mut self, verdict: Verdict);
-    /// A verdict that its question cannot have, if there was one: verdict and question.
-    fn take_misfit(&mut self) -> Option<String>;
-    /// Takes what the store was given.
-    fn take_stored(&mut self) -> Vec<Vec<u8>>;
-    /// Whether a message is open, or stored and not taken.
-    fn has_message(&self) -> bool;
-    /// Whether the server has not closed the connection.
-    fn is_open(&self) -> bool;
-}
-
-/// The most octets that one line may send.
-const OCTETS_MAX: usize = 64 << 20;
 
 /// What a line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +98,7 @@ pub struct Dialogue {
 
 /// A session goes another way than its dialogue, or the dialogue cannot be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Failure {
+pub struct Mismatch {
     /// The line, from 1.
     pub line: usize,
     /// The expectation.
@@ -150,135 +107,19 @@ pub struct Failure {
     pub got: String,
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for Mismatch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: expected {}, got {}", self.line, self.expected, self.got)
     }
 }
 
-impl std::error::Error for Failure {}
+impl std::error::Error for Mismatch {}
 
 fn shown(text: &str) -> String {
     format!("`{}`", text.trim_end_matches("\r\n").replace("\r\n", "\n").escape_debug())
 }
 
-fn unescape(text: &str) -> Option<Vec<u8>> {
-    let (mut octets, mut rest) = (Vec::new(), text.bytes());
-    while let Some(octet) = rest.next() {
-        if octet != b'\\' {
-            octets.push(octet);
-            continue;
-        }
-        octets.push(match rest.next()? {
-            b'r' => b'\r',
-            b'n' => b'\n',
-            b't' => b'\t',
-            b'0' => 0,
-            b'\\' => b'\\',
-            b'x' => {
-                let digits = [rest.next()?, rest.next()?];
-                u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?
-            }
-            _ => return None,
-        });
-    }
-    Some(octets)
-}
-
-fn octets(text: &str) -> Option<Vec<u8>> {
-    let Some((piece, times)) =
-        text.rsplit_once(" * ").and_then(|(piece, times)| Some((piece, times.parse().ok()?)))
-    else {
-        return unescape(text);
-    };
-    let piece = unescape(piece)?;
-    (piece.len().checked_mul(times)? <= OCTETS_MAX).then(|| piece.repeat(times))
-}
-
-fn act(line: &str) -> Option<Act> {
-    let (mark, text) = line.split_at_checked(2)?;
-    let text = text.strip_prefix(' ').unwrap_or(text);
-    Some(match (mark, text) {
-        ("S:", begin) => Act::Reply(begin.to_owned()),
-        ("C:", line) => Act::Octets(format!("{line}\r\n").into_bytes()),
-        ("O:", text) => Act::Octets(octets(text)?),
-        ("= ", state) => Act::State(state.to_owned()),
-        ("* ", "discarded") => Act::Discarded,
-        ("* ", "silence") => Act::Silence,
-        ("* ", "stop") => Act::Stop,
-        ("* ", "closed") => Act::Closed,
-        ("* ", text) => match text.split_once(' ').unwrap_or((text, "")) {
-            ("stored", content) => Act::Stored(octets(content)?),
-            ("verdict", "yes") => Act::Verdict(Verdict::Yes),
-            ("verdict", "unknown") => Act::Verdict(Verdict::Unknown),
-            ("verdict", "full") => Act::Verdict(Verdict::Full),
-            ("verdict", "busy") => Act::Verdict(Verdict::Busy),
-            ("verdict", "broken") => Act::Verdict(Verdict::Broken),
-            _ => return None,
-        },
-        _ => return None,
-    })
-}
-
-/// What a line that cannot be read should have been.
-fn expected(line: &str) -> &'static str {
-    match line.as_bytes() {
-        [b'*', ..] => {
-            "`* verdict yes`, `unknown`, `full`, `busy` or `broken`, `* stored TEXT`, `* discarded`, `* silence`, \
-             `* stop` or `* closed`"
-        }
-        [b'=', ..] => "a state, as in `= init`",
-        [b'!', ..] => "`! key: value`",
-        [b'O', b':', ..] => {
-            "octets, with `\\r`, `\\n`, `\\t`, `\\0`, `\\\\`, `\\xHH`, and ` * N` for N times"
-        }
-        _ => {
-            "`C: ` and what the client says, `S: ` and how the reply begins, `= STATE`, or `#` and a comment"
-        }
-    }
-}
-
 impl Dialogue {
-    /// Reads a dialogue.
-    ///
-    /// # Errors
-    /// A line that no dialogue has; a dialogue where the server does not speak first.
-    pub fn parse(text: &str) -> Result<Self, Failure> {
-        let mut keys: BTreeMap<String, String> =
-            BASE.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let (mut acts, mut definition, mut key_lines) = (Vec::new(), None, BTreeMap::new());
-        for (line, number) in text.lines().zip(1..) {
-            let line = line.trim_start();
-            let fail = |expected: &str| Failure {
-                line: number,
-                expected: expected.to_owned(),
-                got: shown(line),
-            };
-            if let Some(setting) = line.strip_prefix("! ") {
-                let (key, value) =
-                    setting.split_once(": ").ok_or_else(|| fail("`! key: value`"))?;
-                key_lines.insert(key.to_owned(), number);
-                if key == "definition" {
-                    definition = Some(value.to_owned());
-                } else {
-                    keys.insert(key.to_owned(), value.to_owned());
-                }
-            } else if !(line.is_empty() || line.starts_with('#')) {
-                let act = act(line).ok_or_else(|| fail(expected(line)))?;
-                if acts.is_empty() && !matches!(act, Act::Reply(_)) {
-                    return Err(fail("the server to speak first, as in `S: 220`"));
-                }
-                acts.push((number, act));
-            }
-        }
-        if acts.is_empty() {
-            let expected =
-                "a dialogue, which begins with the server's greeting: `S: 220`".to_owned();
-            return Err(Failure { line: 1, expected, got: "nothing".to_owned() });
-        }
-        Ok(Self { keys, key_lines, definition, acts })
-    }
-
     /// The configuration, as a file has it.
     #[must_use]
     pub fn config_text(&self) -> String {
@@ -290,7 +131,7 @@ impl Dialogue {
     ///
     /// # Errors
     /// A key or its value is wrong.
-    pub fn config(&self) -> Result<Config, Failure> {
+    pub fn config(&self) -> Result<Config, Mismatch> {
         Config::parse(&self.config_text()).map_err(|error| {
             // Which of the keys it is shows when each is read by itself.
             let wrong = self.key_lines.iter().find_map(|(key, line)| {
@@ -304,7 +145,7 @@ impl Dialogue {
                 .find(|sign: char| !(sign.is_ascii_digit() || sign == ':'))
                 .unwrap_or_default();
             let got = error.get(place..).unwrap_or_default().trim_start().to_owned();
-            Failure { line, expected: "a key of the configuration and its value".to_owned(), got }
+            Mismatch { line, expected: "a key of the configuration and its value".to_owned(), got }
         })
     }
 
@@ -318,7 +159,7 @@ impl Dialogue {
     ///
     /// # Errors
     /// The first that is not, with the one that was meant.
-    pub fn check_states(&self, machine: &Machine) -> Result<(), Failure> {
+    pub fn check_states(&self, machine: &Machine) -> Result<(), Mismatch> {
         let names = || machine.states.iter().map(|state| state.name);
         for (line, act) in &self.acts {
             if let Act::State(name) = act
@@ -327,7 +168,7 @@ impl Dialogue {
                 let hint = suggest(name, names())
                     .unwrap_or_else(|| names().collect::<Vec<_>>().join(", "));
                 let expected = format!("a state of {}", machine.source);
-                return Err(Failure {
+                return Err(Mismatch {
                     line: *line,
                     expected,
                     got: format!("{}; {hint}", shown(name)),
@@ -345,78 +186,6 @@ impl Dialogue {
                 .acts
                 .iter()
                 .any(|(_, act)| matches!(act, Act::Verdict(_) | Act::Silence | Act::Stop))
-    }
-
-    /// Plays it; `cut` says how many of the remaining octets arrive at once.
-    ///
-    /// # Errors
-    /// The first line where the session goes another way.
-    pub fn play(
-        &self,
-        peer: &mut impl Play,
-        mut cut: impl FnMut(usize) -> usize,
-    ) -> Result<(), Failure> {
-        for (line, act) in &self.acts {
-            let fail = |expected: String, got: String| Err(Failure { line: *line, expected, got });
-            match act {
-                Act::Reply(begin) => match peer.take_reply() {
-                    Some(reply) if reply.starts_with(begin.as_str()) => {}
-                    reply => {
-                        return fail(
-                            shown(begin),
-                            reply.map_or("no reply".to_owned(), |reply| shown(&reply)),
-                        );
-                    }
-                },
-                Act::Octets(octets) => {
-                    if let Some(reply) = peer.take_reply() {
-                        return fail("no reply".to_owned(), shown(&reply));
-                    }
-                    let mut rest = octets.as_slice();
-                    while !rest.is_empty() {
-                        let (piece, after) = rest.split_at(cut(rest.len()).clamp(1, rest.len()));
-                        peer.give(Input::Octets(piece));
-                        rest = after;
-                    }
-                    if let Some(misfit) = peer.take_misfit() {
-                        return fail("a verdict that answers the question".to_owned(), misfit);
-                    }
-                }
-                Act::State(state) => {
-                    let name = peer.state();
-                    if !same_name(name, state) {
-                        return fail(format!("the state {}", shown(state)), shown(name));
-                    }
-                }
-                Act::Verdict(verdict) => peer.answer_next(*verdict),
-                Act::Stored(content) => {
-                    let stored = peer.take_stored();
-                    if stored.as_slice() != std::slice::from_ref(content) {
-                        let text = |octets: &Vec<u8>| shown(&String::from_utf8_lossy(octets));
-                        let texts: Vec<_> = stored.iter().map(text).collect();
-                        let texts = texts.join(", ");
-                        let got = if stored.is_empty() { "nothing".to_owned() } else { texts };
-                        return fail(format!("{} in the store", text(content)), got);
-                    }
-                }
-                Act::Discarded if peer.has_message() => {
-                    return fail("no message".to_owned(), "one that is open or stored".to_owned());
-                }
-                Act::Silence => peer.give(Input::Silence),
-                Act::Stop => peer.give(Input::Stop),
-                Act::Closed if peer.is_open() => {
-                    return fail("a closed connection".to_owned(), "an open one".to_owned());
-                }
-                Act::Discarded | Act::Closed => {}
-            }
-        }
-        match peer.take_reply() {
-            Some(reply) => {
-                let line = self.acts.last().map_or(1, |(line, _)| *line);
-                Err(Failure { line, expected: "no further reply".to_owned(), got: shown(&reply) })
-            }
-            None => Ok(()),
-        }
     }
 
     /// All that the client sends, with what the world does in between.
@@ -440,25 +209,6 @@ impl Dialogue {
 mod tests {
     use super::*;
     use crate::smtp::machine::of_the_tests;
-
-    #[test]
-    fn a_line_that_is_no_dialogues_is_refused() {
-        for line in [
-            "",
-            "X: x",
-            "O: \\q",
-            "O: \\x9",
-            "O: x * 99999999999",
-            "* verdict maybe",
-            "* tea",
-            "é",
-            "=x",
-        ] {
-            assert_eq!(act(line), None, "{line}");
-        }
-        assert_eq!(act("O: \\x41\\0 * 2"), Some(Act::Octets(b"A\0A\0".to_vec())));
-        assert_eq!(act("O: a * b"), Some(Act::Octets(b"a * b".to_vec())));
-    }
 
     #[test]
     fn a_dialogue_that_goes_another_way_says_where_and_how() {

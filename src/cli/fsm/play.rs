@@ -8,7 +8,7 @@ use clap::Args;
 use super::file::read;
 use super::{Defines, End, print};
 use crate::cli::states::States;
-use crate::dialogue::{Dialogue, Failure, Peer};
+use crate::dialogue::{Dialogue, Mismatch, Peer};
 
 #[derive(Args)]
 pub(in crate::cli) struct Play {
@@ -29,9 +29,9 @@ pub(super) fn play(options: &Play) -> Result<(), End> {
         let (name, text) = (path.display(), read(path)?);
         match play_one(path, &text, &states, options)? {
             Ok(()) => print(&format!("{name}: ok\n"))?,
-            Err(failure) => {
+            Err(mismatch) => {
                 failed = true;
-                let _ = writeln!(io::stderr(), "{name}:{failure}");
+                let _ = writeln!(io::stderr(), "{name}:{mismatch}");
             }
         }
     }
@@ -44,11 +44,11 @@ fn play_one(
     text: &str,
     states: &States,
     options: &Play,
-) -> Result<Result<(), Failure>, End> {
+) -> Result<Result<(), Mismatch>, End> {
     let read = Dialogue::parse(text).and_then(|dialogue| Ok((dialogue.config()?, dialogue)));
     let (config, dialogue) = match read {
         Ok(read) => read,
-        Err(failure) => return Ok(Err(failure)),
+        Err(mismatch) => return Ok(Err(mismatch)),
     };
     let load = |name: &String| {
         States::load_with(Some(&path.with_file_name(name)), &options.defines.names())
@@ -60,7 +60,7 @@ fn play_one(
                 let expected =
                     format!("a definition without findings in `{}`", name.escape_debug());
                 let got = "those above".to_owned();
-                return Ok(Err(Failure { line: dialogue.definition_line(), expected, got }));
+                return Ok(Err(Mismatch { line: dialogue.definition_line(), expected, got }));
             }
             Err(End::Error(error)) => {
                 return Err(End::Error(format!(

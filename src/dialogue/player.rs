@@ -1,0 +1,121 @@
+//! A dialogue, played: each line is done or checked, in its order.
+
+use super::{Act, Dialogue, Mismatch, Verdict, shown};
+use crate::autofsm::same_name;
+use crate::smtp::session::{Input, NoUser, Question, Refusal};
+
+/// The peer of a dialogue: a session, and its surroundings.
+pub trait Play {
+    /// Gives the session an input, takes all outputs, and answers its questions.
+    fn give(&mut self, input: Input<'_>);
+    /// The oldest reply that was not taken, with all its lines.
+    fn take_reply(&mut self) -> Option<String>;
+    /// The name of the session's state.
+    fn state(&self) -> &str;
+    /// Sets the answer to the next question.
+    fn answer_next(&mut self, verdict: Verdict);
+    /// A verdict that its question cannot have, if there was one: verdict and question.
+    fn take_misfit(&mut self) -> Option<String>;
+    /// Takes what the store was given.
+    fn take_stored(&mut self) -> Vec<Vec<u8>>;
+    /// Whether a message is open, or stored and not taken.
+    fn has_message(&self) -> bool;
+    /// Whether the server has not closed the connection.
+    fn is_open(&self) -> bool;
+}
+
+impl Verdict {
+    /// The input that says so to a question. Returns `None` if the question has no such answer.
+    #[must_use]
+    pub fn answer(self, question: &Question) -> Option<Input<'static>> {
+        let refusal = match self {
+            Self::Yes => Ok(()),
+            Self::Full => Err(Refusal::Full),
+            Self::Busy => Err(Refusal::Busy),
+            Self::Broken => Err(Refusal::Broken),
+            Self::Unknown => {
+                let is_users = matches!(question, Question::User(_));
+                return is_users.then_some(Input::User(Err(NoUser::Unknown)));
+            }
+        };
+        Some(match question {
+            Question::Room(_) => Input::Room(refusal),
+            Question::User(_) => Input::User(refusal.map_err(NoUser::Unavailable)),
+            Question::Store => Input::Stored(refusal),
+        })
+    }
+}
+
+impl Dialogue {
+    /// Plays it; `cut` says how many of the remaining octets arrive at once.
+    ///
+    /// # Errors
+    /// The first line where the session goes another way.
+    pub fn play(
+        &self,
+        peer: &mut impl Play,
+        mut cut: impl FnMut(usize) -> usize,
+    ) -> Result<(), Mismatch> {
+        for (line, act) in &self.acts {
+            let fail = |expected: String, got: String| Err(Mismatch { line: *line, expected, got });
+            match act {
+                Act::Reply(begin) => match peer.take_reply() {
+                    Some(reply) if reply.starts_with(begin.as_str()) => {}
+                    reply => {
+                        return fail(
+                            shown(begin),
+                            reply.map_or("no reply".to_owned(), |reply| shown(&reply)),
+                        );
+                    }
+                },
+                Act::Octets(octets) => {
+                    if let Some(reply) = peer.take_reply() {
+                        return fail("no reply".to_owned(), shown(&reply));
+                    }
+                    let mut rest = octets.as_slice();
+                    while !rest.is_empty() {
+                        let (piece, after) = rest.split_at(cut(rest.len()).clamp(1, rest.len()));
+                        peer.give(Input::Octets(piece));
+                        rest = after;
+                    }
+                    if let Some(misfit) = peer.take_misfit() {
+                        return fail("a verdict that answers the question".to_owned(), misfit);
+                    }
+                }
+                Act::State(state) => {
+                    let name = peer.state();
+                    if !same_name(name, state) {
+                        return fail(format!("the state {}", shown(state)), shown(name));
+                    }
+                }
+                Act::Verdict(verdict) => peer.answer_next(*verdict),
+                Act::Stored(content) => {
+                    let stored = peer.take_stored();
+                    if stored.as_slice() != std::slice::from_ref(content) {
+                        let text = |octets: &Vec<u8>| shown(&String::from_utf8_lossy(octets));
+                        let texts: Vec<_> = stored.iter().map(text).collect();
+                        let texts = texts.join(", ");
+                        let got = if stored.is_empty() { "nothing".to_owned() } else { texts };
+                        return fail(format!("{} in the store", text(content)), got);
+                    }
+                }
+                Act::Discarded if peer.has_message() => {
+                    return fail("no message".to_owned(), "one that is open or stored".to_owned());
+                }
+                Act::Silence => peer.give(Input::Silence),
+                Act::Stop => peer.give(Input::Stop),
+                Act::Closed if peer.is_open() => {
+                    return fail("a closed connection".to_owned(), "an open one".to_owned());
+                }
+                Act::Discarded | Act::Closed => {}
+            }
+        }
+        match peer.take_reply() {
+            Some(reply) => {
+                let line = self.acts.last().map_or(1, |(line, _)| *line);
+                Err(Mismatch { line, expected: "no further reply".to_owned(), got: shown(&reply) })
+            }
+            None => Ok(()),
+        }
+    }
+}
