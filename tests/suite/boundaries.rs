@@ -1,11 +1,14 @@
 //! The rooms of the house: what each part of the source may know.
 //!
 //! `autofsm/` is compiled by build.rs alone too, so that a `use crate::` in it does not compile;
-//! the rest is read here.
+//! the rest is read here. What the documents promise of the source is read in `documents.rs`, and
+//! the lists of dependencies in `dependencies.rs`.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+
+mod dependencies;
+mod documents;
 
 /// A rule: which files, but for which, may not have these words, and why.
 struct Rule {
@@ -256,157 +259,6 @@ fn a_planted_violation_is_found() {
     }
 }
 
-/// The names of a table of Cargo.toml.
-fn dependencies(manifest: &str, table: &str) -> Vec<String> {
-    let lines = manifest.lines().skip_while(|line| *line != format!("[{table}]")).skip(1);
-    lines
-        .take_while(|line| !line.starts_with('['))
-        .filter_map(|line| line.split_once(" = "))
-        .map(|(name, _)| name.to_owned())
-        .collect()
-}
-
-#[test]
-fn the_list_of_dependencies_is_whole_and_each_has_its_reason() {
-    let manifest = include_str!("../../Cargo.toml");
-    let mut document = include_str!("../../docs/dependencies.md").lines();
-    for (table, heading) in [
-        ("dependencies", "## In the program"),
-        ("build-dependencies", "## In the build"),
-        ("dev-dependencies", "## In the tests"),
-    ] {
-        document.find(|line| *line == heading).unwrap();
-        let rows = document
-            .by_ref()
-            .skip_while(|line| !line.starts_with("| `"))
-            .take_while(|line| line.starts_with("| `"));
-        let told: Vec<_> = rows
-            .map(|row| {
-                let cells: Vec<_> = row.trim_matches('|').split(" | ").collect();
-                assert!(
-                    cells.last().is_some_and(|reason| reason.trim().len() > 20),
-                    "no reason: {row}"
-                );
-                cells[0].trim().trim_matches('`').to_owned()
-            })
-            .collect();
-        assert_eq!(
-            told,
-            dependencies(manifest, table),
-            "[{table}] and docs/dependencies.md differ"
-        );
-    }
-}
-
-/// The fuzzers are a package of their own, which cargo-fuzz builds as its own lock says, or
-/// silently otherwise.
-#[test]
-fn the_fuzzers_are_built_with_the_versions_that_the_program_is_built_with() {
-    let versions = |lock: &str| -> BTreeSet<String> {
-        let packages = lock.split("[[package]]\n").skip(1);
-        packages.map(|package| package.lines().take(2).collect::<Vec<_>>().join(", ")).collect()
-    };
-    let [own, fuzz] =
-        [include_str!("../../Cargo.lock"), include_str!("../../fuzz/Cargo.lock")].map(versions);
-    for name in dependencies(include_str!("../../Cargo.toml"), "dependencies") {
-        let wanted = own.iter().find(|package| package.starts_with(&format!("name = \"{name}\",")));
-        let help =
-            "`cp Cargo.lock fuzz/ && cargo update --workspace --manifest-path fuzz/Cargo.toml`";
-        assert!(
-            fuzz.contains(wanted.unwrap()),
-            "fuzz/Cargo.lock lacks {wanted:?}; {help} writes it anew"
-        );
-    }
-}
-
-/// The rest of the rules for dependencies is deny.toml's, which cargo-deny keeps; it lets a folder
-/// pass where a version stands beside its path.
-#[test]
-fn no_dependency_is_a_folder_of_somebody_s_machine() {
-    let lock = include_str!("../../Cargo.lock");
-    let packages = lock.split("[[package]]\n").skip(1);
-    let own: Vec<_> = packages.filter(|package| !package.contains("\nsource = ")).collect();
-    assert!(own.len() == 1 && own[0].starts_with("name = \"postman\"\n"), "{own:?}");
-}
-
-/// The tests of the project as cargo names them, more or less: a file's path and a function.
-fn tests(folder: &str) -> Vec<String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut paths = Vec::new();
-    files(&root.join(folder), &mut paths);
-    let mut found = Vec::new();
-    for path in paths {
-        let text = fs::read_to_string(&path).unwrap();
-        let module = path.strip_prefix(root.join(folder)).unwrap().with_extension("");
-        let module = module.display().to_string().replace('/', "::").replace("::mod", "");
-        let mut rest = text.as_str();
-        while let Some((_, after)) = rest.split_once("#[test]") {
-            let name = after
-                .split_once("fn ")
-                .and_then(|(_, name)| name.split_once('('))
-                .map_or("", |(name, _)| name);
-            found.push(format!("{module}::{name}"));
-            rest = after;
-        }
-    }
-    found
-}
-
-/// What stands between backticks in a document, line by line.
-fn code_of(document: &str) -> impl Iterator<Item = &str> {
-    document.split('`').skip(1).step_by(2).flat_map(str::lines).map(str::trim)
-}
-
-/// What a document says can be run, and cannot be; and how many commands it names.
-fn wrong_commands(document: &str, tests: &[String]) -> (Vec<String>, usize) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let manifest = include_str!("../../Cargo.toml");
-    let (mut wrong, mut named) = (Vec::new(), 0);
-    for line in code_of(document) {
-        let mut words =
-            line.split_whitespace().skip_while(|word| ["python3", "bash", "nice"].contains(word));
-        let is_there = match [words.next(), words.next(), words.next()] {
-            [Some("cargo"), Some("test"), Some(filter)] if !filter.starts_with(['#', '-']) => {
-                tests.iter().any(|test| test.contains(filter))
-            }
-            [Some("cargo"), Some("bench"), Some("--bench")] => words.next().is_some_and(|bench| {
-                manifest.contains(&format!("[[bench]]\nname = \"{bench}\"\n"))
-            }),
-            [Some(path), ..]
-                if ["tests/", "fuzz/", "bench/", "dist/", ".ci/"]
-                    .iter()
-                    .any(|room| path.starts_with(room)) =>
-            {
-                root.join(path.trim_end_matches(',')).exists()
-            }
-            _ => continue,
-        };
-        named += 1;
-        if !is_there {
-            wrong.push(line.to_owned());
-        }
-    }
-    (wrong, named)
-}
-
-#[test]
-fn each_command_that_the_documents_name_is_there_and_runs_a_test() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let known = [tests("src"), tests("tests/suite")].concat();
-    let documents = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
-    let documents =
-        documents.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
-    let mut named_in_all = 0;
-    for path in documents.chain([root.join("README.md")]) {
-        let (wrong, named) = wrong_commands(&fs::read_to_string(&path).unwrap(), &known);
-        assert!(wrong.is_empty(), "{} names what is not there: {wrong:?}", path.display());
-        named_in_all += named;
-    }
-    assert!(named_in_all > 70, "{named_in_all}");
-    let planted = "`cargo test no_such_test`, `tests/none --seconds 1`, `cargo bench --bench none`\n```sh\nfuzz/none 10\n```\n";
-    assert_eq!(wrong_commands(planted, &known).0.len(), 4);
-}
-
 /// The longest function, in lines from its `fn` to its closing brace.
 const FUNCTION_LINES_MAX: usize = 70;
 
@@ -453,24 +305,4 @@ fn no_function_is_longer_than_a_screen() {
     };
     assert_eq!(long_functions(&of(FUNCTION_LINES_MAX - 2)), []);
     assert_eq!(long_functions(&of(FUNCTION_LINES_MAX - 1)), [(1, FUNCTION_LINES_MAX + 1)]);
-}
-
-#[test]
-fn the_page_about_the_architecture_names_what_is_there() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let page = fs::read_to_string(root.join("docs/architecture.md")).unwrap();
-    let names = page.split('`').skip(1).step_by(2).filter(|name| {
-        name.contains('/') || std::path::Path::new(name).extension().is_some_and(|end| end == "rs")
-    });
-    let names: Vec<&str> = names.filter(|name| !name.contains(' ')).collect();
-    assert!(names.len() > 30);
-    for name in names {
-        assert!(
-            root.join(name).exists(),
-            "docs/architecture.md names `{name}`, which is not there"
-        );
-    }
-    for rule in RULES.iter().take(5) {
-        assert!(page.contains(rule.why), "docs/architecture.md does not have: {}", rule.why);
-    }
 }
