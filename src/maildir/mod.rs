@@ -2,14 +2,32 @@
 //!
 //! A [`Draft`] collects a message; [`Store::commit`] makes it safe for every recipient, in
 //! mailboxes (Maildir) and in the queue for other servers, and only then calls back with `Ok`.
-//! File work runs on the store's own threads; no method waits for the disk but [`Store::open`]
-//! and [`Store::close`]. It knows no socket and no executor.
+//! File work runs on the store's own threads; only [`Store::open`] and [`Store::close`] wait for
+//! the disk. It knows no socket and no executor.
+//!
+//! The files of this room, in the order of a message:
+//!
+//! | file | holds |
+//! |---|---|
+//! | `start.rs`, `owner.rs` | the mail folder is opened and locked; what dead servers left is swept |
+//! | `draft.rs`, `opening.rs` | a message whose content is arriving; how its content begins |
+//! | `form.rs`, `name.rs` | which files it becomes, what stands in them, and their folders' names |
+//! | `group_commit.rs`, `scheduler.rs` | messages wait, form batches, and share syncs |
+//! | `commit.rs` | a batch: write, sync, rename, sync, look |
+//! | `file.rs`, `unique.rs` | one file, in `tmp` and under its final name |
+//! | `folders.rs` | the folders that files go to, held open for the next message |
+//! | `syncfs.rs`, `shared_sync.rs`, `folder_sync.rs` | syncs that serve many |
+//! | `pool.rs`, `space.rs` | the threads; the free space |
+//! | `disk.rs` | the operations of the file system, each of which the tests let fail |
+//! | `error.rs` | what was attempted, where, and why it failed |
+//!
+//! `docs/durability.md` has each step of a commit with what it protects from.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::smtp::envelope::Envelope;
@@ -32,6 +50,7 @@ mod pool;
 mod scheduler;
 mod shared_sync;
 mod space;
+mod start;
 mod syncfs;
 #[cfg(test)]
 mod tests;
@@ -39,7 +58,7 @@ mod unique;
 
 use commit::Commit;
 pub use disk::FreeSpace;
-use disk::{Disk, Handle, RealDisk, RetryInterrupted};
+use disk::{Disk, Handle, RetryInterrupted};
 pub use draft::{Draft, Fill};
 use error::context;
 pub use error::{Doing, Shortage, StoreError};
@@ -50,17 +69,14 @@ pub use name::takes_name;
 use opening::Opening;
 use pool::Pool;
 use space::Space;
+pub use start::Made;
 use syncfs::SyncFs;
 use unique::Names;
 
 /// The folder of the queue for other servers.
 const QUEUE: &str = ".OTHER_SERVERS";
-/// So many mailboxes are held open at most, and so many descriptors of a process a held one needs
-/// to be worth its two.
-const HELD_MAX: u64 = 128;
-const DESCRIPTORS_PER_HELD: u64 = 16;
 
-/// A panic elsewhere leaves these states whole: each is changed in one go.
+/// A panic elsewhere leaves these states complete: each is changed in one go.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -105,45 +121,24 @@ pub struct Delivered {
     pub recipients: Vec<usize>,
 }
 
-/// The folders that a start has made: the mail folder first, then those above it. Dropping this
-/// removes those that are empty, unless they are kept.
-#[derive(Debug)]
-pub struct Made(Vec<PathBuf>);
-
-impl Made {
-    /// The folders, the innermost first.
-    #[must_use]
-    pub fn folders(&self) -> &[PathBuf] {
-        &self.0
-    }
-
-    /// Leaves them in place.
-    pub fn keep(mut self) {
-        self.0.clear();
-    }
-}
-
-impl Drop for Made {
-    fn drop(&mut self) {
-        for folder in &self.0 {
-            // A folder with something in it is not removed, nor what is above it.
-            let _ = std::fs::remove_dir(folder);
-        }
-    }
-}
-
+/// What the clones of a store share.
 struct Inner {
     options: Options,
     disk: RetryInterrupted<dyn Disk>,
+    /// The mail folder, held from the start to the end, wherever its name leads.
     root: Handle,
+    /// This server's lock in it.
     owner: owner::Owner,
     folders: Folders,
     pool: Arc<Pool>,
     group_commit: GroupCommit,
     syncfs: SyncFs,
+    /// Final names.
     names: Names,
+    /// The number of the next file in `tmp`.
     tmp_names: AtomicU64,
     space: Space,
+    /// The messages that wait for the disk, and those in batches.
     waiting: AtomicUsize,
 }
 
@@ -151,87 +146,12 @@ struct Inner {
 #[derive(Clone)]
 pub struct Store(Arc<Inner>);
 
-fn open_root(root: &Path) -> Result<Handle, StoreError> {
-    context(Doing::OpenMailFolder, &root.display().to_string(), owner::open_root(root))
-}
-
 impl Store {
-    /// Makes the mail folder, and the folders above it, if they are not there.
+    /// Whether a message of this size, in octets, may begin.
     ///
     /// # Errors
-    /// It cannot be made or opened. What was made of it is removed.
-    pub fn make_folder(root: &Path) -> Result<Made, StoreError> {
-        let missing = root
-            .ancestors()
-            .take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
-        let made = Made(missing.map(Path::to_owned).collect());
-        open_root(root).map(|_| made)
-    }
-
-    /// Takes a lock in the mail folder as [`Store::open`] does, and gives it back.
-    ///
-    /// # Errors
-    /// As [`Store::open`].
-    pub fn try_folder(root: &Path) -> Result<(), StoreError> {
-        let folder = open_root(root)?;
-        let owner = owner::Owner::take(&RealDisk, &folder);
-        let owner = context(Doing::LockMailFolder, &root.display().to_string(), owner)?;
-        owner.give_back(&RealDisk, &folder);
-        Ok(())
-    }
-
-    /// Opens the store; the folder is made if it is not there. What dead servers have left in
-    /// `tmp` folders is swept in the background.
-    ///
-    /// # Errors
-    /// The folder cannot be made, opened or locked.
-    pub fn open(options: Options) -> Result<Self, StoreError> {
-        let root = open_root(&options.root)?;
-        Self::with_disk(options, Box::new(RealDisk), root)
-    }
-
-    fn with_disk(options: Options, disk: Box<dyn Disk>, root: Handle) -> Result<Self, StoreError> {
-        let shown = options.root.display().to_string();
-        let disk = RetryInterrupted(disk);
-        let owner = context(Doing::LockMailFolder, &shown, owner::Owner::take(&disk, &root))?;
-        let left = context(Doing::AskFreeSpace, &shown, disk.left(&root))?;
-        let names = context(Doing::DrawNames, &shown, Names::new())?;
-        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum;
-        let held_max = limit.map_or(HELD_MAX, |limit| (limit / DESCRIPTORS_PER_HELD).min(HELD_MAX));
-        let has_reserve = options.free_bytes_min > 0;
-        let shares = disk.sync_fs_is_reliable(&root);
-        let folders = Folders::new(usize::try_from(held_max).unwrap_or_default(), shares);
-        let group_commit = GroupCommit::new(shares, options.threads_max.max(1));
-        let threads_max = options.threads_max + usize::from(group_commit.has_watchdog());
-        let store = Self(Arc::new_cyclic(|weak: &Weak<Inner>| {
-            let weak = Weak::clone(weak);
-            Inner {
-                pool: Pool::new(threads_max, move || {
-                    if let Some(store) = weak.upgrade() {
-                        store.on_idle();
-                    }
-                }),
-                group_commit,
-                syncfs: SyncFs::new(shares),
-                options,
-                disk,
-                root,
-                owner,
-                folders,
-                names,
-                tmp_names: AtomicU64::new(0),
-                space: Space::new(left, has_reserve),
-                waiting: AtomicUsize::new(0),
-            }
-        }));
-        store.run(|store| store.sweep());
-        Ok(store)
-    }
-
-    /// Whether a message of so many octets may begin.
-    ///
-    /// # Errors
-    /// [`StoreError::Full`] below the reserve of free space, [`StoreError::Busy`] when too many wait.
+    /// [`StoreError::Full`] below the reserve of free space, [`StoreError::Busy`] when too many
+    /// wait.
     pub fn room(&self, octets: u64) -> Result<(), StoreError> {
         if self.0.waiting.load(Ordering::Relaxed) >= self.0.options.waiting_max {
             return Err(StoreError::Busy);
@@ -242,7 +162,7 @@ impl Store {
         }
     }
 
-    /// The same after a look at the disk, since space may have come back while nothing was written.
+    /// The same after the disk was asked, since space may have come back while nothing was written.
     /// `done` is called exactly once, on another thread.
     pub fn look_for_room(
         &self,
@@ -274,7 +194,7 @@ impl Store {
         }
     }
 
-    /// Moves a draft's content from memory to disk. What fails is told by its commit.
+    /// Moves a draft's content from memory to disk. An error is reported by its commit.
     pub fn spill(&self, mut draft: Draft, done: impl FnOnce(Draft) + Send + 'static) {
         self.run(move |_| {
             draft.spill();

@@ -1,7 +1,6 @@
 //! The store on a disk that fails: for N = 1, 2, 3, ... the N-th operation, until a run succeeds.
 
-use std::io;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::Duration;
 
@@ -9,144 +8,12 @@ use rustix::io::Errno;
 
 use super::simulated::{Lie, Simulated};
 use super::*;
-use crate::maildir::disk::{FreeSpace, Identity, Number};
 
-/// How an operation fails.
-#[derive(Clone, Copy, Debug)]
-enum How {
-    /// It does not happen.
-    Error(Errno),
-    /// It happens, and says that it did not.
-    After(Errno),
-    /// A write takes some of it only.
-    Short,
-    /// It happens, and before it somebody else does this to the mail folder.
-    Meddled(fn(&Simulated)),
-}
+mod disk;
+mod meddled;
 
-/// Fails the operation at which its count comes to zero; with `all`, each from there on too.
-#[derive(Clone)]
-struct FailingDisk {
-    disk: Simulated,
-    left: Arc<AtomicI64>,
-    how: How,
-    all: bool,
-    opened: Arc<AtomicUsize>,
-}
-
-impl FailingDisk {
-    fn fails(&self) -> bool {
-        let left = self.left.fetch_sub(1, Ordering::SeqCst);
-        left == 1 || (self.all && left < 1 && left > i64::MIN / 2)
-    }
-
-    fn pass<T>(&self, operation: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
-        match self.how {
-            How::Error(error) if self.fails() => Err(error.into()),
-            How::After(error) if self.fails() => operation().and(Err(error.into())),
-            How::Short if self.fails() => operation(),
-            How::Meddled(meddle) if self.fails() => {
-                meddle(&self.disk);
-                operation()
-            }
-            _ => operation(),
-        }
-    }
-
-    fn sync(&self, handle: &Handle, operation: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-        match self.how {
-            How::Error(error) | How::After(error) => {
-                if self.fails() {
-                    self.disk.fail_sync(handle);
-                    return Err(error.into());
-                }
-                operation()
-            }
-            _ => self.pass(operation),
-        }
-    }
-}
-
-impl Disk for FailingDisk {
-    fn open_folder(&self, at: &Handle, name: &str) -> io::Result<Handle> {
-        self.opened.fetch_add(1, Ordering::SeqCst);
-        self.pass(|| self.disk.open_folder(at, name))
-    }
-    fn make_folder(&self, at: &Handle, name: &str) -> io::Result<()> {
-        self.pass(|| self.disk.make_folder(at, name))
-    }
-    fn create(&self, at: &Handle, name: &str) -> io::Result<Handle> {
-        self.pass(|| self.disk.create(at, name))
-    }
-    fn open_file(&self, at: &Handle, name: &str) -> io::Result<Handle> {
-        self.disk.open_file(at, name)
-    }
-    fn write(&self, file: &Handle, octets: &[u8]) -> io::Result<usize> {
-        if matches!(self.how, How::Short) && self.fails() {
-            return self.disk.write(file, &octets[..octets.len().div_ceil(2)]);
-        }
-        if matches!(self.how, How::Short) {
-            return self.disk.write(file, octets);
-        }
-        self.pass(|| self.disk.write(file, octets))
-    }
-    fn read(&self, file: &Handle, octets: &mut [u8], offset: u64) -> io::Result<usize> {
-        // A read takes no more than it likes, always.
-        let few = octets.len().min(700);
-        self.pass(|| self.disk.read(file, &mut octets[..few], offset))
-    }
-    fn sync_file(&self, file: &Handle) -> io::Result<()> {
-        self.sync(file, || self.disk.sync_file(file))
-    }
-    fn sync_folder(&self, folder: &Handle) -> io::Result<()> {
-        self.sync(folder, || self.disk.sync_folder(folder))
-    }
-    fn sync_fs(&self, _: &Handle) -> io::Result<()> {
-        match self.how {
-            How::Error(error) | How::After(error) => {
-                if self.fails() {
-                    self.disk.fail_sync_fs();
-                    return Err(error.into());
-                }
-                self.disk.sync_fs(&Simulated::root())
-            }
-            _ => self.pass(|| self.disk.sync_fs(&Simulated::root())),
-        }
-    }
-    fn sync_fs_is_reliable(&self, folder: &Handle) -> bool {
-        self.disk.sync_fs_is_reliable(folder)
-    }
-    fn has_no_holes(&self, file: &Handle, octets: u64) -> io::Result<()> {
-        self.pass(|| self.disk.has_no_holes(file, octets))
-    }
-    fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()> {
-        self.pass(|| self.disk.rename(from, name, to, new))
-    }
-    fn remove(&self, at: &Handle, name: &str) -> io::Result<()> {
-        self.disk.remove(at, name)
-    }
-    fn remove_folder(&self, at: &Handle, name: &str) -> io::Result<()> {
-        self.disk.remove_folder(at, name)
-    }
-    fn names(&self, folder: &Handle) -> io::Result<Vec<String>> {
-        self.disk.names(folder)
-    }
-    fn age(&self, at: &Handle, name: &str) -> io::Result<Option<Duration>> {
-        self.disk.age(at, name)
-    }
-    fn lock(&self, file: &Handle) -> io::Result<bool> {
-        self.disk.lock(file)
-    }
-    fn left(&self, at: &Handle) -> io::Result<FreeSpace> {
-        self.disk.left(at)
-    }
-    fn identity(&self, folder: &Handle) -> Option<Identity> {
-        self.disk.identity(folder)
-    }
-    fn number(&self, at: &Handle, path: &str) -> io::Result<Number> {
-        self.pass(|| self.disk.number(at, path))
-    }
-}
+use crate::maildir::disk::FreeSpace;
+use disk::{FailingDisk, How};
 
 fn start(how: How, all: bool, threads: usize) -> (Store, FailingDisk) {
     start_on(Simulated::new(), how, all, threads)
@@ -505,88 +372,4 @@ fn below_the_reserve_nothing_begins_and_a_look_tells_when_space_is_back() {
         assert_eq!(store.room(1000), Ok(()));
     }
     assert!(store.close(Duration::from_mins(1)));
-}
-
-/// Takes the place of a folder of the mail folder: under another name it keeps all that is in it.
-fn rename(disk: &Simulated, path: &str) {
-    let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
-    if let Some(above) = disk.folder(above) {
-        let _ = disk.rename(&above, name, &above, &format!("{name}.1"));
-    }
-}
-
-fn make(disk: &Simulated, path: &str) {
-    let mut above = Simulated::root();
-    for name in path.split('/') {
-        let _ = disk.make_folder(&above, name);
-        above = disk.open_folder(&above, name).unwrap();
-    }
-}
-
-/// What another program does while the server runs: as a command, and on the simulated disk.
-type Meddling = (&'static str, fn(&Simulated));
-
-const MEDDLINGS: &[Meddling] = &[
-    ("mv user user.1", |disk| rename(disk, "user")),
-    ("mv user user.1; mkdir -p user/new", |disk| {
-        rename(disk, "user");
-        make(disk, "user/new");
-    }),
-    ("mv user/new user/new.1", |disk| rename(disk, "user/new")),
-    ("mv user/tmp user/tmp.1", |disk| rename(disk, "user/tmp")),
-    ("rm -r user/new", |disk| disk.remove_tree("user/new")),
-    ("rm -r user/tmp", |disk| disk.remove_tree("user/tmp")),
-    ("rm -r user", |disk| disk.remove_tree("user")),
-    ("rm -r user; mkdir -p user/tmp user/new", |disk| {
-        disk.remove_tree("user");
-        make(disk, "user/tmp");
-        make(disk, "user/new");
-    }),
-    ("mv .OTHER_SERVERS .OTHER_SERVERS.1", |disk| rename(disk, ".OTHER_SERVERS")),
-    ("mv .OTHER_SERVERS/other.server ...", |disk| rename(disk, ".OTHER_SERVERS/other.server")),
-    ("rm -r .OTHER_SERVERS/other.server", |disk| disk.remove_tree(".OTHER_SERVERS/other.server")),
-    ("rm -r .OTHER_SERVERS", |disk| disk.remove_tree(".OTHER_SERVERS")),
-];
-
-#[test]
-fn a_folder_that_is_renamed_or_removed_at_any_moment_has_each_file_where_its_name_leads() {
-    let expected = ["/.OTHER_SERVERS/other.server", "/joe/new", "/user/new"];
-    for ((name, meddle), content) in
-        MEDDLINGS.iter().flat_map(|meddling| contents().map(|text| (*meddling, text)))
-    {
-        // The folders are known, and in use.
-        let start = || {
-            let (store, disk) = start(How::Meddled(meddle), false, 1);
-            deliver(&store, ALL, b"Subject: before\r\n\r\n").unwrap();
-            disk.disk.remove_mail();
-            (store, disk)
-        };
-        let (store, disk) = start();
-        disk.left.store(1_000_000, Ordering::SeqCst);
-        deliver(&store, ALL, content.as_bytes()).unwrap();
-        let all = 1_000_000 - disk.left.load(Ordering::SeqCst);
-        assert!(store.close(Duration::from_mins(1)));
-        // After the last sync each of the three files is looked at, by two names.
-        for number in 1..=all - 5 {
-            let case =
-                format!("{name} before operation {number} of {all}, {} octets", content.len());
-            let (store, disk) = start();
-            disk.left.store(number, Ordering::SeqCst);
-            assert_eq!(deliver(&store, ALL, content.as_bytes()), Ok(()), "{case}");
-            assert!(disk.left.load(Ordering::SeqCst) <= 0, "{case}");
-            let state = disk.disk.state();
-            for state in [state.crash(|_| 0), state] {
-                let found: Vec<_> =
-                    mail(&state).into_iter().filter(|(path, _)| !path.contains("/tmp")).collect();
-                let paths: Vec<_> = found.iter().map(|(path, _)| path.as_str()).collect();
-                assert_eq!(paths, expected, "{case}");
-                let whole = content.replace("\r\n", "\n");
-                let is_whole = |text: &[u8]| {
-                    text.ends_with(content.as_bytes()) || text.ends_with(whole.as_bytes())
-                };
-                assert!(found.iter().all(|(_, text)| is_whole(text)), "{case}");
-            }
-            assert!(store.close(Duration::from_mins(1)));
-        }
-    }
 }

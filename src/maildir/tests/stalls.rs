@@ -1,0 +1,85 @@
+//! Batches that hang, on a disk whose syncs wait until a gate is opened.
+
+use std::sync::mpsc::channel;
+use std::thread;
+
+use super::*;
+
+#[test]
+fn a_turn_that_hangs_holds_no_other_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = gate::Gate::default();
+    let store = gate::open(options(folder.path()), gate.clone()).unwrap();
+    let (sender, results) = channel();
+    for count in 1..6 {
+        let sender = sender.clone();
+        let draft = draft(&store, &["user@postman.local"], b"x");
+        store.commit(draft, move |result| sender.send(result.map(drop)).unwrap());
+        // As many turns as are taken at once hang: the next is taken when their time is over,
+        // though nobody comes any more.
+        gate.is_reached_by(count);
+    }
+    gate.open();
+    for _ in 1..6 {
+        assert_eq!(results.recv().unwrap(), Ok(()));
+    }
+    assert!(store.close(Duration::from_mins(1)));
+}
+
+#[test]
+fn while_everything_hangs_no_more_turns_wait_than_there_are_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = gate::Gate::default();
+    let store =
+        gate::open(Options { threads_max: 3, ..options(folder.path()) }, gate.clone()).unwrap();
+    let (sender, results) = channel();
+    let send = || {
+        let sender = sender.clone();
+        let draft = draft(&store, &["user@postman.local"], b"x");
+        store.commit(draft, move |result| sender.send(result.map(drop)).unwrap());
+    };
+    for count in 1..=3 {
+        send();
+        gate.is_reached_by(count);
+    }
+    // Long enough for many more to begin: by who stands by, and by who comes.
+    for _ in 0..8 {
+        thread::sleep(Duration::from_millis(120));
+        send();
+    }
+    assert!(store.0.batches() <= 3, "{} turns", store.0.batches());
+    gate.open();
+    for _ in 0..11 {
+        assert_eq!(results.recv().unwrap(), Ok(()));
+    }
+    assert!(store.close(Duration::from_mins(1)));
+}
+
+#[test]
+fn a_stall_while_several_messages_wait_leaves_none_of_them_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let gate = gate::Gate::default();
+    let store =
+        gate::open(Options { threads_max: 64, ..options(folder.path()) }, gate.clone()).unwrap();
+    let (sender, results) = channel();
+    let send = || {
+        let sender = sender.clone();
+        let draft = draft(&store, &["user@postman.local"], b"x");
+        store.commit(draft, move |result| sender.send(result.map(drop)).unwrap());
+    };
+    // As many as go at once, and then some that have to wait for the watchdog.
+    let at_once = 16;
+    for count in 1..=at_once {
+        send();
+        gate.is_reached_by(count);
+    }
+    for _ in 0..5 {
+        send();
+    }
+    gate.is_reached_by(at_once + 1);
+    gate.open();
+    for _ in 0..at_once + 5 {
+        assert_eq!(results.recv_timeout(Duration::from_mins(1)), Ok(Ok(())));
+    }
+    assert!(store.close(Duration::from_mins(1)));
+}
