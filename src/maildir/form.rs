@@ -20,14 +20,16 @@ const MBOX_FIELD: &str = "X-Mailbox-Line:";
 /// What a file begins with.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Head {
+    /// The octets before the content.
     pub text: Vec<u8>,
-    /// The octets at the content's begin that it stands for.
+    /// The octets at the start of the content that it replaces.
     pub replaced: usize,
 }
 
 /// One file to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Target {
+    /// Whether it is a mailbox or the queue of a domain.
     pub place: Place,
     /// The folder's name: the mailbox or the domain.
     pub folder: String,
@@ -37,8 +39,9 @@ pub(super) struct Target {
     pub numbers: Vec<usize>,
 }
 
-/// One file a mailbox, one a domain. None where a name fits no path component. Those in the queue's
-/// form come first: the others can be made from them, but not they from the others.
+/// One file for each mailbox and each domain. Returns `None` if a name fits no path component.
+/// Those in the queue's form come first: the others can be made from them, but not they from the
+/// others.
 pub(super) fn targets(envelope: &Envelope) -> Option<Vec<Target>> {
     let mut targets: BTreeMap<(bool, String), (Vec<String>, Vec<usize>)> = BTreeMap::new();
     for (number, recipient) in envelope.recipients.iter().enumerate() {
@@ -72,7 +75,7 @@ impl Target {
         self.is_queue_form(format) || format == Format::MessageAsItCame
     }
 
-    /// What stands before the content, whose begin is `opening`.
+    /// What is before the content, which starts with `opening`.
     pub(super) fn head(
         &self,
         envelope: &Envelope,
@@ -111,21 +114,23 @@ impl Target {
         head
     }
 
-    // Time-stamp-line = "Received:" FWS Stamp                              RFC 5321 4.4 Stamp
-    // = From-domain By-domain Opt-info [CFWS] ";" FWS date-time From-domain     = "FROM" FWS
-    // Extended-Domain Extended-Domain = Domain / ( Domain FWS "(" TCP-info ")" ) / (
-    // address-literal FWS "(" TCP-info ")" ) Opt-info        = [Via] [With] [ID] [For]
+    // Time-stamp-line = "Received:" FWS Stamp                              RFC 5321 4.4
+    // Stamp           = From-domain By-domain Opt-info [CFWS] ";" FWS date-time
+    // From-domain     = "FROM" FWS Extended-Domain
+    // Extended-Domain = Domain / ( Domain FWS "(" TCP-info ")" ) /
+    //                   ( address-literal FWS "(" TCP-info ")" )
+    // Opt-info        = [Via] [With] [ID] [For]
     fn received(&self, envelope: &Envelope, time: u64, host: &str) -> String {
         let client = Domain::Literal(envelope.client.to_canonical());
         let helo = helo(envelope);
         let from = match Domain::parse(&helo, Syntax::Strict) {
             Ok(domain) => format!("{domain} ({client})"),
-            // A name that is no domain stands in a comment, where it can end nothing.
+            // A name that is not a domain is put into a comment, where it can end nothing.
             Err(_) => format!("{client} (helo={})", comment(&helo)),
         };
         let seconds = i64::try_from(time).unwrap_or(i64::MAX);
         let date = chrono::DateTime::from_timestamp(seconds, 0).unwrap_or_default().to_rfc2822();
-        // Only a lone recipient is named: nobody learns of another's.
+        // Only a lone recipient is named: no recipient learns of another one.
         let with_for = match self.recipients.as_slice() {
             [one] => format!("\n\tfor <{one}>"),
             _ => String::new(),
@@ -138,7 +143,7 @@ impl Target {
 }
 
 impl Head {
-    /// Lets content follow in a mailbox: its header joins ours, and a body is behind an empty line.
+    /// Lets content follow in a mailbox: its header joins ours, and a body follows an empty line.
     fn join(&mut self, opening: &Opening) {
         let Some(header) = opening.header else {
             self.text.push(b'\n');
@@ -167,7 +172,7 @@ impl Head {
     }
 }
 
-/// A field that lists addresses, folded behind commas where it would be too long. An address is at
+/// A field that lists addresses, folded after commas where it would be too long. An address is at
 /// most 900 octets long, so one fits into each line.
 fn address_list(name: &str, addresses: &[String]) -> String {
     let (mut text, mut line) = (name.to_owned(), name.len());
@@ -216,14 +221,14 @@ fn helo(envelope: &Envelope) -> String {
 }
 
 // comment = "(" *([FWS] ccontent) [FWS] ")"   ctext = %d33-39 / %d42-91 / %d93-126   RFC 5322 3.2.2
-// What is no ctext is a quoted-pair.
+// A character that is not ctext is a quoted-pair.
 fn comment(word: &str) -> String {
     let mut text = String::new();
-    for sign in word.chars() {
-        if matches!(sign, '(' | ')' | '\\') {
+    for char in word.chars() {
+        if matches!(char, '(' | ')' | '\\') {
             text.push('\\');
         }
-        text.push(sign);
+        text.push(char);
     }
     text
 }
@@ -231,6 +236,7 @@ fn comment(word: &str) -> String {
 /// Turns CR LF into LF; a CR at the end waits for what follows.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LineEnds {
+    /// Whether a CR waits for the next octet.
     held: bool,
 }
 

@@ -28,8 +28,9 @@ static IPV4: LazyLock<Regex> = LazyLock::new(|| pattern(concat!("^", ipv4!(), "$
 // IPv6-full   = IPv6-hex 7(":" IPv6-hex)
 // IPv6-comp   = [IPv6-hex *5(":" IPv6-hex)] "::" [IPv6-hex *5(":" IPv6-hex)]
 //               ; "::" is at least 2 groups of zeros: no more than 6 in addition to it
-// IPv6v4-full = IPv6-hex 5(":" IPv6-hex) ":" IPv4-address-literal IPv6v4-comp = [IPv6-hex *3(":"
-// IPv6-hex)] "::" [IPv6-hex *3(":" IPv6-hex) ":"] IPv4-address-literal
+// IPv6v4-full = IPv6-hex 5(":" IPv6-hex) ":" IPv4-address-literal
+// IPv6v4-comp = [IPv6-hex *3(":" IPv6-hex)] "::" [IPv6-hex *3(":" IPv6-hex) ":"]
+//               IPv4-address-literal
 //               ; no more than 4 groups in addition to the "::" and the IPv4 address
 // The groups on both sides of "::" are counted after the expression has matched.
 macro_rules! hex {
