@@ -40,8 +40,11 @@ enum Message {
 }
 
 struct Sink {
+    /// To the thread that writes.
     channel: SyncSender<Message>,
+    /// The output: 0 is the console.
     number: usize,
+    /// Lines that found the channel full and are not reported yet.
     lost: &'static AtomicU64,
 }
 
@@ -67,9 +70,11 @@ impl log::Log for Sink {
 /// The running log. Dropping it writes the queued lines.
 #[derive(Debug)]
 pub struct Logging {
+    /// To the thread that writes.
     channel: SyncSender<Message>,
     /// Not a message of the channel, since a full channel would lose it.
     reopen: Arc<AtomicBool>,
+    /// That thread.
     writer: Option<JoinHandle<()>>,
 }
 
@@ -93,7 +98,9 @@ fn open(path: &Path) -> io::Result<File> {
 /// The log's files, open. Dropping them removes those that were made here and have no line yet.
 #[derive(Debug)]
 pub struct LogFiles {
+    /// The files, in the order of the configuration.
     files: Vec<(PathBuf, File)>,
+    /// Those that were missing.
     made: Vec<PathBuf>,
 }
 
@@ -233,10 +240,13 @@ fn write(messages: &Receiver<Message>, files: Vec<(PathBuf, File)>, reopen: &Ato
 }
 
 struct Outputs {
+    /// The lines that wait for standard error.
     console: Vec<u8>,
+    /// The files, with their paths, to open them again.
     files: Vec<(PathBuf, File)>,
     /// The lines that wait for each file.
     waiting: Vec<Vec<u8>>,
+    /// Whether an error of a file was reported since the files were opened.
     told: bool,
 }
 

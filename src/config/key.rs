@@ -19,7 +19,7 @@ pub(super) struct Key<C: 'static> {
     pub read: fn(&mut C, Raw<'_>, &mut Vec<Finding>),
     /// Whether a value could be read.
     pub accepts: fn(Raw<'_>) -> bool,
-    /// The struct's value as RON; lines after the first are indented by so many levels.
+    /// The struct's value as RON; lines after the first are indented by this many levels.
     pub written: fn(&C, usize) -> String,
     /// The rows of the documents' table, of this key or of its group's.
     pub rows: fn(&C) -> Vec<Row>,

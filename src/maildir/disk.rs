@@ -41,12 +41,12 @@ impl Handle {
     }
 }
 
-/// What is left on a disk for users who are not root.
+/// The free space of a disk, for users other than root.
 #[derive(Clone, Copy, Debug)]
 pub struct FreeSpace {
     /// Octets that can still be written.
     pub octets: u64,
-    /// Files that can still be made. None where the file system has no such bound.
+    /// Files (inodes) that can still be made; `None` if the file system has no such bound.
     pub files: Option<u64>,
 }
 
@@ -87,8 +87,8 @@ pub(super) trait Disk: Send + Sync {
     /// Whether [`Disk::sync_fs`] is known to keep what [`Disk::sync_file`] keeps, and to tell where
     /// it failed.
     fn sync_fs_is_reliable(&self, folder: &Handle) -> bool;
-    /// An error if not each of so many octets has its place on the disk. ext4 drops what it finds
-    /// no place for when it writes it behind the writer's back, and no sync tells.
+    /// Fails if the file has a hole in its first `octets` octets. With delayed allocation ext4 can
+    /// run out of blocks after a write has returned, drop the data, and report success from syncfs.
     fn has_no_holes(&self, file: &Handle, octets: u64) -> io::Result<()>;
     /// Moves a file; never over another.
     fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()>;
@@ -98,7 +98,7 @@ pub(super) trait Disk: Send + Sync {
     fn names(&self, folder: &Handle) -> io::Result<Vec<String>>;
     /// How long ago a file was written. None where that lies in the future.
     fn age(&self, at: &Handle, name: &str) -> io::Result<Option<Duration>>;
-    /// Locks a file for as long as the handle is held. False: somebody else has it.
+    /// Locks a file for as long as the handle is held. Returns `false` if it is locked already.
     fn lock(&self, file: &Handle) -> io::Result<bool>;
     fn left(&self, at: &Handle) -> io::Result<FreeSpace>;
     /// None where the file system does not tell when it was made: numbers are used again.
@@ -114,7 +114,7 @@ pub(super) struct RealDisk;
 pub(super) const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 const FILE: OFlags = OFlags::RDWR.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
-/// The file systems whose syncfs was measured and torn at: ext4 (and its ancestors), XFS.
+/// The file systems on which syncfs was tested by the crash suite: ext4 (and its ancestors), XFS.
 const SYNCS_ALL: [u64; 2] = [0xEF53, 0x5846_5342];
 
 /// Whether syncfs of this Linux hands on the errors of all files (5.8) and of the file system
@@ -209,7 +209,7 @@ impl Disk for RealDisk {
     fn names(&self, folder: &Handle) -> io::Result<Vec<String>> {
         let mut names = Vec::new();
         for entry in Dir::read_from(folder.fd()?)? {
-            // A name that is no UTF-8 is none of ours.
+            // A name that is not UTF-8 is not ours.
             names.extend(
                 entry?
                     .file_name()

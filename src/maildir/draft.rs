@@ -1,4 +1,4 @@
-//! A message that is coming in.
+//! A message whose content is arriving.
 
 use std::sync::Arc;
 
@@ -17,13 +17,17 @@ pub enum Fill {
     Full,
 }
 
-/// A message that is coming in. Dropped, it is forgotten, and nothing of it is left.
+/// A message that is arriving. Dropping it leaves nothing of it.
 pub struct Draft {
+    /// The store that it is for.
     pub(super) store: Arc<Inner>,
+    /// What all its files have in common.
     pub(super) message: Message,
     /// What the content has filled so far: the first is written while it comes.
     pub(super) files: Vec<File>,
+    /// The content so far, in octets.
     pub(super) octets: u64,
+    /// The error of a spill: the commit reports it.
     pub(super) error: Option<StoreError>,
 }
 
@@ -89,7 +93,7 @@ impl Drop for Draft {
     fn drop(&mut self) {
         let (store, files) = (Arc::clone(&self.store), std::mem::take(&mut self.files));
         if files.iter().any(|file| file.open_file().is_ok()) {
-            // Not here: whoever drops it must not wait for the disk.
+            // Not here: the thread that drops it must not wait for the disk.
             let pool = Arc::clone(&store.pool);
             pool.run(move || files.iter().for_each(|file| file.take_back(&store)));
         }

@@ -23,7 +23,7 @@ pub enum StoreError {
         /// What was attempted.
         doing: Doing,
         /// The folder that it was for: the mail folder's path before the store is open, and
-        /// afterwards a mailbox's or a domain's name. Empty if it was for none of them.
+        /// afterwards a mailbox's or a domain's name. Empty if it was for no folder alone.
         folder: String,
         /// Why it failed.
         source: Arc<io::Error>,

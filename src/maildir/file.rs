@@ -17,20 +17,27 @@ const PIECE_BYTES: usize = 64 * 1024;
 
 /// What all files of a message have in common.
 pub(super) struct Message {
+    /// Its sender and its recipients.
     pub envelope: Arc<Envelope>,
+    /// When it arrived, in seconds of Unix time.
     pub time: u64,
     /// How the content begins, once that is known; nothing of it goes to a file before.
     pub opening: Option<Opening>,
-    /// The content, or what comes behind the spool.
+    /// The content; if there is a spool, what follows it.
     pub memory: Vec<u8>,
+    /// The content that is in the first file already.
     pub spool: Option<Spool>,
 }
 
 /// Content that stands in the first file already.
 pub(super) struct Spool {
+    /// That file.
     handle: Handle,
+    /// Where the content starts in it, in octets.
     from: u64,
+    /// Where the content ends in it, so far.
     to: u64,
+    /// [`OpenFile::failures`] of that file.
     failures: u64,
     /// Set where its line ends are converted already: what waits at its end.
     ends: Option<LineEnds>,
@@ -38,27 +45,36 @@ pub(super) struct Spool {
 
 /// A file: in `tmp`, then under its final name.
 pub(super) struct File {
+    /// Its folder, and the recipients that it is for.
     pub target: Target,
+    /// The file on the disk, once it was made.
     open: Option<OpenFile>,
     /// Whether it is on stable storage under its final name.
     pub is_safe: bool,
 }
 
 pub(super) struct OpenFile {
+    /// The folders that it is written to.
     pub home: Arc<Home>,
+    /// Its name in `tmp`.
     pub tmp_name: String,
+    /// Its name in `new` or in the queue, from the attempt to move it there on.
     pub final_name: Option<String>,
     /// Its folder, or its name in `tmp`, was removed before it could be moved.
     pub is_lost: bool,
+    /// The file.
     pub handle: Handle,
     /// The failed syncs of everything before it was made.
     pub failures: u64,
     /// What goes with the next write.
     out: Vec<u8>,
+    /// The octets that were written.
     pub octets: u64,
+    /// Where the content starts, in octets.
     content_at: u64,
     /// The octets of content that the headers stand for, and that have still to come.
     replaced: usize,
+    /// Converts line ends; `None` if they stay as they came.
     ends: Option<LineEnds>,
 }
 
@@ -157,7 +173,7 @@ impl File {
         let mut home = store.folders.home(disk, &store.root, *place, folder)?;
         let mut created = disk.create(&home.tmp, &tmp_name);
         if matches!(&created, Err(error) if error.kind() == io::ErrorKind::NotFound) {
-            // The folder that was held is gone: it is made anew.
+            // The folder that was held is gone: it is made again.
             store.folders.forget(*place, folder);
             home = store.folders.home(disk, &store.root, *place, folder)?;
             created = disk.create(&home.tmp, &tmp_name);
@@ -208,7 +224,7 @@ impl OpenFile {
     fn flush(&mut self, store: &Inner) -> io::Result<()> {
         write_all(&store.disk, &self.handle, &self.out)?;
         self.octets += self.out.len() as u64;
-        // Whoever holds a thousand sessions holds no thousand buffers.
+        // Of a thousand sessions that wait none keeps a buffer.
         self.out = Vec::new();
         Ok(())
     }

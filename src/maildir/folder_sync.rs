@@ -1,24 +1,24 @@
 //! Syncs of one folder that overlap: those of the names that messages were moved to.
 //!
-//! **Goal.** A message whose move has ended waits for one sync of the folder, and not also for the end of one that
-//! another message has begun. On a disk whose syncs take long and go on beside each other (a
-//! network volume) that is a third of the time.
+//! **Goal.** A message whose move has ended waits for one sync of the folder, and not also for the
+//! end of one that another message has begun. On a disk whose syncs take long and go on beside each
+//! other (a network volume) that is a third of the time.
 //!
-//! **The difficulty** is the error of a sync. The kernel reports an error to each *open* folder once (its
-//! `errseq_t`, Linux 4.13). Two syncs through one handle are one reader: the first one that ends
-//! takes the error, and the other one says that all is well though its name is lost.
+//! **The difficulty** is the error of a sync. The kernel reports an error to each *open* folder
+//! once (its `errseq_t`, Linux 4.13). Two syncs through one handle are one reader: the first one
+//! that ends takes the error, and the other one says that all is well though its name is lost.
 //!
-//! **Plan.** Each sync has a handle of its own, opened before the moves that it is for. An error after the opening is
-//! reported to that handle, whatever other handles were told. An error before the opening that
-//! another handle was told is known from that other sync: [`FolderSync::sync`] waits for those that
-//! were running at the opening, and fails if one has failed since. They began earlier, and so they
-//! have nearly always ended.
+//! **Plan.** Each sync has a handle of its own, opened before the moves that it is for. An error
+//! after the opening is reported to that handle, whatever other handles were told. An error before
+//! the opening that another handle was told is known from that other sync: [`FolderSync::sync`]
+//! waits for those that were running at the opening, and fails if one has failed since. They began
+//! earlier, and so they have nearly always ended.
 //!
 //! Where the kernel or the file system is not known to report so, a sync also waits for all others
 //! that overlap it.
 //!
-//! **Invariants.** A sync that returns `Ok` began after its ticket was made, and no sync that could have been told of
-//! a loss of the names that were made since then has failed.
+//! **Invariants.** A sync that returns `Ok` began after its ticket was made, and no sync that could
+//! have been told of a loss of the names that were made since then has failed.
 //!
 //! **Tested** by the simulated disk, whose errors
 //! are reported once to each handle too: `tests/crash.rs`, `tests/failing.rs`.
@@ -34,22 +34,31 @@ use super::locked;
 pub(super) struct FolderSync {
     /// Whether an error is reported to each handle.
     reports_to_each: bool,
+    /// What is running, and what has failed.
     state: Mutex<State>,
+    /// Notified at the end of each sync.
     ended: Condvar,
 }
 
 #[derive(Default)]
 struct State {
+    /// The number of the latest sync.
     next: u64,
+    /// The numbers of those that are running.
     running: BTreeSet<u64>,
+    /// How many have failed.
     failures: u64,
+    /// How the last of these failed.
     failure: Option<io::ErrorKind>,
 }
 
 /// What a sync needs to know from before the moves that it is for.
 pub(super) struct Ticket {
+    /// The folder, opened for this sync alone.
     handle: Handle,
+    /// [`State::failures`] before the opening.
     failures: u64,
+    /// The syncs that were running after the opening.
     running: BTreeSet<u64>,
 }
 

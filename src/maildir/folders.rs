@@ -15,10 +15,11 @@
 //! more than one name, and no symbolic link is followed.
 //!
 //! The first time that this process meets a folder, its name is synced in the folder above, also if
-//! the folder was there: who made it may have been stopped before the sync. Then the folder is known
-//! to be durable, by its path and its identity, which holds the time when it was made. A folder that
-//! was removed and made again is another one. All that make folders in one folder at the same time
-//! share its sync ([`SharedSync`]); if that fails, a folder that was made for it is removed again.
+//! the folder was there: an earlier process may have made it and ended before the sync. Then the
+//! folder is known to be durable, by its path and its identity, which holds the time when it was
+//! made. A folder that was removed and made again is another one. All that make folders in one
+//! folder at the same time share its sync ([`SharedSync`]); if that fails, a folder that was made
+//! for it is removed again.
 //!
 //! **Invariants.**
 //! - No message is written to a folder whose name is not on stable storage.
@@ -31,9 +32,10 @@
 //! **Measured** by strace, in system calls before a message's file is created: 2 for a mailbox that
 //! is held, 14 for one that is known and not held, 26 for one that is made, of which 4 are syncs.
 //!
-//! **Tested** by operations that fail and folders that are meddled with before each operation
-//! (`tests/failing.rs`), by a power loss after each operation (`tests/crash.rs`), with links, renamed
-//! and removed folders on the real disk (`tests.rs`), and by `tests/syscall-order`.
+//! **Tested** by operations that fail, and by folders that are renamed or removed before each
+//! operation (`tests/failing.rs`, `tests/failing/meddled.rs`), by a power loss after each operation
+//! (`tests/crash.rs`), with links, renamed and removed folders on the real disk (`tests.rs`), and
+//! by `tests/syscall-order`.
 
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -230,8 +232,8 @@ impl Folders {
         Ok(Home { on_root_fs, tmp, dest, dest_sync, path, opened: Instant::now() })
     }
 
-    /// Opens a folder, and makes it if it is missing. The first time that this process meets it, its
-    /// name in the folder above is synced.
+    /// Opens a folder, and makes it if it is missing. The first time that this process meets it,
+    /// its name in the folder above is synced.
     fn folder(&self, disk: &dyn Disk, at: &Handle, path: &str) -> io::Result<Handle> {
         let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
         let above = self.making(above);
@@ -242,8 +244,8 @@ impl Folders {
             return Ok(folder);
         }
         if let Err(error) = above.wait(failures, || disk.sync_folder(at)) {
-            // The next sync would lie about this name. The folder is removed, to be made again, if it
-            // was made here.
+            // The next sync would lie about this name. The folder is removed, to be made again, if
+            // it was made here.
             if made {
                 let _ = disk.remove_folder(at, name);
             }
@@ -259,8 +261,8 @@ impl Folders {
         Ok(folder)
     }
 
-    /// The sync of a folder in which folders are made. All that make some at the same time share it,
-    /// and its error.
+    /// The sync of a folder in which folders are made. All that make some at the same time share
+    /// it, and its error.
     fn making(&self, path: &str) -> Arc<SharedSync> {
         let mut making = locked(&self.making);
         if let Some(sync) = making.get(path).and_then(Weak::upgrade) {
@@ -277,12 +279,13 @@ impl Folders {
         locked(&self.other_file_systems).contains(&(place, folder.to_owned()))
     }
 
-    /// Something failed there: the next message opens it anew.
+    /// An operation failed there: the next message opens it again.
     pub(super) fn forget(&self, place: Place, folder: &str) {
         locked(&self.held).remove(&(place, folder.to_owned()));
     }
 
-    /// Closes the homes that have been held for long enough; or all, since descriptors have run out.
+    /// Closes the homes that have been held for long enough; or all, since descriptors have run
+    /// out.
     pub(super) fn close(&self, all: bool) {
         locked(&self.held).retain(|_, home| !all && home.opened.elapsed() < HELD_FOR);
     }

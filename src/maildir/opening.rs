@@ -16,10 +16,10 @@ const FIELD_NAME_BYTES_MAX: usize = 997;
 /// U+FEFF in UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The begin of a message's content.
+/// The start of a message's content.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Opening {
-    /// The octets of byte order marks at the very begin.
+    /// The octets of byte order marks at its very start.
     pub marks: usize,
     /// The mbox lines before the header, each with its line end.
     pub mbox_lines: Vec<Vec<u8>>,

@@ -35,7 +35,9 @@ const STARTING_AGE: Duration = Duration::from_mins(1);
 
 /// This server's lock.
 pub(super) struct Owner {
+    /// 16 hexadecimal digits, which begin the names of its files in `tmp`.
     pub id: String,
+    /// The file that is locked while this is held.
     _lock: Handle,
 }
 
@@ -63,7 +65,7 @@ fn make_durable(path: &Path) -> io::Result<()> {
         Err(_) if path.is_dir() => false,
         other => other?,
     };
-    // Whoever made it may not have come so far as to sync it.
+    // An earlier process may have made it and ended before the sync.
     match fs::File::open(above).and_then(|above| above.sync_all()) {
         Err(_) if !made => Ok(()),
         other => other,
@@ -110,8 +112,11 @@ fn is_id(text: &str) -> bool {
 
 /// A file that is an owner's lock, or that is left from one.
 struct Lock<'a> {
+    /// The folder that it is in.
     folder: &'a Handle,
+    /// Its name there.
     name: String,
+    /// What it says of its owner.
     kind: Kind,
 }
 
@@ -158,7 +163,9 @@ fn old_locks(folder: &Handle, names: Vec<String>) -> Vec<Lock<'_>> {
 /// The owners that are known: each dead one with its lock, held from here on, so that no other
 /// server sweeps beside this one.
 struct Known {
+    /// IDs with their locks.
     dead: Vec<(String, Handle)>,
+    /// IDs.
     living: Vec<String>,
 }
 
@@ -235,7 +242,7 @@ pub(super) fn old_locks_can_go(disk: &dyn Disk, root: &Handle, own: &Owner) -> b
     locks.len() == count && locks.iter().all(|lock| is_over(disk, lock, &known, true))
 }
 
-/// Returns whether all that was to be removed is gone for good.
+/// Returns whether all that was to be removed is gone, also after a power loss.
 fn sweep_tmp(disk: &dyn Disk, root: &Handle, known: &Known) -> bool {
     let mut all_gone = true;
     // One folder at a time is open: there may be more of them than descriptors.

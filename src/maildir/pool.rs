@@ -1,4 +1,4 @@
-//! The store's own threads: all file work runs here, so that a slow disk stops nobody else.
+//! The store's own threads: all file work runs here, so that a slow disk stops no other thread.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,17 +18,25 @@ type Job = Box<dyn FnOnce() + Send>;
 
 #[derive(Default)]
 struct State {
+    /// The jobs that no thread has taken.
     jobs: VecDeque<Job>,
+    /// The threads that live.
     threads: usize,
+    /// The threads that wait for a job.
     idle: usize,
+    /// Whether threads end when no job is left.
     closed: bool,
 }
 
 /// Threads that come with work and go without.
 pub(super) struct Pool {
+    /// The jobs and the threads.
     state: Mutex<State>,
+    /// Notified when a job is added, and at the close.
     work: Condvar,
+    /// Notified when a thread ends.
     ended: Condvar,
+    /// The most threads.
     threads_max: usize,
     /// Called when a thread has found nothing to do for a while.
     on_idle: Box<dyn Fn() + Send + Sync>,
@@ -45,11 +53,12 @@ impl Pool {
         })
     }
 
-    /// Does it on a thread, soon. Where no thread can be had at all it is dropped.
+    /// Runs a job on a thread, soon. If no thread can be started at all, it is dropped.
     pub(super) fn run(self: &Arc<Self>, job: impl FnOnce() + Send + 'static) {
         let mut state = locked(&self.state);
         state.jobs.push_back(Box::new(job));
-        // One that is woken is idle still until it has the lock: count the jobs, not the sleepers.
+        // A thread that was woken is still idle until it has the lock: count the jobs, not the
+        // sleepers.
         if state.jobs.len() > state.idle && state.threads < self.threads_max {
             let pool = Arc::clone(self);
             let thread = thread::Builder::new().name("store".to_owned()).stack_size(STACK_BYTES);
@@ -116,7 +125,7 @@ impl Pool {
         !waited.1.timed_out()
     }
 
-    /// Does the same work on many things at once, with the help of whoever is free.
+    /// Does the same work on many things at once, with the help of all threads that are free.
     pub(super) fn for_each_parallel<T: Send + 'static>(
         self: &Arc<Self>,
         things: Vec<T>,
@@ -134,7 +143,7 @@ impl Pool {
             let crew = Arc::clone(&crew);
             self.run(move || while crew.step() {});
         }
-        // Who is called helps as well: it never waits for a helper that has not begun.
+        // The caller works too: it never waits for a helper that has not begun.
         while crew.step() {}
         let mut done = locked(&crew.done);
         while *done < count {
@@ -146,15 +155,20 @@ impl Pool {
 }
 
 struct ParallelFor<T, W> {
+    /// What is worked on; `None` while a thread has it.
     things: Vec<Mutex<Option<T>>>,
+    /// The position of the first that no thread has taken.
     next: AtomicUsize,
+    /// How many are done.
     done: Mutex<usize>,
+    /// Notified when one is done.
     changed: Condvar,
+    /// What is done with each.
     work: W,
 }
 
 impl<T, W: Fn(&mut T)> ParallelFor<T, W> {
-    /// Takes the next thing. False: there is none.
+    /// Works on the next thing. Returns `false` if there is no other.
     fn step(&self) -> bool {
         let Some(thing) = self.things.get(self.next.fetch_add(1, Ordering::Relaxed)) else {
             return false;

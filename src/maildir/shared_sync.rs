@@ -1,11 +1,12 @@
 //! One sync for all that wait for it: for a whole file system, and for the folders that are made in
 //! a folder.
 //!
-//! **Goal.** Many need the same sync at the same time, and one is enough for all whose changes were made
-//! before it began.
+//! **Goal.** Many need the same sync at the same time, and one is enough for all whose changes were
+//! made before it began.
 //!
-//! **Plan.** Who finds none running leads: it syncs at once, and never waits for others to join. A caller that arrives
-//! while one runs waits for the end of that one, and then one of those that waited leads the next.
+//! **Plan.** A caller that finds none running leads: it syncs at once, and never waits for others
+//! to join. A caller that arrives while one runs waits for the end of that one, and then one of
+//! those that waited leads the next.
 //!
 //! **Invariants.**
 //! - A caller returns only after a sync that began after its call: one that was running may have
@@ -15,8 +16,8 @@
 //! - A failure fails every caller that had taken the count of failures before it: the failed sync
 //!   may have been about its change, and the kernel reports an error once. The next sync would lie.
 //!
-//! **The cost** is time: a caller waits for one sync and a half on average, where two that overlap would take one.
-//! Where that matters, [`FolderSync`](super::folder_sync::FolderSync) overlaps.
+//! **The cost** is time: a caller waits for one sync and a half on average, where two that overlap
+//! would take one. Where that matters, [`FolderSync`](super::folder_sync::FolderSync) overlaps.
 //!
 //! **Tested** below, and by the simulated and failing disks of `tests/`.
 
@@ -25,20 +26,27 @@ use std::sync::{Condvar, Mutex, PoisonError};
 
 use super::locked;
 
-/// A sync that many wait for. One of them does it for all whose names stood before it began; who
-/// comes later waits for the next. Nobody waits for company.
+/// A sync that many wait for. One of them runs it for all whose changes were made before it began;
+/// a caller that arrives later waits for the next one.
 #[derive(Default)]
 pub(super) struct SharedSync {
+    /// What is running, and what has failed.
     state: Mutex<SyncState>,
+    /// Notified at the end of each sync.
     ended: Condvar,
 }
 
 #[derive(Default)]
 struct SyncState {
+    /// The number of syncs that have begun.
     begun: u64,
+    /// The number of those that have ended.
     ended: u64,
+    /// Whether one is running.
     running: bool,
+    /// The number of those that have failed.
     failures: u64,
+    /// How the last of these failed.
     failure: Option<io::ErrorKind>,
 }
 
@@ -82,7 +90,7 @@ impl SharedSync {
         state.running = true;
         state.begun += 1;
         drop(state);
-        // Should it panic, those who wait hear that it failed.
+        // Should it panic, it has failed, for the waiting callers too.
         let mut running = Running { shared: self, failure: Some(io::ErrorKind::Other) };
         let result = sync();
         running.failure = result.as_ref().err().map(io::Error::kind);

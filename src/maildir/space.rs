@@ -1,4 +1,4 @@
-//! What is left on the disk, looked at seldom and reckoned between.
+//! The free space on the disk: asked for seldom, and estimated in between.
 
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -7,17 +7,20 @@ use super::disk::FreeSpace;
 use super::error::Shortage;
 use super::locked;
 
-/// Between two looks at the disk passes at least this time, unless mail is refused.
+/// The shortest time between two questions to the disk, unless mail is refused.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
 /// With fewer files than these left to be made, the disk is full: a message needs several.
 const FILES_MIN: u64 = 16;
 
 pub(super) struct Space {
+    /// What is left, as far as is known.
     known: Mutex<Known>,
+    /// With fewer files than this left to be made, no message begins.
     files_min: u64,
 }
 
 struct Known {
+    /// What the disk had then, less what was written since.
     left: FreeSpace,
     /// When the disk was asked.
     at: Instant,
@@ -53,7 +56,7 @@ impl Space {
         *locked(&self.known) = Known { left, at: Instant::now() };
     }
 
-    /// So many octets were written. Tells whether it is time for a look.
+    /// Takes off what was written, in octets. Returns whether it is time to ask the disk.
     pub(super) fn spend(&self, written: u64) -> bool {
         let mut known = locked(&self.known);
         known.left.octets = known.left.octets.saturating_sub(written);

@@ -2,23 +2,24 @@
 //!
 //! **Goal.** The octets of all files of a batch are safe after one call, however many they are.
 //!
-//! **The difficulty.** It carries along what others have written to that file system, and is slow where they wrote
-//! much; its failure may be about a file of theirs; and the kernel reports an error once to each
-//! handle, so that a second call would lie.
+//! **The difficulty.** It carries along what others have written to that file system, and is slow
+//! where they wrote much; its failure may be about a file of theirs; and the kernel reports an
+//! error once to each handle, so that a second call would lie.
 //!
-//! **Plan.** It is used where its promise is known (`Disk::sync_fs_is_reliable`), one call at a time and by one handle
-//! ([`SharedSync`]). It is used for two files or more, where it is quicker than a sync of each file
-//! by a thread of its own. That is measured while the store runs: the time of the last calls of
-//! both kinds. The time of a syncfs counts half as much again while another call runs, since ours
-//! has to wait for its end. A syncfs that was slow is so not repeated soon; its time is forgotten
-//! bit by bit, and it is tried again.
+//! **Plan.** It is used where its promise is known (`Disk::sync_fs_is_reliable`), one call at a
+//! time and by one handle ([`SharedSync`]). It is used for two files or more, where it is quicker
+//! than a sync of each file by a thread of its own. That is measured while the store runs: the time
+//! of the last calls of both kinds. The time of a syncfs counts half as much again while another
+//! call runs, since ours has to wait for its end. A syncfs that was slow is so not repeated soon;
+//! its time is forgotten bit by bit, and it is tried again.
 //!
 //! **Invariants.** A call that fails fails every message that had begun to write before it ended
 //! ([`SyncFs::none_failed_since`]), whatever its own sync says; and for a minute each file is
 //! synced by itself.
 //!
-//! **Measured**: a syncfs of 50 files takes about as long as two fdatasyncs on ext4 and XFS (docs/performance.md). **Tested** below, by the simulated disk (`tests/crash.rs`, `tests/failing.rs`), and on ext4
-//! and XFS by `tests/torture/run plug-ext4 plug-xfs no-place`.
+//! **Measured**: a syncfs of 50 files takes about as long as two fdatasyncs on ext4 and XFS
+//! (docs/performance.md). **Tested** below, by the simulated disk (`tests/crash.rs`,
+//! `tests/failing.rs`), and on ext4 and XFS by `tests/torture/run plug-ext4 plug-xfs no-place`.
 
 use std::io;
 use std::sync::Mutex;
@@ -40,16 +41,22 @@ const PAUSE: Duration = Duration::from_mins(1);
 pub(super) struct SyncFs {
     /// Whether the file system promises enough.
     is_usable: bool,
+    /// The call that is running, and the callers that wait.
     shared: SharedSync,
+    /// When a call failed last.
     failed: Mutex<Option<Instant>>,
+    /// What decides between a call and a sync of each file.
     times: Mutex<Times>,
 }
 
 /// How long syncs have taken, the last ones weighing most.
 #[derive(Default)]
 struct Times {
+    /// A sync of one file.
     file: Mean,
+    /// A sync of one folder.
     folder: Mean,
+    /// A syncfs.
     file_system: Mean,
 }
 

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A sequence of 64-bit values that begins at random.
 ///
-/// It is a permutation of all of them, so none comes twice here; and for another server's to meet
-/// one of these it must have begun within reach, which of 2^64 beginnings only so many do as
-/// there are messages. What follows the number is the disk's word: no file is ever overwritten.
+/// It is a permutation of all of them, so that no value is drawn twice here. The values of two
+/// servers collide only if their random starting points are closer together than the number of
+/// names that they draw. Even then the disk decides: no file is ever overwritten.
 pub(super) struct Names(AtomicU64);
 
 /// An odd number near 2^64 divided by the golden ratio.

@@ -41,8 +41,11 @@ impl Refusal {
 
 #[derive(Debug, Default)]
 struct Counts {
+    /// All clients.
     connections: usize,
+    /// The clients of each address.
     addresses: HashMap<IpAddr, usize>,
+    /// The clients of each IPv6 network of 64 bits.
     networks: HashMap<u64, usize>,
     /// The current second, and the new connections of each source in it. The next second starts
     /// with an empty map, so that it stays small however many addresses there are.
@@ -53,14 +56,18 @@ struct Counts {
 /// Counts the clients, and admits those that the caps allow.
 #[derive(Debug)]
 pub(super) struct Admission {
+    /// The caps, which never change.
     caps: Caps,
+    /// The clients of now.
     counts: Mutex<Counts>,
 }
 
 /// A counted client; dropping it gives its place back.
 #[derive(Debug)]
 pub(super) struct Admitted {
+    /// Where it is counted.
     admission: Arc<Admission>,
+    /// For which address.
     address: IpAddr,
 }
 

@@ -28,11 +28,15 @@ enum Next {
 }
 
 struct Connection<'a> {
+    /// What all connections share.
     shared: &'a Shared,
+    /// The socket.
     wire: Wire<'a>,
+    /// The protocol.
     session: Session,
+    /// The session's lines in the log.
     log: &'a mut SessionLog,
-    /// The message that is coming in.
+    /// The message whose content is arriving.
     draft: Option<Draft>,
     /// Since when the client owes a command, or the rest of a message, in the watch's time.
     since: u64,
@@ -132,7 +136,7 @@ impl Connection<'_> {
         if reads_content != self.reads_content {
             (self.reads_content, self.since) = (reads_content, self.wire.waiter.now());
         }
-        // After QUIT no octets can come that nobody reads.
+        // After QUIT no octets can arrive that are not read.
         if matches!(next, Next::Close)
             && !(self.session.position().is_final() && self.wire.is_quiet())
         {
@@ -187,7 +191,7 @@ impl Connection<'_> {
                     // The client is gone, or does not read.
                     return Next::Close;
                 }
-                // A client with so many commands lets others have their turn.
+                // A client with this many commands lets other clients have their turn.
                 futures_lite::future::yield_now().await;
             }
         }

@@ -20,13 +20,16 @@ const GONE_MAX: u32 = 16;
 
 /// A listener that goes on after every error.
 pub(super) struct Door {
+    /// The socket that clients connect to.
     listener: async_net::TcpListener,
     /// The same socket, for an accept that does not wait.
     socket: Arc<Async<TcpListener>>,
     /// A descriptor that is kept for when there is no other: it is given up for one client, which
     /// then gets 421 instead of silence.
     reserve: Option<TcpListener>,
+    /// The lines about clients that were turned away.
     refusals: Refusals,
+    /// Whether the last accept failed.
     failing: bool,
     /// Clients in a row that had gone before they were accepted.
     gone: u32,

@@ -40,19 +40,25 @@ const CONNECTION: &str = "(the connection)";
 /// A message from DATA to its reply.
 #[derive(Default)]
 struct Transaction {
+    /// The id that its reply names.
     id: String,
+    /// Its escaped address, without brackets.
     sender: String,
     /// Escaped addresses, in the envelope's order.
     recipients: Vec<String>,
+    /// The content so far, in octets.
     octets: u64,
+    /// Its Message-ID, found in the content.
     message_id: MessageId,
     /// Whether the final dot came.
     is_whole: bool,
+    /// Where it is, once it is stored.
     files: Vec<Delivered>,
 }
 
 /// The log of one session.
 pub(super) struct SessionLog {
+    /// The session's id, which begins each of its lines.
     id: String,
     /// Refused commands so far.
     refused: u32,
@@ -60,11 +66,13 @@ pub(super) struct SessionLog {
     line: Vec<u8>,
     /// The line that the next reply refuses.
     refusal: Option<String>,
+    /// The message that is open.
     message: Option<Box<Transaction>>,
     /// The last reply, if it was a refusal.
     last: Option<String>,
     /// Whether the server ends the session.
     closes: bool,
+    /// The dialogue for the log, at the level `trace`.
     trace: Option<Box<Trace>>,
 }
 
@@ -302,7 +310,9 @@ impl Transaction {
 /// Clients that were turned away. One line a second at most, however many they are.
 #[derive(Default)]
 pub(super) struct Refusals {
+    /// The second of the last line.
     second: u64,
+    /// Clients that were turned away after it, in that second.
     others: u64,
 }
 

@@ -8,7 +8,7 @@ const NAME: &[u8] = b"message-id";
 /// Where in the header the next octet is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum At {
-    /// In what may be the field's name, after so many octets of it.
+    /// In what may be the field's name, after this many octets of it.
     Name(usize),
     /// After the name, before the colon.
     Colon,
@@ -27,7 +27,9 @@ enum At {
 /// Looks for the first `Message-ID:` up to the first empty line.
 #[derive(Debug)]
 pub(super) struct MessageId {
+    /// Where the next octet is.
     at: At,
+    /// The value so far, or all of it.
     value: Vec<u8>,
 }
 

@@ -24,7 +24,9 @@ const SHOWN_BYTES_MAX: usize = 256;
 
 /// The trace of one session.
 pub(super) struct Trace {
+    /// The session's id.
     id: String,
+    /// The longest command line: how a line beyond it is shown.
     line_bytes_max: usize,
     /// What the client sent, held back until its reply: the verdict that it needs stands before it.
     held: Vec<String>,

@@ -12,13 +12,11 @@
 //! **Invariants.**
 //! - A wait ends at most one [`TICK`] after its deadline, and never before it.
 //! - No wake is lost. A wait first leaves its waker and then looks (at the stop, at its future, at
-//!   the deadline); the task first changes what is looked at, and then takes the waker. In whichever
-//!   order the two meet, the look sees the change or the waker is there.
+//!   the deadline); the task first changes what is looked at, and then takes the waker. In
+//!   whichever order the two meet, the look sees the change or the waker is there.
 //! - A session that does not wait is not woken: its slot says `u64::MAX`.
 //! - Without sessions nothing ticks, so that an idle server sleeps.
 //! - A slot is dropped with its session, also if that panics.
-//!
-//! **Measured** in a release build: see below.
 //!
 //! **Tested** below, and at the server's socket by `tests/suite/limits.rs`: silence, slow commands,
 //! slow content, pressure, and the stop.

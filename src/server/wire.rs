@@ -29,8 +29,11 @@ pub(super) enum Received {
 }
 
 pub(super) struct Wire<'a> {
+    /// What all connections share.
     shared: &'a Shared,
+    /// The socket.
     stream: &'a Async<TcpStream>,
+    /// The slot in the clock of all sessions.
     pub(super) waiter: Waiter,
     /// The replies that were not sent yet.
     out: Vec<u8>,

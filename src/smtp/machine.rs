@@ -210,7 +210,9 @@ pub(crate) fn of_the_tests() -> &'static Machine {
 /// Where a session is: a state, and the machine that it is a state of.
 #[derive(Clone, Copy, Debug)]
 pub struct Position {
+    /// The table.
     machine: &'static Machine,
+    /// The state in it.
     state: StateId,
 }
 

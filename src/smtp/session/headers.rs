@@ -13,7 +13,9 @@ pub(super) struct HeaderScan {
     differs: bool,
     /// Whether the current line has nothing but a CR so far.
     empty: bool,
+    /// Whether the header block has ended.
     over: bool,
+    /// The fields so far.
     count: usize,
 }
 
@@ -74,7 +76,9 @@ enum At {
 /// Measures the header block as it arrives: the fields at the start of the content. RFC 5322 2.2.
 #[derive(Debug, Default)]
 pub(super) struct HeaderBlock {
+    /// Where the next octet is.
     at: At,
+    /// The octets of the block so far.
     octets: u64,
 }
 

@@ -84,19 +84,25 @@ enum Waiting {
 /// A conversation.
 #[derive(Debug)]
 pub struct Session {
+    /// What all sessions share.
     settings: Arc<Settings>,
+    /// The client, and what it may do.
     client: Client,
+    /// Where the protocol is.
     machine: StateMachine<Protocol>,
-    /// The machine's events for a piece of content and for its end.
+    /// The machine's event for a piece of content.
     content: Option<EventId>,
+    /// The machine's event for the end of content.
     end: Option<EventId>,
     /// What the client gave: the things of the vocabulary.
     things: Things,
     /// Outputs that were not taken yet.
     queue: VecDeque<Output<'static>>,
+    /// The question that has no answer yet.
     waiting: Option<Waiting>,
     /// Octets that arrived before the answer to a question.
     unread: Vec<u8>,
+    /// Cuts lines out of what the client sends.
     lines: Lines,
     /// The lines of [`command::PROXY_V2_LINES`](super::command::PROXY_V2_LINES) that the session
     /// began with, while it has no others.
@@ -111,6 +117,7 @@ pub struct Session {
     recipients_in_all: usize,
     /// Whether the server stops once the store has answered.
     stopping: bool,
+    /// Whether it has ended.
     closed: bool,
 }
 

@@ -6,9 +6,11 @@ use crate::smtp::framer::Run;
 /// The outputs that one input brings about.
 #[derive(Debug)]
 pub struct Outputs<'a> {
+    /// The session that was given the input.
     session: &'a mut Session,
     /// Octets that were kept from earlier inputs, with the given ones after them.
     held: Vec<u8>,
+    /// The octets of the input, or none.
     given: &'a [u8],
     /// The octets that were read, of `held` or, if it is empty, of `given`.
     position: usize,

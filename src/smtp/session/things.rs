@@ -24,8 +24,11 @@ pub(super) struct Greeting {
 /// A message whose content is arriving.
 #[derive(Debug, Default)]
 pub(super) struct Message {
+    /// Cuts content out of what the client sends.
     pub(super) content: Content,
+    /// Counts its Received: fields.
     pub(super) received: HeaderScan,
+    /// Counts the octets of its header block.
     pub(super) header: HeaderBlock,
     /// Content so far.
     pub(super) octets: u64,
@@ -38,9 +41,13 @@ pub(super) struct Message {
 /// The things of the vocabulary.
 #[derive(Debug, Default)]
 pub(super) struct Things {
+    /// HELO or EHLO.
     pub(super) greeting: Option<Greeting>,
+    /// MAIL.
     pub(super) sender: Option<ReversePath>,
+    /// Each RCPT, in the order of the envelope.
     pub(super) recipients: Vec<Recipient>,
+    /// The content that is arriving.
     pub(super) message: Option<Message>,
 }
 
