@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     };
     let text = autofsm::rust(&definition, &vocabulary::VOCABULARY, SOURCE, &source);
     // The picture stands in the docs of the module that includes the table.
-    let picture = autofsm::svg(&definition).unwrap_or_default();
+    let picture = autofsm::svg(&definition, &autofsm::Marks::default()).unwrap_or_default();
     // By its digest an operator tells which definition a server runs.
     let digest = Sha256::digest(source.as_bytes());
     let digest = digest.iter().fold(String::new(), |text, octet| text + &format!("{octet:02x}"));

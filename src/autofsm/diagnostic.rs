@@ -5,7 +5,7 @@
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
-use super::Span;
+use super::{Run, Span};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,6 +31,9 @@ pub struct Diagnostic {
     pub help: Option<String>,
     /// More lines that explain it: a dialogue.
     pub notes: Vec<String>,
+    /// The run that shows it; without moves if none does. Its last event may be one that the state
+    /// has no cell for, where it should have one.
+    pub run: Run,
     /// Other findings may follow from it: it is shown before them.
     pub(super) is_cause: bool,
     /// The undeclared name that it is about.
@@ -56,6 +59,7 @@ impl Diagnostic {
             also: None,
             help: None,
             notes: Vec::new(),
+            run: Run::default(),
             is_cause: false,
             unknown: None,
         }
@@ -89,6 +93,12 @@ impl Diagnostic {
 
     pub(super) fn notes(mut self, notes: Vec<String>) -> Self {
         self.notes = notes;
+        self
+    }
+
+    /// A run shows it.
+    pub(super) fn run(mut self, run: Run) -> Self {
+        self.run = run;
         self
     }
 }

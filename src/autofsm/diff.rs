@@ -91,8 +91,8 @@ pub fn diff(old: &Definition, new: &Definition) -> Vec<Difference> {
                 if said.insert((
                     change,
                     event,
-                    one.map(|cell| cell.block),
-                    other.map(|cell| cell.block),
+                    one.map(|cell| cell.row),
+                    other.map(|cell| cell.row),
                 )) {
                     found.push(Difference {
                         change,

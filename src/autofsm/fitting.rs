@@ -45,7 +45,7 @@ pub(super) fn check_rows<'c>(
 ) -> bool {
     let meanings: Vec<_> =
         definition.events.iter().map(|event| Meaning::of(event, rules)).collect();
-    // One finding for a row, whatever the number of its events and cells.
+    // One finding for a command's syntax, whatever the number of its rows.
     let mut reported = BTreeSet::new();
     let mut wrong: BTreeMap<Span, (&str, Vec<&CommandSpec>)> = BTreeMap::new();
     let mut unable: BTreeMap<Span, BTreeSet<&str>> = BTreeMap::new();
@@ -64,17 +64,17 @@ pub(super) fn check_rows<'c>(
             .command
             .filter(|command| !is_of_content && !command.actions.contains(&spec.name));
         if meaning.is_unable && !is_of_content {
-            unable.entry(cell.row).or_default().insert(&event.name);
+            unable.entry(cell.culprit).or_default().insert(&event.name);
         }
         if let Some(command) = command {
-            let commands = &mut wrong.entry(cell.row).or_insert((spec.name, Vec::new())).1;
+            let commands = &mut wrong.entry(cell.culprit).or_insert((spec.name, Vec::new())).1;
             if !commands.iter().any(|known| known.name == command.name) {
                 commands.push(command);
             }
         } else if let Some((message, help)) = argument(spec, event)
-            && reported.insert((cell.row, message.clone()))
+            && reported.insert(message.clone())
         {
-            keep(found, Diagnostic::error(cell.row, message).help(Some(help)));
+            keep(found, Diagnostic::error(cell.culprit, message).help(Some(help)));
         }
     }
     let fits = wrong.is_empty() && unable.is_empty();
@@ -148,11 +148,14 @@ pub(super) fn check_replies(
     let meanings: Vec<_> =
         definition.events.iter().map(|event| Meaning::of(event, rules)).collect();
     let (content, end) = (event(definition, rules.content), event(definition, rules.end));
+    // Where one of the two rows is missing, that was reported.
+    let is_read = |state: usize| {
+        [content, end].iter().flatten().any(|event| definition.cell(state, *event).is_some())
+    };
     let mut reported = BTreeSet::new();
     for (state, index, cell) in cells(definition) {
         let (Some(spec), Some(reply)) = (action(rules, cell), &cell.reply) else { continue };
-        let content_follows =
-            content.is_some_and(|content| definition.cell(cell.next, content).is_some());
+        let content_follows = is_read(cell.next);
         let meaning = &meanings[index];
         let row =
             Row { definition, rules, state, event: index, cell, spec, meaning, content_follows };
@@ -163,11 +166,12 @@ pub(super) fn check_replies(
         };
         // A row sets many cells, and is wrong once.
         if let Some((message, help)) = mistake
-            && reported.insert((cell.row, message.clone()))
+            && reported.insert((cell.culprit, message.clone()))
         {
             keep(
                 found,
-                Diagnostic::error(cell.reply_span.unwrap_or(cell.row), message).help(Some(help)),
+                Diagnostic::error(cell.reply_span.unwrap_or(cell.culprit), message)
+                    .help(Some(help)),
             );
         }
     }

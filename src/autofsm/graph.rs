@@ -152,6 +152,29 @@ impl Definition {
         known
     }
 
+    /// Which states have a way to one of these, refusals that move included; these among them.
+    pub(super) fn leading_to(&self, ends: impl Iterator<Item = StateIndex>) -> Vec<bool> {
+        let mut before = vec![Vec::new(); self.states.len()];
+        for state in (0..self.states.len()).map(StateIndex) {
+            for (event, cell) in self.cells_of(state) {
+                before[cell.next].push((event, state));
+            }
+        }
+        let mut known = vec![false; self.states.len()];
+        let mut walk = Walk::new();
+        for end in ends.filter(|end| !std::mem::replace(&mut known[end.0], true)) {
+            walk.meet(end, None);
+        }
+        while let Some(at) = walk.visit() {
+            for (event, state) in std::mem::take(&mut before[walk.node(at).0]) {
+                if !std::mem::replace(&mut known[state.0], true) {
+                    walk.meet(state, Some((at, event)));
+                }
+            }
+        }
+        known
+    }
+
     /// Walks through the states that `start` leads to and that are not known, until one is wanted.
     pub(super) fn walk(
         &self,
@@ -206,6 +229,9 @@ mod tests {
         assert_eq!(definition.shortest_run(|state| state.0 == 0), Some(Run::default()));
         assert_eq!(definition.shortest_run(|state| state.0 == 3), None);
         assert_eq!(definition.reached(), [true, true, true, false, true]);
+        let leading = |end| definition.leading_to([StateIndex(end)].into_iter());
+        assert_eq!(leading(1), [true, true, false, false, false]);
+        assert_eq!(leading(4), [true; 5]);
     }
 
     #[test]

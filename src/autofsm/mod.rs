@@ -9,7 +9,8 @@
 //!   the table   served      each action finds what it needs, content ends, there is a way to the end
 //!   properties  proof       never and always; expression reads them
 //!   findings    causes      ordered, those of one cause joined; diagnostic shows them
-//! Definition --rust--> the table that is built; --picture, show--> for people; --diff--> against another
+//! Definition --rust--> the table that is built; --diff--> against another
+//! Definition, findings --marks, picture, show--> for people
 //! ```
 //!
 //! Whatever follows a run of the machine does so by `graph`'s walk.
@@ -29,6 +30,7 @@ mod expression;
 mod fitting;
 mod graph;
 mod lexer;
+mod marks;
 mod parser;
 mod picture;
 mod proof;
@@ -41,6 +43,7 @@ mod slips;
 pub use diagnostic::{Diagnostic, Severity, place, render};
 pub use diff::{Change, Difference, diff};
 pub use graph::{EventIndex, Move, Run, StateIndex};
+pub use marks::Marks;
 pub use picture::{dot, mermaid, svg};
 pub use resolve::suggest;
 pub use rust::rust;
@@ -51,8 +54,11 @@ use resolve::Resolved;
 /// What [`compile`] made of a text.
 #[derive(Clone, Debug)]
 pub struct Compilation {
-    /// The definition; none where there is an error.
+    /// The definition; none if there is an error.
     pub definition: Option<Definition>,
+    /// A definition with an error, if all its cells are known all the same: to be looked at, and not
+    /// to be served.
+    pub refused: Option<Definition>,
     /// Whether any row gives a reply, as those do that are to be served. Known with errors, too.
     pub answers: bool,
     /// The findings: errors before warnings, each sorted by place.
@@ -70,7 +76,7 @@ pub fn compile(source: &str, rules: Option<&Vocabulary>) -> Compilation {
 #[must_use]
 pub fn compile_with(source: &str, rules: Option<&Vocabulary>, defines: &[&str]) -> Compilation {
     let mut diagnostics = Vec::new();
-    let (mut resolved, mut comments, mut is_proven) = (None, Vec::new(), false);
+    let (mut resolved, mut comments, mut checked) = (None, Vec::new(), Checked::default());
     if source.len() > SOURCE_BYTES_MAX {
         let message = format!("larger than {} MiB", SOURCE_BYTES_MAX >> 20);
         diagnostics.push(Diagnostic::error(Span::default(), message));
@@ -81,7 +87,7 @@ pub fn compile_with(source: &str, rules: Option<&Vocabulary>, defines: &[&str]) 
         if is_well_formed || !parsed.attributes.is_empty() {
             slips::mend(&mut parsed, rules.is_some(), &mut diagnostics);
             let found = resolve::resolve(source, &parsed, rules, &mut diagnostics);
-            is_proven = check(
+            checked = check(
                 source,
                 &found,
                 rules.filter(|_| found.answers),
@@ -95,10 +101,21 @@ pub fn compile_with(source: &str, rules: Option<&Vocabulary>, defines: &[&str]) 
     causes::order(source, resolved.as_ref(), &comments, &mut diagnostics);
     let is_accepted = !has_error(&diagnostics);
     // What was not proven is never handed out as accepted, whatever was said of it.
-    debug_assert!(is_proven || !is_accepted);
+    debug_assert!(checked.is_proven || !is_accepted);
     let answers = resolved.as_ref().is_some_and(|found| found.answers);
-    let definition = resolved.map(|found| found.definition).filter(|_| is_accepted && is_proven);
-    Compilation { definition, answers, diagnostics }
+    let known = resolved.map(|found| found.definition).filter(|_| checked.has_cells);
+    let (definition, refused) =
+        if is_accepted && checked.is_proven { (known, None) } else { (None, known) };
+    Compilation { definition, refused, answers, diagnostics }
+}
+
+/// How far a definition was checked.
+#[derive(Clone, Copy, Default)]
+struct Checked {
+    /// Each of its cells is known.
+    has_cells: bool,
+    /// The machine was checked as a whole.
+    is_proven: bool,
 }
 
 fn has_error(diagnostics: &[Diagnostic]) -> bool {
@@ -107,22 +124,24 @@ fn has_error(diagnostics: &[Diagnostic]) -> bool {
 
 /// All that is checked of a table. Rows are checked by themselves whatever else is wrong; what
 /// holds of the machine as a whole, only where each row is in it: else it may follow from a mistake
-/// that was reported. Returns whether the machine as a whole was checked.
+/// that was reported.
 fn check(
     source: &str,
     found: &Resolved,
     rules: Option<&Vocabulary>,
     is_well_formed: bool,
     said: &mut Vec<Diagnostic>,
-) -> bool {
+) -> Checked {
     let definition = &found.definition;
-    let is_whole = found.is_whole && is_well_formed;
+    let has_cells = found.has_cells() && is_well_formed;
+    let is_whole = has_cells && found.has_replies();
+    let mut lacking = Vec::new();
     if let Some(rules) = rules {
         let cells = served::cells(definition).map(|(_, event, cell)| (event, cell));
         let loose = found.loose.iter().map(|(event, cell)| (*event, cell));
         let fits = fitting::check_rows(definition, rules, cells.chain(loose), said);
-        if is_whole && found.knows_actions {
-            served::check(definition, rules, fits, said);
+        if is_whole && found.knows_actions() {
+            lacking = served::check(definition, rules, fits, said);
             fitting::check_replies(definition, rules, said);
         }
     }
@@ -132,8 +151,9 @@ fn check(
         cell.is_refusal() && ![state, last].contains(&cell.next)
     };
     let strays = rules.is_some() && served::cells(definition).any(strays);
-    proof::check(source, definition, is_whole && !strays, said);
-    is_whole && !strays && (rules.is_none() || found.knows_actions)
+    let is_sound = is_whole && !strays;
+    proof::check(source, definition, is_sound, &lacking, said);
+    Checked { has_cells, is_proven: is_sound && (rules.is_none() || found.knows_actions()) }
 }
 
 /// The most that a definition may have, in octets.
@@ -196,6 +216,8 @@ pub struct CommandSpec {
     pub actions: &'static [&'static str],
     /// The codes of success that say that one of these actions was done.
     pub codes: &'static [u16],
+    /// The word that a client writes before the argument, with its colon; "" if there is none.
+    pub word: &'static str,
 }
 
 /// Whether an action takes an argument; without one that is required, or with one that is
@@ -266,6 +288,20 @@ impl Definition {
     pub fn accepted(&self, state: usize, event: usize) -> Option<&Cell> {
         self.cell(state, event).filter(|cell| !cell.is_refusal())
     }
+
+    /// Whether a row accepts a command by the action that does what the command means, and the
+    /// action is one that needs something: so that the definition is surely one for this server.
+    #[must_use]
+    pub fn accepts_by(&self, rules: &Vocabulary) -> bool {
+        served::cells(self).any(|(_, event, cell)| {
+            let action = served::action(rules, cell).filter(|action| !action.needs.is_empty());
+            let name = &self.events[event].name;
+            let mut commands = rules.commands.iter().filter(|known| same_name(known.name, name));
+            action.is_some_and(|action| {
+                commands.any(|command| command.actions.contains(&action.name))
+            })
+        })
+    }
 }
 
 /// A `never` or `always` block.
@@ -322,10 +358,10 @@ pub struct Cell {
     pub reply: Option<Reply>,
     /// Where the reply is written.
     pub reply_span: Option<Span>,
-    /// The row that decided this cell: its `ttype`, where it has one, else the row.
+    /// What a finding about this cell points at: the row's `ttype`; the row if it has none.
+    pub culprit: Span,
+    /// The row that decided this cell, from `{` to `}`.
     pub row: Span,
-    /// The whole row, from `{` to `}`.
-    pub block: Span,
     /// The rows that this one overrode here, whole, the last one first.
     pub overridden: Vec<Span>,
 }

@@ -11,7 +11,7 @@
 //! events finds the shortest such run.
 
 use super::expression::{Step, read};
-use super::graph::{EventIndex, Node, NodeIndex, Run, StateIndex, Walk};
+use super::graph::{EventIndex, Move, Node, NodeIndex, Run, StateIndex, Walk};
 use super::{Definition, Diagnostic, Property, Span, place};
 
 /// The most pairs of a state and a step that one proof may have: it bounds its memory.
@@ -30,11 +30,13 @@ enum Verdict {
 }
 
 /// Proves each property, or says how it can be broken. Where there are other errors, only what is
-/// wrong with the expressions themselves is said: about a broken machine a proof says nothing.
+/// wrong with the expressions themselves is said: about a broken machine a proof says nothing. That
+/// a state does not accept an event is not said of these states, which lack a row as it is.
 pub(super) fn check(
     source: &str,
     definition: &Definition,
     prove: bool,
+    lacking: &[StateIndex],
     found: &mut Vec<Diagnostic>,
 ) {
     let (mut moves_left, before) = (MOVES_MAX, found.len());
@@ -58,51 +60,62 @@ pub(super) fn check(
             continue;
         }
         moves_left -= moves;
-        let says = property.says.escape_debug().to_string();
         match walk(definition, property, &steps) {
             Verdict::Proven => {}
-            Verdict::Untouched => idle.push(untouched(property, &says)),
+            Verdict::Untouched => idle.push(untouched(property)),
+            Verdict::Broken(run, Some(_)) if lacking.contains(&run.end(definition)) => {}
             Verdict::Broken(run, refused) => {
-                let message = match refused {
-                    None => format!("this can happen: {says}"),
-                    Some(_) => format!("this is not always so: {says}"),
-                };
-                let mut notes = dialogue(source, definition, &run, refused.is_none());
-                let state = run.end(definition).0;
-                match refused {
-                    Some(EventIndex(event)) => {
-                        let why = definition
-                            .cell(state, event)
-                            .and_then(|cell| Some((cell, cell.reply.as_ref()?)));
-                        let why = why.map_or("has no row for it".to_owned(), |(cell, reply)| {
-                            let (row, column) = place(source, cell.row.start);
-                            format!("refuses it with {}      the row at {row}:{column}", reply.code)
-                        });
-                        let (event, state) =
-                            (&definition.events[event].name, &definition.states[state].name);
-                        notes.push(format!("C: {event:<7} {state} {why}"));
-                    }
-                    None if run.moves.is_empty() => {
-                        notes.push("the expression matches before anything is said".to_owned());
-                    }
-                    None => {}
-                }
-                // The block's begin: a caret under all of it would hide the words.
-                let begin = Span { start: property.span.start, end: property.span.start + 1 };
-                let (line, column) = place(source, begin.start);
-                let help =
-                    format!("if this is what you want, change the rule: it is at {line}:{column}");
-                found.push(Diagnostic::error(begin, message).notes(notes).help(Some(help)));
+                found.push(broken(source, definition, property, run, refused));
             }
         }
     }
-    if found.len() == before {
+    if found.len() == before && lacking.is_empty() {
         found.append(&mut idle);
     }
 }
 
+/// What a run says that breaks a rule; for an `always` with the event that is not accepted after it.
+fn broken(
+    source: &str,
+    definition: &Definition,
+    property: &Property,
+    mut run: Run,
+    refused: Option<EventIndex>,
+) -> Diagnostic {
+    let says = property.says.escape_debug();
+    let message = match refused {
+        None => format!("this can happen: {says}"),
+        Some(_) => format!("this is not always so: {says}"),
+    };
+    let mut notes = dialogue(source, definition, &run, refused.is_none());
+    match refused {
+        Some(event) => {
+            let state = run.end(definition);
+            let cell = definition.cell(state.0, event.0);
+            let refusal = cell.and_then(|cell| Some((cell, cell.reply.as_ref()?)));
+            let why = refusal.map_or("has no row for it".to_owned(), |(cell, reply)| {
+                let (row, column) = place(source, cell.culprit.start);
+                format!("refuses it with {}      the row at {row}:{column}", reply.code)
+            });
+            let name = &definition.events[event.0].name;
+            notes.push(format!("C: {name:<7} {} {why}", definition.states[state.0].name));
+            run.moves.push(Move { state, event });
+        }
+        None if run.moves.is_empty() => {
+            notes.push("the expression matches before anything is said".to_owned());
+        }
+        None => {}
+    }
+    // The block's begin: a caret under all of it would hide the words.
+    let begin = Span { start: property.span.start, end: property.span.start + 1 };
+    let (line, column) = place(source, begin.start);
+    let help = format!("if this is what you want, change the rule: it is at {line}:{column}");
+    Diagnostic::error(begin, message).notes(notes).help(Some(help)).run(run)
+}
+
 /// A rule that no edit of a last row could break.
-fn untouched(property: &Property, says: &str) -> Diagnostic {
+fn untouched(property: &Property) -> Diagnostic {
+    let says = property.says.escape_debug();
     let message = match property.accepts {
         None => format!(
             "no conversation gets as far as the last event of `path`, so this forbids nothing: {says}"
@@ -114,16 +127,11 @@ fn untouched(property: &Property, says: &str) -> Diagnostic {
 }
 
 /// A run as a dialogue; the last line says which row allows it, if that is the mistake.
-pub(super) fn dialogue(
-    source: &str,
-    definition: &Definition,
-    run: &Run,
-    allows: bool,
-) -> Vec<String> {
+fn dialogue(source: &str, definition: &Definition, run: &Run, allows: bool) -> Vec<String> {
     let mut lines = run.dialogue(definition);
     let last = run.moves.last().and_then(|last| definition.cell(last.state.0, last.event.0));
     if let (Some(line), Some(cell), true) = (lines.last_mut(), last, allows) {
-        let (row, column) = place(source, cell.row.start);
+        let (row, column) = place(source, cell.culprit.start);
         *line += &format!("      the row at {row}:{column} allows it");
     }
     lines

@@ -62,7 +62,7 @@ pub fn rust(definition: &Definition, rules: &Vocabulary, source: &str, page: &st
             let (cell, row) = match cell {
                 None => ("None".to_owned(), String::new()),
                 Some(cell) => {
-                    let row = format!(" // {source}:{}", lines.place(cell.block.start).0);
+                    let row = format!(" // {source}:{}", lines.place(cell.row.start).0);
                     (transition(definition, rules, cell), row)
                 }
             };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::diagnostic::keep;
 use super::graph::{Node, StateIndex, Walk};
-use super::{ActionSpec, Cell, Definition, Diagnostic, Vocabulary, same_name};
+use super::{ActionSpec, Cell, Definition, Diagnostic, Severity, Vocabulary, same_name};
 
 type Resources = BTreeSet<&'static str>;
 
@@ -22,19 +22,28 @@ impl Node for Place {
     }
 }
 
-/// `fits` says whether each row does what it is meant to: else a need would only follow from that.
+/// Returns the states that lack a row of content: what is wrong there follows from that. `fits` says
+/// whether each row does what it is meant to: else a need would only follow from that.
 pub(super) fn check(
     definition: &Definition,
     rules: &Vocabulary,
     fits: bool,
     found: &mut Vec<Diagnostic>,
-) {
+) -> Vec<StateIndex> {
     let before = found.len();
-    check_content(definition, rules, found);
-    check_end(definition, found);
+    let lacking = check_content(definition, rules, found);
+    check_framers(definition, rules, found);
+    check_end(definition, &lacking, found);
     if fits && found.len() == before {
         prove_needs(definition, rules, found);
     }
+    // That nothing uses an event follows from a row that is missing and was reported.
+    for name in [rules.content, rules.end] {
+        let unused = event(definition, name).filter(|_| !lacking.is_empty());
+        let span = unused.map(|event| definition.events[event].span);
+        found.retain(|one| one.severity == Severity::Error || Some(one.span) != span);
+    }
+    lacking
 }
 
 pub(super) fn event(definition: &Definition, name: &str) -> Option<usize> {
@@ -55,89 +64,99 @@ pub(super) fn cells(definition: &Definition) -> impl Iterator<Item = (usize, usi
         .filter_map(move |(index, cell)| Some((index / events, index % events, cell.as_ref()?)))
 }
 
-/// READ and END are the framer's: it yields nothing else where READ has a cell.
-fn check_content(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
-    let (content, end) = (event(definition, rules.content), event(definition, rules.end));
-    let name = |index: usize| &definition.events[index].name;
-    for state in 0..definition.states.len() {
-        let has = |event: Option<usize>| event.and_then(|event| definition.cell(state, event));
-        let shown = &definition.states[state].name;
-        match (has(content), has(end)) {
-            (Some(cell), None) => keep(
-                found,
-                Diagnostic::error(cell.row, format!("`{shown}` reads content that nothing ends"))
-                    .help(Some(format!("add a row for {}", rules.end))),
-            ),
-            (None, Some(cell)) => keep(
-                found,
-                Diagnostic::error(
-                    cell.row,
-                    format!("`{shown}` has {} without {}", rules.end, rules.content),
-                ),
-            ),
-            (Some(_), Some(_)) => {
-                for index in 0..definition.events.len() {
-                    if let Some(cell) = definition.cell(state, index)
-                        && Some(index) != content
-                        && Some(index) != end
-                    {
-                        let message = format!(
-                            "`{}` is never heard in `{shown}`: all that comes there is content",
-                            name(index)
-                        );
-                        keep(found, Diagnostic::error(cell.row, message));
-                    }
-                }
+/// The framer's two events are in the same states, and no other is there: it yields nothing else
+/// where content has a cell. Returns the states that have only one of the two.
+fn check_content(
+    definition: &Definition,
+    rules: &Vocabulary,
+    found: &mut Vec<Diagnostic>,
+) -> Vec<StateIndex> {
+    let framers = [rules.content, rules.end].map(|name| event(definition, name));
+    let mut lacking = Vec::new();
+    for (state, shown) in definition.states.iter().enumerate() {
+        let shown = &shown.name;
+        let cells = framers.map(|event| event.and_then(|event| definition.cell(state, event)));
+        let (cell, message, missing) = match cells {
+            [Some(cell), None] => {
+                (cell, format!("`{shown}` reads content that nothing ends"), rules.end)
             }
-            (None, None) => {}
-        }
-    }
-    for (_, index, cell) in cells(definition) {
-        let word = cell.action.as_deref().unwrap_or_default();
-        let framers = match word {
-            _ if word == rules.append => content,
-            _ if word == rules.deliver => end,
-            _ if Some(index) == content || Some(index) == end => None,
-            _ => continue,
+            [None, Some(cell)] => (
+                cell,
+                format!("`{shown}` has {} without {}", rules.end, rules.content),
+                rules.content,
+            ),
+            [Some(_), Some(_)] => {
+                check_unheard(definition, StateIndex(state), framers, found);
+                continue;
+            }
+            [None, None] => continue,
         };
-        if framers != Some(index) {
-            let message = format!("`{word}` is not what `{}` can do", name(index));
-            let help = format!(
-                "`{}` is what `{}` does, `{}` what `{}` does, and nothing else",
-                rules.append, rules.content, rules.deliver, rules.end
+        lacking.push(StateIndex(state));
+        let help = format!("add a row for {missing}");
+        keep(found, Diagnostic::error(cell.culprit, message).help(Some(help)).cause());
+    }
+    lacking
+}
+
+/// Where content is read, no row has another event than the framer's.
+fn check_unheard(
+    definition: &Definition,
+    state: StateIndex,
+    framers: [Option<usize>; 2],
+    found: &mut Vec<Diagnostic>,
+) {
+    let shown = &definition.states[state.0].name;
+    for (event, cell) in definition.cells_of(state) {
+        if !framers.contains(&Some(event.0)) {
+            let message = format!(
+                "`{}` is never heard in `{shown}`: all that comes there is content",
+                definition.events[event.0].name
             );
-            keep(found, Diagnostic::error(cell.row, message).help(Some(help)));
+            keep(found, Diagnostic::error(cell.culprit, message));
         }
     }
 }
 
-fn check_end(definition: &Definition, found: &mut Vec<Diagnostic>) {
-    let last = definition.states.len() - 1;
-    let mut ends = vec![false; definition.states.len()];
-    ends[last] = true;
-    let mut before = vec![Vec::new(); definition.states.len()];
-    for (state, _, cell) in cells(definition) {
-        before[cell.next].push(state);
-    }
-    let mut open = vec![last];
-    while let Some(next) = open.pop() {
-        for state in std::mem::take(&mut before[next]) {
-            if !std::mem::replace(&mut ends[state], true) {
-                open.push(state);
-            }
+/// The framer's two events have an action each, which no other event has.
+fn check_framers(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
+    let framers = [rules.content, rules.end].map(|name| event(definition, name));
+    for (_, index, cell) in cells(definition) {
+        let word = cell.action.as_deref().unwrap_or_default();
+        let wanted = match word {
+            _ if word == rules.append => framers[0],
+            _ if word == rules.deliver => framers[1],
+            _ if framers.contains(&Some(index)) => None,
+            _ => continue,
+        };
+        if wanted != Some(index) {
+            let name = &definition.events[index].name;
+            let message = format!("`{word}` is not what `{name}` can do");
+            let help = format!(
+                "`{}` is what `{}` does, `{}` what `{}` does, and nothing else",
+                rules.append, rules.content, rules.deliver, rules.end
+            );
+            keep(found, Diagnostic::error(cell.culprit, message).help(Some(help)));
         }
     }
-    for (state, is_reached) in definition.reached().into_iter().enumerate() {
-        if is_reached && !ends[state] {
-            let state = &definition.states[state];
+}
+
+/// Each state has a way to the end. Those that have one to a state that lacks a row of content may
+/// have it once that row is there.
+fn check_end(definition: &Definition, lacking: &[StateIndex], found: &mut Vec<Diagnostic>) {
+    let last = definition.states.len() - 1;
+    let ends = lacking.iter().copied().chain([StateIndex(last)]);
+    let leads = definition.leading_to(ends);
+    for (index, is_reached) in definition.reached().into_iter().enumerate() {
+        if is_reached && !leads[index] {
+            let state = &definition.states[index];
+            let message = format!("no way leads from `{}` to `done`", state.name);
             let help = format!("add a row with `next = {}`", definition.states[last].name);
+            let run = definition.shortest_run(|known| known.0 == index);
             keep(
                 found,
-                Diagnostic::error(
-                    state.span,
-                    format!("no way leads from `{}` to `done`", state.name),
-                )
-                .help(Some(help)),
+                Diagnostic::error(state.span, message)
+                    .help(Some(help))
+                    .run(run.unwrap_or_default()),
             );
         }
     }
@@ -150,7 +169,6 @@ const DIALOGUE_LINES_MAX: usize = 24;
 
 /// Walks every path, the shortest first, with what is at hand on it.
 fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
-    let content = event(definition, rules.content);
     let start = Place { state: StateIndex(0), at_hand: Resources::new() };
     let mut known = BTreeSet::from([start.clone()]);
     let mut walk = Walk::new();
@@ -164,40 +182,13 @@ fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diag
             }
             // A refusal does nothing and moves nothing, but that it may end the session.
             let Some(spec) = action(rules, cell).filter(|_| !cell.is_refusal()) else { continue };
-            let mut then: Resources =
-                at_hand.iter().copied().filter(|thing| !spec.drops.contains(thing)).collect();
-            then.extend(spec.gives);
-            let reads =
-                content.is_some_and(|content| definition.cell(cell.next, content).is_some());
-            let missing = spec.needs.iter().find(|need| !at_hand.contains(*need));
-            let left = spec.lacks.iter().find(|thing| at_hand.contains(*thing));
-            let wrong = if let Some(missing) = missing {
-                Some((
-                    *missing,
-                    format!("`{}` needs {missing}, and there is a way here without", spec.name),
-                ))
-            } else if let Some(left) = left {
-                Some((
-                    *left,
-                    format!(
-                        "`{}` must not find {left}, and there is a way here with one",
-                        spec.name
-                    ),
-                ))
-            } else if then.contains(rules.message) && !reads {
-                let next = &definition.states[cell.next].name;
-                let message = format!(
-                    "`{}` leaves {} in `{next}`, which reads no content",
-                    spec.name, rules.message
-                );
-                Some(("", message))
-            } else {
-                None
-            };
-            if let Some((thing, message)) = wrong {
-                if reported.insert((cell.row, thing)) {
-                    let dialogue = shortened(walk.run(at, Some(event)).dialogue(definition));
-                    keep(found, Diagnostic::error(cell.row, message).notes(dialogue));
+            let then = after(&at_hand, spec);
+            if let Some((thing, message)) = wrong(definition, rules, cell, spec, (&at_hand, &then))
+            {
+                if reported.insert((cell.culprit, thing)) {
+                    let run = walk.run(at, Some(event));
+                    let notes = shortened(run.dialogue(definition));
+                    keep(found, Diagnostic::error(cell.culprit, message).notes(notes).run(run));
                 }
                 continue;
             }
@@ -207,6 +198,41 @@ fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diag
             }
         }
     }
+}
+
+/// What is at hand after an action.
+fn after(at_hand: &Resources, spec: &ActionSpec) -> Resources {
+    let kept = at_hand.iter().copied().filter(|thing| !spec.drops.contains(thing));
+    kept.chain(spec.gives.iter().copied()).collect()
+}
+
+/// What an action does not find, or finds and must not, or leaves where it is of no use: the thing,
+/// and the sentence. The resources are those before it and after it.
+fn wrong(
+    definition: &Definition,
+    rules: &Vocabulary,
+    cell: &Cell,
+    spec: &ActionSpec,
+    (at_hand, then): (&Resources, &Resources),
+) -> Option<(&'static str, String)> {
+    let name = spec.name;
+    if let Some(missing) = spec.needs.iter().find(|need| !at_hand.contains(*need)) {
+        let message = format!("`{name}` needs {missing}, and there is a way here without");
+        return Some((missing, message));
+    }
+    if let Some(left) = spec.lacks.iter().find(|thing| at_hand.contains(*thing)) {
+        let message = format!("`{name}` must not find {left}, and there is a way here with one");
+        return Some((left, message));
+    }
+    let reads = event(definition, rules.content)
+        .is_some_and(|content| definition.cell(cell.next, content).is_some());
+    if then.contains(rules.message) && !reads {
+        let next = &definition.states[cell.next].name;
+        let message =
+            format!("`{name}` leaves {} in `{next}`, which reads no content", rules.message);
+        return Some(("", message));
+    }
+    None
 }
 
 /// A dialogue without the middle, if it is long.

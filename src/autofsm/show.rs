@@ -2,17 +2,19 @@
 
 use std::fmt::Write as _;
 
-use super::Definition;
+use super::graph::Move;
 use super::picture::quoted;
+use super::{Definition, Marks};
 
 /// The table, a row an event and a column a state; a cell shows the state that follows, `=` where
 /// it is the same, and nothing where the event is not accepted. A refusal with words of its own is
-/// its code, with the state that follows if it is another.
+/// its code, with the state that follows if it is another. What an error is about has a `!`, and the
+/// errors are told below.
 #[must_use]
-pub fn table(definition: &Definition) -> String {
+pub fn table(definition: &Definition, marks: &Marks<'_>) -> String {
     // Nothing happens after the last state, so it needs no column.
     let states = definition.states.split_last().map_or(&[][..], |(_, before)| before);
-    let cell = |event: usize, state: usize| {
+    let unmarked = |event: usize, state: usize| {
         let Some(cell) = definition.cell(state, event) else { return String::new() };
         let next = if cell.next == state { "" } else { &*definition.states[cell.next].name };
         match &cell.reply {
@@ -22,6 +24,10 @@ pub fn table(definition: &Definition) -> String {
             _ if next.is_empty() => "=".to_owned(),
             _ => next.to_owned(),
         }
+    };
+    let cell = |event: usize, state: usize| {
+        let mark = if marks.has(state, event) { " !" } else { "" };
+        format!("{}{mark}", unmarked(event, state)).trim_start().to_owned()
     };
     let first = definition.events.iter().map(|event| event.name.len()).max().unwrap_or(0);
     let widths: Vec<_> = states
@@ -47,13 +53,19 @@ pub fn table(definition: &Definition) -> String {
     for (index, event) in definition.events.iter().enumerate() {
         text += &line(&event.name, (0..states.len()).map(|state| cell(index, state)).collect());
     }
-    text
+    let notes = marks.lines(definition);
+    if !notes.is_empty() {
+        text.push('\n');
+    }
+    notes.iter().fold(text, |text, note| text + "! " + note + "\n")
 }
 
-/// `{"states": [...], "events": [...], "cells": [{"state", "event", "next", "action", "reply"}]}`;
-/// invalid cells are left out, and what a cell has not is `null`.
+/// `{"states": [...], "events": [...], "cells": [{"state", "event", "next", "action", "reply"}],
+/// "errors": [{"message", "cells": [{"state", "event"}]}]}`; invalid cells are left out, and what a
+/// cell has not is `null`. An error's cells are those of the run that shows it, in its order, or of
+/// the row that it is about; errors that are about no cell are left out.
 #[must_use]
-pub fn json(definition: &Definition) -> String {
+pub fn json(definition: &Definition, marks: &Marks<'_>) -> String {
     let list = |names: Vec<&str>| names.into_iter().map(quoted).collect::<Vec<_>>().join(", ");
     let states = list(definition.states.iter().map(|state| state.name.as_str()).collect());
     let events = list(definition.events.iter().map(|event| event.name.as_str()).collect());
@@ -78,8 +90,27 @@ pub fn json(definition: &Definition) -> String {
             ));
         }
     }
+    let errors: Vec<_> = marks
+        .errors()
+        .map(|(error, cells)| {
+            let cell = |step: &Move| {
+                let (state, event) =
+                    (&definition.states[step.state.0], &definition.events[step.event.0]);
+                format!(
+                    "{{\"state\": {}, \"event\": {}}}",
+                    quoted(&state.name),
+                    quoted(&event.name)
+                )
+            };
+            let cells: Vec<_> = cells.iter().map(cell).collect();
+            let (message, cells) = (quoted(&error.message), cells.join(", "));
+            format!("\n    {{\"message\": {message}, \"cells\": [{cells}]}}")
+        })
+        .collect();
     format!(
-        "{{\n  \"states\": [{states}],\n  \"events\": [{events}],\n  \"cells\": [\n{}\n  ]\n}}\n",
-        cells.join(",\n")
+        "{{\n  \"states\": [{states}],\n  \"events\": [{events}],\n  \"cells\": [\n{}\n  ],\n  \"errors\": [{}{}]\n}}\n",
+        cells.join(",\n"),
+        errors.join(","),
+        if errors.is_empty() { "" } else { "\n  " }
     )
 }

@@ -7,7 +7,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::End;
 use super::fsm::file::read;
-use crate::autofsm::{self, Compilation, Definition};
+use crate::autofsm::{self, Compilation, Definition, Diagnostic, Marks, Severity};
+use crate::config::Config;
+use crate::dialogue::Peer;
 use crate::smtp::machine::{BUILT, Machine};
 use crate::smtp::vocabulary::VOCABULARY;
 
@@ -16,7 +18,7 @@ pub(super) const BUILT_SOURCE: &str = include_str!("../../smtp-states.def");
 /// Its SHA-256, as the build computed it.
 const BUILT_DIGEST: &str = env!("POSTMAN_DEFINITION_SHA256");
 
-/// A definition that this server can act by.
+/// A definition that the server's session can act by.
 pub(super) struct States {
     /// Where it comes from.
     pub name: String,
@@ -26,6 +28,8 @@ pub(super) struct States {
     /// SHA-256 of the text, in hexadecimal.
     pub digest: String,
     pub built_in: bool,
+    /// What is wrong with one that was loaded to be tried.
+    errors: Vec<Diagnostic>,
 }
 
 impl States {
@@ -38,30 +42,96 @@ impl States {
     /// These names are defined to its `#ifdef`; to the built-in one none is.
     /// What is wrong or doubtful is said on standard error.
     pub(super) fn load_with(path: Option<&Path>, defines: &[&str]) -> Result<Self, End> {
-        let defines = path.map_or(&[][..], |_| defines);
-        let (name, source) = match path {
-            None => (BUILT.source.to_owned(), BUILT_SOURCE.to_owned()),
-            Some(path) => (path.display().to_string(), read(path)?),
+        let text = Text::read(path)?;
+        let found = text.compile(defines);
+        let definition = found.definition.ok_or(End::Findings)?;
+        let machine = text.machine(&definition).ok_or(End::Findings)?;
+        Ok(text.states(definition, machine, Vec::new()))
+    }
+
+    /// The same, but for one with errors, too, if all its cells are known and each has an action of
+    /// this server's: a session can be held by it, and no server runs it.
+    pub(super) fn load_to_try(path: Option<&Path>, defines: &[&str]) -> Result<Self, End> {
+        let text = Text::read(path)?;
+        let mut found = text.compile(defines);
+        found.diagnostics.retain(|found| found.severity == Severity::Error);
+        let definition = found.definition.or(found.refused).ok_or(End::Findings)?;
+        let Some(machine) = text.machine(&definition) else {
+            let why = "not each of its rows has an action of this server's";
+            let _ = writeln!(io::stderr(), "{} cannot be tried: {why}", text.name);
+            return Err(End::Findings);
         };
-        let Compilation { definition, diagnostics, .. } =
-            autofsm::compile_with(&source, Some(&VOCABULARY), defines);
-        if path.is_some() {
-            let _ =
-                io::stderr().write_all(autofsm::render(&diagnostics, &name, &source).as_bytes());
+        Ok(text.states(definition, machine, found.diagnostics))
+    }
+
+    /// Whether it can be served.
+    pub(super) fn is_accepted(&self) -> bool {
+        self.errors.is_empty()
+    }
+
+    /// The other end of a dialogue: a session by this definition.
+    pub(super) fn peer(&self, config: &Config) -> Peer {
+        if self.is_accepted() {
+            Peer::new(config, self.machine)
+        } else {
+            Peer::unproven(config, self.machine)
         }
-        let definition = definition.ok_or(End::Findings)?;
-        let machine = match path {
-            None => &BUILT,
-            Some(_) => Machine::load(&name, &definition).ok_or(End::Findings)?,
-        };
-        let digest = if path.is_none() { BUILT_DIGEST.to_owned() } else { digest(&source) };
-        Ok(Self { name, source, definition, machine, digest, built_in: path.is_none() })
+    }
+
+    /// What its errors are about.
+    pub(super) fn marks(&self) -> Marks<'_> {
+        Marks::of(&self.definition, &self.errors)
     }
 
     /// The name and the begin of the digest, as a person compares them.
     pub(super) fn about(&self) -> String {
         let kind = if self.built_in { ", built in" } else { "" };
         format!("{}{kind}, sha256 {}", self.name, self.digest.get(..12).unwrap_or_default())
+    }
+}
+
+/// A definition's text, not yet compiled.
+struct Text {
+    name: String,
+    source: String,
+    built_in: bool,
+}
+
+impl Text {
+    /// Reads a file; without a path it is the built-in text.
+    fn read(path: Option<&Path>) -> Result<Self, End> {
+        let (name, source) = match path {
+            None => (BUILT.source.to_owned(), BUILT_SOURCE.to_owned()),
+            Some(path) => (path.display().to_string(), read(path)?),
+        };
+        Ok(Self { name, source, built_in: path.is_none() })
+    }
+
+    /// Compiles it, and says on standard error what is wrong with a file.
+    fn compile(&self, defines: &[&str]) -> Compilation {
+        let defines = if self.built_in { &[] } else { defines };
+        let found = autofsm::compile_with(&self.source, Some(&VOCABULARY), defines);
+        if !self.built_in {
+            let said = autofsm::render(&found.diagnostics, &self.name, &self.source);
+            let _ = io::stderr().write_all(said.as_bytes());
+        }
+        found
+    }
+
+    /// The machine of what it was compiled to; none if a row has no action of this server's.
+    fn machine(&self, definition: &Definition) -> Option<&'static Machine> {
+        if self.built_in { Some(&BUILT) } else { Machine::load(&self.name, definition) }
+    }
+
+    fn states(
+        self,
+        definition: Definition,
+        machine: &'static Machine,
+        errors: Vec<Diagnostic>,
+    ) -> States {
+        let Self { name, source, built_in } = self;
+        let digest = if built_in { BUILT_DIGEST.to_owned() } else { digest(&source) };
+        States { name, source, definition, machine, digest, built_in, errors }
     }
 }
 

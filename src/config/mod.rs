@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::smtp::machine::Machine;
 use crate::smtp::path::Syntax;
-use crate::smtp::session::Settings;
+use crate::smtp::session::{Settings, Standing};
 
 mod key;
 mod keys;
@@ -115,6 +115,7 @@ impl Config {
     pub fn settings(&self, machine: &'static Machine) -> Settings {
         Settings {
             machine,
+            standing: Standing::Proven,
             domain: self.domain.clone(),
             syntax: self.syntax,
             refuse_bare_newline: self.bare_newline == BareNewline::Refuse,

@@ -6,8 +6,10 @@ use std::sync::Arc;
 use super::{Play, Verdict};
 use crate::config::{Config, Users};
 use crate::maildir;
-use crate::smtp::machine::{Machine, Position};
-use crate::smtp::session::{Client, Input, NoUser, Output, Question, Session, Step, World, drive};
+use crate::smtp::machine::{EventId, Machine, Position};
+use crate::smtp::session::{
+    Client, Input, NoUser, Output, Question, Session, Settings, Standing, Step, World, drive,
+};
 
 /// A session, with the users of its configuration and a store that takes all except where a verdict
 /// says otherwise. The client and the server are both at 127.0.0.1.
@@ -39,7 +41,18 @@ impl Peer {
     /// A session that has greeted its client.
     #[must_use]
     pub fn new(config: &Config, machine: &'static Machine) -> Self {
-        let session = Session::new(Arc::new(config.settings(machine)), client(config));
+        Self::with(config, config.settings(machine))
+    }
+
+    /// The same by a machine that the compiler refused: the session ends where an action does not
+    /// find what it needs, and [`contradiction`](Self::contradiction) says at which event.
+    #[must_use]
+    pub fn unproven(config: &Config, machine: &'static Machine) -> Self {
+        Self::with(config, Settings { standing: Standing::Refused, ..config.settings(machine) })
+    }
+
+    fn with(config: &Config, settings: Settings) -> Self {
+        let session = Session::new(Arc::new(settings), client(config));
         let world = Around {
             enhanced: session.shows_enhanced(),
             users: config.users.clone(),
@@ -61,6 +74,12 @@ impl Peer {
     #[must_use]
     pub fn position(&self) -> Position {
         self.session.position()
+    }
+
+    /// The event whose action did not find what it needs, so that the session has ended.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<EventId> {
+        self.session.contradiction()
     }
 
     /// Whether all that the client sends now is content.

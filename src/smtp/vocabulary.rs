@@ -88,7 +88,7 @@ const fn command(
     actions: &'static [&'static str],
     codes: &'static [u16],
 ) -> CommandSpec {
-    CommandSpec { name, actions, codes }
+    CommandSpec { name, actions, codes, word: "" }
 }
 
 /// The commands that mean something to a client, each with the actions that a success stands for
@@ -96,9 +96,9 @@ const fn command(
 const COMMANDS: &[CommandSpec] = &[
     command("HELO", &["greet"], &[250]),
     command("EHLO", &["greet_extended"], &[250]),
-    command("MAIL", &["set_sender"], &[250]),
+    CommandSpec { word: "FROM:", ..command("MAIL", &["set_sender"], &[250]) },
     // Not 251: the server forwards nothing.
-    command("RCPT", &["add_recipient"], &[250]),
+    CommandSpec { word: "TO:", ..command("RCPT", &["add_recipient"], &[250]) },
     command("DATA", &["open_message"], &[354]),
     command("END", &["deliver"], &[250]),
     command("RSET", &["reset"], &[250]),

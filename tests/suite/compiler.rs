@@ -1,6 +1,6 @@
 //! Mistakes planted in the project's definition, each with what is said of it.
 
-use postman::autofsm::{compile, json, render, table};
+use postman::autofsm::{Marks, compile, json, render, table};
 use postman::smtp::vocabulary::VOCABULARY;
 
 use crate::peer::PAGE as SOURCE;
@@ -153,10 +153,13 @@ fn a_foreign_definition_compiles_with_the_meaning_of_autofsm() {
     assert_eq!(cell(0, 1), Some((3, String::new())));
     assert_eq!(cell(1, 1), Some((1, "idle_now_stop".to_owned())));
     assert_eq!(cell(1, 0), None);
-    assert!(json(&definition).contains(
+    assert!(json(&definition, &Marks::default()).contains(
         "{\"state\": \"init\", \"event\": \"go\", \"next\": \"idle-now\", \"action\": \"begin\", \"reply\": null}"
     ));
-    assert!(table(&definition).starts_with("      init      idle-now  busy\ngo    idle-now\n"));
+    assert!(
+        table(&definition, &Marks::default())
+            .starts_with("      init      idle-now  busy\ngo    idle-now\n")
+    );
 }
 
 /// Files that are too big to be fixtures, each with a name.

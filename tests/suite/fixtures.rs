@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use postman::autofsm::{compile, render, table};
+use postman::autofsm::{Definition, Marks, compile, render, table};
 use postman::smtp::vocabulary::VOCABULARY;
 
 fn folder(below: &str) -> PathBuf {
@@ -41,7 +41,9 @@ pub(super) fn fixtures() -> Vec<(String, String)> {
 fn rendered(name: &str, source: &str) -> String {
     let compiled = compile(source, name.starts_with("served-").then_some(&VOCABULARY));
     let found = render(&compiled.diagnostics, &format!("{name}.def"), source);
-    found + &compiled.definition.map_or(String::new(), |definition| table(&definition))
+    let table =
+        |definition: &Definition| table(definition, &Marks::of(definition, &compiled.diagnostics));
+    found + &compiled.definition.as_ref().or(compiled.refused.as_ref()).map_or(String::new(), table)
 }
 
 #[test]

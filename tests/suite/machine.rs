@@ -228,8 +228,11 @@ fn generated() -> Vec<(&'static str, String)> {
             "tests/golden/smtp_states.rs",
             autofsm::rust(&definition, &VOCABULARY, "smtp-states.def", SOURCE),
         ),
-        ("docs/smtp-states.svg", autofsm::svg(&definition).unwrap()),
-        ("README.md", format!("{before}{}{after}", autofsm::table(&definition))),
+        ("docs/smtp-states.svg", autofsm::svg(&definition, &autofsm::Marks::default()).unwrap()),
+        (
+            "README.md",
+            format!("{before}{}{after}", autofsm::table(&definition, &autofsm::Marks::default())),
+        ),
         (LAST_SEEN, SOURCE.to_owned()),
     ]
 }

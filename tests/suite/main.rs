@@ -11,6 +11,7 @@
 //! - `picture`: definitions as pictures
 //! - `diff`: what a client could notice between two definitions
 //! - `explain`: why a state does what it does, and what a client sees of it
+//! - `refused`: a definition with errors is shown with marks, tried, and never served
 //! - `autogen`: GNU autogen makes the same table
 //! - `fixtures`: each mistake as a file, what is said of it beside it
 //! - `dialogues`: sessions as the RFC writes them, cut in every way
@@ -60,6 +61,7 @@ mod mutants;
 mod peer;
 mod picture;
 mod proof;
+mod refused;
 mod rig;
 mod scenarios;
 mod server;

@@ -7,12 +7,15 @@ use std::fs;
 use std::path::Path;
 
 use postman::autofsm::{Change, Definition, Diagnostic, Severity, compile, diff, same_name};
-use postman::dialogue::rehearse;
+use postman::config::Config;
+use postman::dialogue::{Peer, Play as _, rehearse};
 use postman::smtp::machine::Machine;
+use postman::smtp::session::Input;
 use postman::smtp::vocabulary::{Action, VOCABULARY};
 use regex::Regex;
 
 use crate::peer::PAGE as SOURCE;
+use crate::rig::Random;
 
 /// A row, in pieces that can be exchanged.
 #[derive(Clone)]
@@ -303,6 +306,56 @@ fn only_lists_differ(one: &Definition, other: &Definition) -> bool {
             Change::Action | Change::Reply | Change::Refusal | Change::Syntax | Change::Keywords
         ) || found.event.as_deref() == Some("EXPN")
     })
+}
+
+/// What `fsm try` does with a mutant that was refused: a client says anything, and the session goes
+/// on or ends, and contradicts no proof, since there is none.
+#[test]
+fn a_session_by_a_refused_mutant_goes_on_or_ends() {
+    const LINES: &[&str] = &[
+        "HELO a",
+        "EHLO a",
+        "MAIL FROM:<a@x.org>",
+        "RCPT TO:<b@postman.local>",
+        "DATA",
+        "RSET",
+        "NOOP",
+        "HELP",
+        "VRFY b",
+        "EXPN",
+        "QUIT",
+        "READ",
+        "END",
+        ".",
+        "text",
+    ];
+    let original = compile(SOURCE, Some(&VOCABULARY)).definition.unwrap();
+    let seed = Random::seed();
+    let (mut random, mut refused, mut ended) = (Random(seed), 0, 0);
+    for mutant in mutants(&original).into_iter().skip(random.below(7)).step_by(7) {
+        let Some(definition) = compile(&mutant.source, Some(&VOCABULARY)).refused else { continue };
+        let machine = Machine::load("x.def", &definition).unwrap();
+        refused += 1;
+        for _ in 0..8 {
+            let mut peer = Peer::unproven(&Config::default(), machine);
+            let straight =
+                ["HELO a", "MAIL FROM:<a@x.org>", "RCPT TO:<b@postman.local>", "DATA", "text", "."];
+            let straight = straight.iter().take(random.below(straight.len() + 1));
+            let lines: Vec<_> = straight
+                .copied()
+                .chain((0..12).map(|_| LINES[random.below(LINES.len())]))
+                .collect();
+            for line in lines {
+                peer.give(Input::Octets(format!("{line}\r\n").as_bytes()));
+            }
+            assert!(!peer.is_open() || peer.contradiction().is_none(), "{}", mutant.shown);
+            ended += usize::from(peer.contradiction().is_some());
+        }
+    }
+    assert!(
+        refused > 100 && ended > 50,
+        "POSTMAN_SEED={seed}: {refused} were refused, {ended} sessions ended"
+    );
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use postman::autofsm::{Definition, compile, dot, mermaid, svg};
+use postman::autofsm::{Definition, Marks, compile, dot, mermaid, svg};
 use proptest::prelude::*;
 
 fn definition(source: &str) -> Definition {
@@ -12,7 +12,7 @@ fn definition(source: &str) -> Definition {
 
 #[test]
 fn the_picture_can_stand_in_markdown_and_in_the_crate_s_docs() {
-    let picture = svg(&definition(crate::peer::PAGE)).unwrap();
+    let picture = svg(&definition(crate::peer::PAGE), &Marks::default()).unwrap();
     // An HTML block of Markdown begins with a tag alone on its line and ends with an empty line.
     assert!(
         picture.lines().next().unwrap().starts_with("<svg ")
@@ -31,12 +31,12 @@ const HOSTILE: &str = "AutoGen Definitions fsm;\nstate = a, /* <b>&\"bold\"</b> 
 
 #[test]
 fn a_hostile_comment_is_shown_as_it_is_and_breaks_no_picture() {
-    let picture = svg(&definition(HOSTILE)).unwrap();
+    let picture = svg(&definition(HOSTILE), &Marks::default()).unwrap();
     let tree = roxmltree::Document::parse(&picture).unwrap();
     let texts: Vec<_> = tree.descendants().filter_map(|node| node.text()).collect();
     assert!(texts.iter().any(|text| text.contains("<b>&\"bold\"</b>")), "{texts:?}");
-    assert!(mermaid(&definition(HOSTILE)).contains("    state \"b-c\" as s2\n"));
-    assert!(mermaid(&definition(HOSTILE)).contains("    s1 --> s1 : stay\n"));
+    assert!(mermaid(&definition(HOSTILE), &Marks::default()).contains("    state \"b-c\" as s2\n"));
+    assert!(mermaid(&definition(HOSTILE), &Marks::default()).contains("    s1 --> s1 : stay\n"));
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn graphviz_reads_the_graph() {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let graph = dot(&definition(source));
+        let graph = dot(&definition(source), &Marks::default());
         child.stdin.take().unwrap().write_all(graph.as_bytes()).unwrap();
         let output = child.wait_with_output().unwrap();
         assert!(output.status.success(), "{graph}");
@@ -89,18 +89,24 @@ proptest! {
         if states > 0 {
             source += &format!("state = {};\n", names[1..].join(", "));
         }
-        let mut known = std::collections::BTreeSet::new();
+        let (mut known, mut ends) = (std::collections::BTreeSet::new(), false);
         for (state, event, next) in rows {
             let (state, next) = (state % names.len(), next % (names.len() + 1));
             if known.insert((state, event)) {
+                ends |= next == names.len();
                 let next = names.get(next).map_or("done", String::as_str);
                 let event = ["alpha", "b", "gamma_ray", "d", "e"][event];
                 source += &format!("transition = {{ tst = {}; tev = {event}; next = {next}; }};\n", names[state]);
             }
         }
-        let definition = definition(&source);
-        let picture = svg(&definition).unwrap();
-        prop_assert!(svg(&definition).is_some_and(|again| again == picture));
+        // A rule that any conversation breaks, if there is one: its run is drawn apart.
+        source += "never = { says = 'anything'; path = '.+'; };\nalways = { says = 'all'; after = '. .'; accepts = d; };\n";
+        let compiled = compile(&source, None);
+        let definition = compiled.definition.as_ref().or(compiled.refused.as_ref()).unwrap();
+        let marks = Marks::of(definition, &compiled.diagnostics);
+        let picture = svg(definition, &marks).unwrap();
+        prop_assert!(svg(definition, &marks).is_some_and(|again| again == picture));
+        prop_assert_eq!(picture.contains("fsm-mark"), compiled.refused.is_some());
         let tree = roxmltree::Document::parse(&picture).unwrap();
         let number = |node: &roxmltree::Node<'_, '_>, key: &str| node.attribute(key).unwrap().parse::<f64>().unwrap();
         let page = [0.0, 0.0, number(&tree.root_element(), "width"), number(&tree.root_element(), "height")];
@@ -116,7 +122,7 @@ proptest! {
                 boxes.push([x - half, y - 11.0, x + half, y + 3.0]);
             }
         }
-        prop_assert_eq!(tree.descendants().filter(|node| node.attribute("class") == Some("fsm-card")).count(), names.len() + 1);
+        prop_assert_eq!(tree.descendants().filter(|node| node.attribute("class") == Some("fsm-card")).count(), names.len() + usize::from(ends));
         for (index, one) in boxes.iter().enumerate() {
             prop_assert!(one[0] >= page[0] && one[1] >= page[1] && one[2] <= page[2] && one[3] <= page[3]);
             for other in &boxes[index + 1..] {

@@ -4,11 +4,14 @@
 //! (1981): states in rows (`rank`), each row in the order that crosses least (`order`), each
 //! thing as straight below its neighbours as room allows (`place`), and then drawn (`svg`).
 //! Nothing in it is random, so that the same definition gives the same octets.
+//!
+//! What errors are about (`Marks`) is drawn apart: a line of its own along the cells of a run, and on
+//! the state that lacks a cell the event that has no row there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::{Definition, normal};
+use super::{Definition, Marks, normal};
 
 mod order;
 mod place;
@@ -19,12 +22,20 @@ mod text;
 pub use svg::svg;
 pub(super) use text::quoted;
 
-/// All the events that lead from one state to another; those that are refused apart.
+/// What the events of an edge have in common.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Style {
+    /// They are refused, with words of the definition's own or because no row is there.
+    is_refused: bool,
+    /// An error is about them.
+    is_marked: bool,
+}
+
+/// The events of one kind that lead from one state to another.
 struct Edge {
     from: usize,
     to: usize,
-    /// The events are refused, with words of the definition's own.
-    refused: bool,
+    style: Style,
     /// Numbers of events, in the order of their declaration.
     events: Vec<usize>,
 }
@@ -33,40 +44,64 @@ impl Edge {
     /// The names of its events; of a refusal with the code.
     fn names(&self, definition: &Definition) -> Vec<String> {
         let name = |event: &usize| {
-            let code = definition.cell(self.from, *event).filter(|cell| cell.is_refusal());
-            let code =
-                code.and_then(|cell| cell.reply.as_ref()).map(|reply| format!(" {}", reply.code));
-            format!("{}{}", definition.events[*event].name, code.unwrap_or_default())
+            let name = &definition.events[*event].name;
+            let Some(cell) = definition.cell(self.from, *event) else {
+                return format!("{name} no row");
+            };
+            match cell.reply.as_ref().filter(|_| cell.is_refusal()) {
+                Some(reply) => format!("{name} {}", reply.code),
+                None => name.clone(),
+            }
         };
         self.events.iter().map(name).collect()
     }
 }
 
-/// The edges of a definition, parallel ones merged, by state and then by the state they lead to.
-fn edges(definition: &Definition) -> Vec<Edge> {
-    let mut edges: BTreeMap<(usize, usize, bool), Vec<usize>> = BTreeMap::new();
+/// The edges of a definition, parallel ones of one kind merged, by state and then by the state they
+/// lead to. An event that lacks its row leads from its state to itself.
+fn edges(definition: &Definition, marks: &Marks<'_>) -> Vec<Edge> {
+    let mut edges: BTreeMap<(usize, usize, Style), Vec<usize>> = BTreeMap::new();
     for from in 0..definition.states.len() {
         for event in 0..definition.events.len() {
-            if let Some(cell) = definition.cell(from, event) {
-                edges.entry((from, cell.next, cell.is_refusal())).or_default().push(event);
-            }
+            let is_marked = marks.has(from, event);
+            let Some(cell) = definition.cell(from, event) else { continue };
+            let style = Style { is_refused: cell.is_refusal(), is_marked };
+            edges.entry((from, cell.next, style)).or_default().push(event);
         }
     }
-    edges
-        .into_iter()
-        .map(|((from, to, refused), events)| Edge { from, to, refused, events })
-        .collect()
+    for missing in marks.missing(definition) {
+        let (state, style) = (missing.state.0, Style { is_refused: true, is_marked: true });
+        edges.entry((state, state, style)).or_default().push(missing.event.0);
+    }
+    edges.into_iter().map(|((from, to, style), events)| Edge { from, to, style, events }).collect()
+}
+
+/// The states that are drawn: all, but for a last one that nothing leads to.
+fn drawn(definition: &Definition, edges: &[Edge]) -> usize {
+    let last = definition.states.len().saturating_sub(1);
+    let is_reached = edges.iter().any(|edge| edge.to == last && edge.from != last);
+    if is_reached { last + 1 } else { last }
 }
 
 /// A graph for Graphviz: an edge for each pair of states, with all the events that lead along it.
 #[must_use]
-pub fn dot(definition: &Definition) -> String {
+pub fn dot(definition: &Definition, marks: &Marks<'_>) -> String {
+    let edges = edges(definition, marks);
     let mut text = String::from(
         "digraph fsm {\n  rankdir = LR;\n  node [shape = box, style = rounded, fontname = monospace];\n  \
          edge [fontname = monospace, fontsize = 10];\n  start [shape = point, width = 0.15];\n",
     );
+    let lines = marks.lines(definition);
+    if !lines.is_empty() {
+        let label: String = lines.iter().map(|line| inner(line) + "\\l").collect();
+        let _ = writeln!(
+            text,
+            "  label = \"{label}\";\n  labeljust = l;\n  fontname = monospace;\n  fontsize = 10;\n  fontcolor = \"#cf222e\";"
+        );
+    }
     let last = definition.states.len().saturating_sub(1);
-    for (index, state) in definition.states.iter().enumerate() {
+    let states = definition.states.iter().take(drawn(definition, &edges));
+    for (index, state) in states.enumerate() {
         let shape = if index == last { ", peripheries = 2" } else { "" };
         let tip = if state.doc.is_empty() {
             String::new()
@@ -76,37 +111,61 @@ pub fn dot(definition: &Definition) -> String {
         let _ = writeln!(text, "  s{index} [label = {}{shape}{tip}];", quoted(&state.name));
     }
     text += "  start -> s0;\n";
-    for edge in edges(definition) {
+    for edge in edges {
         let names = edge.names(definition);
-        let label =
-            names.iter().map(|name| quoted(name)).collect::<Vec<_>>().join("\\n").replace('"', "");
-        let style =
-            if edge.refused { ", style = dashed, color = gray50, fontcolor = gray50" } else { "" };
-        let _ = writeln!(text, "  s{} -> s{} [label = \"{label}\"{style}];", edge.from, edge.to);
+        let label: Vec<_> = names.iter().map(|name| inner(name)).collect();
+        let attributes = match (edge.style.is_refused, edge.style.is_marked) {
+            (false, false) => "",
+            (true, false) => ", style = dashed, color = gray50, fontcolor = gray50",
+            (false, true) => ", color = \"#cf222e\", fontcolor = \"#cf222e\", penwidth = 2",
+            (true, true) => {
+                ", style = dashed, color = \"#cf222e\", fontcolor = \"#cf222e\", penwidth = 2"
+            }
+        };
+        let label = label.join("\\n");
+        let _ =
+            writeln!(text, "  s{} -> s{} [label = \"{label}\"{attributes}];", edge.from, edge.to);
     }
     text + "}\n"
 }
 
-/// A state diagram for Mermaid, as GitHub and GitLab show it within Markdown.
+/// A text within quotes.
+fn inner(text: &str) -> String {
+    let quoted = quoted(text);
+    quoted.get(1..quoted.len() - 1).unwrap_or_default().to_owned()
+}
+
+/// A state diagram for Mermaid, as GitHub and GitLab show it within Markdown. A line in it can have
+/// no colour, so that what an error is about has a `!`, and its states are framed in red.
 #[must_use]
-pub fn mermaid(definition: &Definition) -> String {
+pub fn mermaid(definition: &Definition, marks: &Marks<'_>) -> String {
+    let edges = edges(definition, marks);
     let mut text = String::from("stateDiagram-v2\n");
+    for line in marks.lines(definition) {
+        let _ = writeln!(text, "    %% ! {line}");
+    }
     let last = definition.states.len().saturating_sub(1);
-    for (index, state) in definition.states.iter().enumerate() {
+    let states = definition.states.iter().take(drawn(definition, &edges));
+    for (index, state) in states.enumerate() {
         // The number keeps names apart that only differ for us, and from Mermaid's own words.
         let _ = writeln!(text, "    state \"{}\" as s{index}", state.name);
     }
     text += "    [*] --> s0\n";
-    for edge in edges(definition) {
-        let _ = writeln!(
-            text,
-            "    s{} --> s{} : {}",
-            edge.from,
-            edge.to,
-            edge.names(definition).join(", ")
-        );
+    for edge in &edges {
+        let mark = if edge.style.is_marked { "! " } else { "" };
+        let names = edge.names(definition).join(", ");
+        let _ = writeln!(text, "    s{} --> s{} : {mark}{names}", edge.from, edge.to);
     }
-    let _ = writeln!(text, "    s{last} --> [*]");
+    if drawn(definition, &edges) > last {
+        let _ = writeln!(text, "    s{last} --> [*]");
+    }
+    let marked = edges.iter().filter(|edge| edge.style.is_marked);
+    let marked: BTreeSet<_> = marked.flat_map(|edge| [edge.from, edge.to]).collect();
+    if !marked.is_empty() {
+        let states: Vec<_> = marked.iter().map(|state| format!("s{state}")).collect();
+        text += "    classDef marked stroke:#cf222e,stroke-width:3px\n";
+        let _ = writeln!(text, "    class {} marked", states.join(","));
+    }
     text
 }
 

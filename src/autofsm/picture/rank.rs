@@ -3,12 +3,13 @@
 //! Rows alternate, states and labels, so that a label has a place of its own that nothing
 //! crosses. An edge that passes rows bends through each of them, and **all edges to one state
 //! share their bends**: many states have an edge to the same few (the end, a reset), and one
-//! line that gathers them reads better than a bundle, and costs less.
+//! line that gathers them reads better than a bundle, and costs less. Those that errors are about
+//! share theirs.
 
 use std::collections::BTreeMap;
 
 use super::super::graph::{StateIndex, Walk};
-use super::{Definition, Edge};
+use super::{Definition, Edge, drawn};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -36,6 +37,8 @@ pub(super) struct Link {
     pub target: usize,
     /// Whether it leads upwards.
     pub back: bool,
+    /// Whether an error is about its events.
+    pub is_marked: bool,
     /// How much it wants to be straight.
     pub weight: f64,
 }
@@ -61,10 +64,11 @@ impl Layers {
         index
     }
 
-    fn link(&mut self, from: usize, to: usize, target: usize, weight: f64) {
+    fn link(&mut self, from: usize, to: usize, edge: &Edge, weight: f64) {
+        let (target, is_marked) = (edge.to, edge.style.is_marked);
         let back = self.nodes[from].row > self.nodes[to].row;
         let (upper, lower) = if back { (to, from) } else { (from, to) };
-        self.links.push(Link { upper, lower, target, back, weight });
+        self.links.push(Link { upper, lower, target, back, is_marked, weight });
     }
 }
 
@@ -108,12 +112,13 @@ pub(super) fn rank(definition: &Definition, edges: &[Edge]) -> Layers {
     }
     let mut layers = Layers::default();
     let mut states = vec![0; order.len()];
-    for state in &order {
+    let drawn = drawn(definition, edges);
+    for state in order.iter().filter(|state| **state < drawn) {
         states[*state] = layers.node(Kind::State(*state), ranks[*state] * 2);
     }
     // The way that everything first comes is the picture's spine.
     let (mut reached, last) = (vec![false; order.len()], order.len() - 1);
-    let mut bends: BTreeMap<(usize, bool, usize), usize> = BTreeMap::new();
+    let mut bends: BTreeMap<(usize, bool, bool, usize), usize> = BTreeMap::new();
     let mut sorted: Vec<(usize, &Edge)> =
         edges.iter().enumerate().filter(|(_, edge)| edge.from != edge.to).collect();
     sorted.sort_by_key(|(_, edge)| (place[edge.from], edge.events.first().copied()));
@@ -128,14 +133,15 @@ pub(super) fn rank(definition: &Definition, edges: &[Edge]) -> Layers {
         let rows: Vec<usize> =
             if back { (to + 1..from).rev().collect() } else { (from + 1..to).collect() };
         let mut at = layers.node(Kind::Label(number), *rows.first().unwrap_or(&from));
-        layers.link(states[edge.from], at, edge.to, weight);
+        layers.link(states[edge.from], at, edge, weight);
         let mut gathered = false;
         for row in rows.iter().skip(1) {
-            let known = bends.get(&(edge.to, back, *row)).copied();
+            let key = (edge.to, back, edge.style.is_marked, *row);
+            let known = bends.get(&key).copied();
             let bend = known.unwrap_or_else(|| layers.node(Kind::Bend, *row));
-            bends.insert((edge.to, back, *row), bend);
+            bends.insert(key, bend);
             let straight = if layers.nodes[at].kind == Kind::Bend { 10.0 } else { 1.0 };
-            layers.link(at, bend, edge.to, straight);
+            layers.link(at, bend, edge, straight);
             at = bend;
             if known.is_some() {
                 gathered = true;
@@ -143,7 +149,7 @@ pub(super) fn rank(definition: &Definition, edges: &[Edge]) -> Layers {
             }
         }
         if !gathered {
-            layers.link(at, states[edge.to], edge.to, weight);
+            layers.link(at, states[edge.to], edge, weight);
         }
     }
     layers

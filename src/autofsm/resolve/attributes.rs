@@ -3,8 +3,8 @@
 use super::super::diagnostic::shown;
 use super::super::parser::{Content, Value};
 use super::super::slips::{is_taken, nearest};
-use super::super::{Diagnostic, Property, Span, Vocabulary, normal, same_name};
-use super::{Resolver, head, values};
+use super::super::{Diagnostic, Property, Span, normal};
+use super::{Doubt, Resolver, head, values};
 
 /// The most `never` and `always` of a file: each is proven.
 const PROPERTIES_MAX: usize = 200;
@@ -137,7 +137,7 @@ impl Resolver<'_> {
 
     /// If the server cannot keep what a keyword promises: what it can.
     fn unkept(&mut self, word: &str) -> Option<String> {
-        let rules = self.rules.filter(|_| !self.names_in_doubt)?;
+        let rules = self.rules.filter(|_| !self.is_in_doubt(Doubt::Names))?;
         let events = self.definition.events.iter().map(|event| event.name.as_str());
         let kept = rules.keywords.iter().copied().chain(events);
         if kept.clone().any(|known| known.eq_ignore_ascii_case(word)) {
@@ -168,47 +168,6 @@ impl Resolver<'_> {
         }
     }
 
-    /// A command's syntax, as HELP and 501 show it. It begins with the word that the client types.
-    fn syntax(&mut self, event: &str, text: &str, span: Span) -> String {
-        let (mut verb, mut argument) = text.split_once(' ').unwrap_or((text, ""));
-        let begins = text.get(..event.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(event))
-            && text
-                .get(event.len()..)
-                .is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_alphanumeric()));
-        let is_command = |rules: &Vocabulary| {
-            ![rules.content, rules.end].iter().any(|name| same_name(event, name))
-        };
-        if !self.rules.is_some_and(is_command)
-            || verb.eq_ignore_ascii_case(event)
-            || text.is_empty()
-        {
-            return text.to_owned();
-        }
-        if begins {
-            // Something stands where the blank belongs.
-            argument = text
-                .get(event.len()..)
-                .unwrap_or_default()
-                .trim_start_matches(['_', '-', ':', '=']);
-            verb = text.split(['<', '[', ' ']).next().unwrap_or(verb);
-        }
-        if !begins
-            && (verb.contains([':', '<', '['])
-                || !argument.is_empty() && nearest(verb, [event].into_iter()).is_none())
-        {
-            // The verb is missing.
-            argument = text;
-        }
-        let right =
-            if argument.is_empty() { event.to_owned() } else { format!("{event} {argument}") };
-        let message = format!(
-            "the syntax of {event} begins with `{}`, which clients would be shown",
-            shown(verb)
-        );
-        self.say_with(span, message, format!("write `{}`", shown(&right)));
-        right
-    }
-
     fn property(&mut self, kind: &'static str, key: &'static str, value: &Value<'_>) {
         if self.definition.properties.len() >= PROPERTIES_MAX {
             return self
@@ -225,7 +184,7 @@ impl Resolver<'_> {
         let accepted: Vec<_> = values(block, "accepts").collect();
         let whole = says.is_some() && path.is_some() && (kind == "never" || !accepted.is_empty());
         let (Some((says, says_span)), Some((path, path_span)), true) = (says, path, whole) else {
-            if !self.names_in_doubt && !block.iter().any(|attribute| attribute.broken) {
+            if !self.is_in_doubt(Doubt::Names) && !block.iter().any(|attribute| attribute.broken) {
                 let keys = if kind == "never" {
                     "`says` and `path`"
                 } else {
@@ -236,13 +195,15 @@ impl Resolver<'_> {
             return;
         };
         let mut accepts = Vec::new();
-        let in_doubt = self.rows_in_doubt;
+        let in_doubt = self.is_in_doubt(Doubt::Rows);
         for value in accepted {
             let event = self.text(value).and_then(|name| self.event(name, value.span));
             accepts.extend(event.map(|event| (event, value.span)));
         }
         // A wrong name here says nothing of the rows.
-        self.rows_in_doubt = in_doubt;
+        if !in_doubt {
+            self.doubts.remove(&Doubt::Rows);
+        }
         let (accepts, accepts_spans): (Vec<_>, _) = accepts.into_iter().unzip();
         self.definition.properties.push(Property {
             says: says.to_owned(),

@@ -8,8 +8,9 @@
 mod attributes;
 mod names;
 mod rows;
+mod syntax;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::causes::Used;
 use super::diagnostic::{Lines, keep, shown};
@@ -30,6 +31,19 @@ pub fn suggest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<
 /// The most suggestions: a file of nothing but wrong names has no use for more.
 const SUGGESTIONS_MAX: usize = 100;
 
+/// What is not known of a table, so that what would follow from it is not reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Doubt {
+    /// Some declarations could not be read: a name may be known, or not.
+    Names,
+    /// A row was not read, or not all of it: what nothing reaches or uses may be in it.
+    Rows,
+    /// A reply is missing, or was not read: a row may refuse.
+    Replies,
+    /// An action is not known, or missing.
+    Actions,
+}
+
 /// A table, and how far it can be relied upon.
 pub(super) struct Resolved {
     pub definition: Definition,
@@ -37,14 +51,29 @@ pub(super) struct Resolved {
     pub answers: bool,
     /// The names that the rows use.
     pub used: Used,
-    /// Each row was read, and its cells with their replies are in the table. If not, what the
-    /// machine as a whole lacks may only follow from that.
-    pub is_whole: bool,
-    /// Each row has an action of the vocabulary.
-    pub knows_actions: bool,
+    /// What is not known of it.
+    pub doubts: BTreeSet<Doubt>,
     /// Rows that set no cell, by the events of theirs that are known: what is wrong with them by
     /// themselves can be reported.
     pub loose: Vec<(usize, Cell)>,
+}
+
+impl Resolved {
+    /// Each row was read, and its cells are in the table. If not, what the machine as a whole lacks
+    /// may only follow from that.
+    pub(super) fn has_cells(&self) -> bool {
+        !self.doubts.contains(&Doubt::Names) && !self.doubts.contains(&Doubt::Rows)
+    }
+
+    /// Each cell has its reply: which of them refuse is known.
+    pub(super) fn has_replies(&self) -> bool {
+        !self.doubts.contains(&Doubt::Replies)
+    }
+
+    /// Each row has an action of the vocabulary.
+    pub(super) fn knows_actions(&self) -> bool {
+        !self.doubts.contains(&Doubt::Actions)
+    }
 }
 
 struct Resolver<'a> {
@@ -61,12 +90,7 @@ struct Resolver<'a> {
     suggestions_left: usize,
     used: Used,
     loose: Vec<(usize, Cell)>,
-    /// Some declarations could not be read, so that an unknown name is not reported.
-    names_in_doubt: bool,
-    /// A row was not read, or not all of it, so that what nothing reaches or uses is not reported.
-    rows_in_doubt: bool,
-    /// An action is not known, or missing.
-    actions_in_doubt: bool,
+    doubts: BTreeSet<Doubt>,
 }
 
 pub(super) fn resolve<'a>(
@@ -89,6 +113,8 @@ pub(super) fn resolve<'a>(
     for attribute in &parsed.attributes {
         by_name.entry(normal(attribute.name)).or_default().push(attribute);
     }
+    let doubts =
+        if parsed.broken { BTreeSet::from([Doubt::Names, Doubt::Rows]) } else { BTreeSet::new() };
     let mut resolver = Resolver {
         lines: Lines::new(source),
         rules: rules.filter(|_| answers),
@@ -101,29 +127,31 @@ pub(super) fn resolve<'a>(
         suggestions_left: SUGGESTIONS_MAX,
         used: Used::default(),
         loose: Vec::new(),
-        names_in_doubt: parsed.broken,
-        rows_in_doubt: parsed.broken,
-        actions_in_doubt: false,
+        doubts,
     };
     resolver.names(&parsed.comments);
     resolver.used.states.resize(resolver.definition.states.len(), false);
     resolver.used.events.resize(resolver.definition.events.len(), false);
     resolver.rows();
-    if let (Some(_), false, [first, ..]) = (rules, answers, resolver.named("transition").as_slice())
+    if let (Some(rules), false, [first, ..]) =
+        (rules, answers, resolver.named("transition").as_slice())
     {
-        let message = "no row has a `reply`: this is not a definition for this server";
+        let message = if resolver.definition.accepts_by(rules) {
+            "no row has a `reply`, and the commands and actions are those of this server"
+        } else {
+            "no row has a `reply`: this is not a definition for this server"
+        };
         let help = "each row of one says what the client is answered, as in `reply = 250;`";
         resolver.say_with(first.span, message, help);
     }
     resolver.rest();
     resolver.warn();
-    if resolver.names_in_doubt {
+    if resolver.is_in_doubt(Doubt::Names) {
         // What they say of names that were not read would be nonsense.
         resolver.definition.properties.clear();
     }
     Resolved {
-        is_whole: !(resolver.names_in_doubt || resolver.rows_in_doubt),
-        knows_actions: !resolver.actions_in_doubt,
+        doubts: resolver.doubts,
         definition: resolver.definition,
         answers,
         used: resolver.used,
@@ -156,6 +184,10 @@ fn head(value: &Value<'_>) -> Span {
 }
 
 impl<'a> Resolver<'a> {
+    fn is_in_doubt(&self, doubt: Doubt) -> bool {
+        self.doubts.contains(&doubt)
+    }
+
     fn keep(&mut self, diagnostic: Diagnostic) {
         keep(self.found, diagnostic);
     }
@@ -214,8 +246,8 @@ impl<'a> Resolver<'a> {
     }
 
     fn undeclared(&mut self, kind: &'static str, name: &str, span: Span) {
-        self.rows_in_doubt = true;
-        if self.names_in_doubt {
+        self.doubts.insert(Doubt::Rows);
+        if self.is_in_doubt(Doubt::Names) {
             return;
         }
         let (states, events) = (&self.definition.states, &self.definition.events);
@@ -230,7 +262,7 @@ impl<'a> Resolver<'a> {
     }
 
     fn warn(&mut self) {
-        if self.rows_in_doubt {
+        if self.is_in_doubt(Doubt::Rows) || self.is_in_doubt(Doubt::Replies) {
             return;
         }
         let reached = self.definition.reached();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::super::diagnostic::shown;
 use super::super::lexer::Comment;
 use super::super::{Event, Span, State, normal};
-use super::Resolver;
+use super::{Doubt, Resolver};
 
 /// The longest name.
 pub(super) const NAME_BYTES_MAX: usize = 100;
@@ -42,16 +42,16 @@ impl Resolver<'_> {
         }));
         if self.definition.events.is_empty()
             && self.named("event").is_empty()
-            && !self.names_in_doubt
+            && !self.is_in_doubt(Doubt::Names)
         {
             self.say(Span::default(), "no `event` is declared");
-            self.names_in_doubt = true;
+            self.doubts.insert(Doubt::Names);
         }
         if self.definition.states.len().saturating_mul(self.definition.events.len()) > CELLS_MAX {
             let last = self.definition.events.last().map_or(Span::default(), |event| event.span);
             self.say(last, format!("states times events are more than {CELLS_MAX}"));
             self.definition.events.clear();
-            self.names_in_doubt = true;
+            self.doubts.insert(Doubt::Names);
         }
         let index = |(index, name): (usize, &String)| (normal(name), index);
         self.states =
@@ -67,12 +67,14 @@ impl Resolver<'_> {
         let mut names: Vec<Name> = Vec::new();
         let mut known: HashMap<String, Span> = HashMap::new();
         let attributes = self.named(kind);
-        self.names_in_doubt |= attributes.iter().any(|attribute| attribute.broken);
+        if attributes.iter().any(|attribute| attribute.broken) {
+            self.doubts.insert(Doubt::Names);
+        }
         for (attribute, value) in
             attributes.iter().flat_map(|it| it.values.iter().map(move |value| (it, value)))
         {
             let Some(name) = self.text(value) else {
-                self.names_in_doubt = true;
+                self.doubts.insert(Doubt::Names);
                 continue;
             };
             let is_name = name.starts_with(|sign: char| sign.is_ascii_alphabetic())
@@ -87,7 +89,7 @@ impl Resolver<'_> {
                     "a letter, then letters, digits, `-`, `_`, `^`, at most {NAME_BYTES_MAX}"
                 );
                 self.say_with(value.span, message, help);
-                self.names_in_doubt = true;
+                self.doubts.insert(Doubt::Names);
             } else if implied.contains(&&*normal(name)) {
                 self.say(
                     value.span,
@@ -106,7 +108,7 @@ impl Resolver<'_> {
         if let Some(one_more) = names.get(NAMES_MAX) {
             self.say(one_more.span, format!("more {kind}s than {NAMES_MAX} are not read"));
             names.truncate(NAMES_MAX);
-            self.names_in_doubt = true;
+            self.doubts.insert(Doubt::Names);
         }
         self.docs(&mut names, comments);
         names

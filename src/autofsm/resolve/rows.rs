@@ -6,7 +6,7 @@ use super::super::diagnostic::shown;
 use super::super::parser::{Attribute, Content, Value};
 use super::super::slips::nearest;
 use super::super::{Cell, Diagnostic, Reply, Span, Vocabulary, normal, same_name};
-use super::{Resolver, head, suggest, values};
+use super::{Doubt, Resolver, head, suggest, values};
 
 /// The most cells that all rows together may set, one over the other: it bounds time and memory.
 const SETS_MAX: usize = 1_000_000;
@@ -45,9 +45,9 @@ fn action_names(rules: &Vocabulary) -> String {
 }
 
 /// The cell of a row that sets none: it leads nowhere.
-fn loose(action: &str, reply: Option<&(Reply, Span)>, row: Span, block: Span) -> Cell {
+fn loose(action: &str, reply: Option<&(Reply, Span)>, culprit: Span, row: Span) -> Cell {
     let (action, (reply, reply_span)) = (Some(action.to_owned()), reply.cloned().unzip());
-    Cell { next: 0, action, reply, reply_span, row, block, overridden: Vec::new() }
+    Cell { next: 0, action, reply, reply_span, culprit, row, overridden: Vec::new() }
 }
 
 impl Resolver<'_> {
@@ -57,7 +57,7 @@ impl Resolver<'_> {
         for attribute in self.named("transition") {
             for value in &attribute.values {
                 let Content::Block(block) = &value.content else {
-                    self.rows_in_doubt = true;
+                    self.doubts.insert(Doubt::Rows);
                     if !matches!(value.content, Content::Unread) {
                         self.say_with(
                             value.span,
@@ -67,11 +67,11 @@ impl Resolver<'_> {
                     }
                     continue;
                 };
-                let broken = self.names_in_doubt
+                let broken = self.is_in_doubt(Doubt::Names)
                     || attribute.broken
                     || block.iter().any(|attribute| attribute.broken);
                 let Some((states, events, row)) = self.row(block, value, broken) else {
-                    self.rows_in_doubt = true;
+                    self.doubts.insert(Doubt::Rows);
                     continue;
                 };
                 self.set(&states, &events, &row, &mut setters, &mut sets_left);
@@ -166,7 +166,7 @@ impl Resolver<'_> {
         if !has("ttype") {
             let help = format!("it says what the server does: {}", action_names(rules));
             self.say_with(row, "this row has no `ttype`", help);
-            self.actions_in_doubt = true;
+            self.doubts.insert(Doubt::Actions);
         }
         let is_content = |value: &Value<'_>| match &value.content {
             Content::Text(name) => {
@@ -182,7 +182,7 @@ impl Resolver<'_> {
                 "this row has no `reply`",
                 "it says what the client is answered: `reply = CODE;` or `reply = 'CODE words';`",
             );
-            self.rows_in_doubt = true;
+            self.doubts.insert(Doubt::Replies);
         }
     }
 
@@ -265,7 +265,7 @@ impl Resolver<'_> {
             && !name.eq_ignore_ascii_case("invalid")
             && !rules.actions.iter().any(|action| action.name == name)
         {
-            self.actions_in_doubt = true;
+            self.doubts.insert(Doubt::Actions);
             let help = if name.eq_ignore_ascii_case("noop") {
                 format!("`{}` gives the reply, and does nothing else", rules.refusing)
             } else {
@@ -280,7 +280,9 @@ impl Resolver<'_> {
     fn reply(&mut self, block: &[Attribute<'_>]) -> Option<(Reply, Span)> {
         let given: Vec<_> = values(block, "reply").collect();
         let Some((text, span)) = self.one(&given, "reply") else {
-            self.rows_in_doubt |= !given.is_empty();
+            if !given.is_empty() {
+                self.doubts.insert(Doubt::Replies);
+            }
             return None;
         };
         let (code, words) = text.split_at_checked(3).unwrap_or((text, ""));
@@ -291,7 +293,7 @@ impl Resolver<'_> {
             || words.len() > 500
             || !(words.is_empty() || words.starts_with(' '))
         {
-            self.rows_in_doubt = true;
+            self.doubts.insert(Doubt::Replies);
             let help = "a code from 200 to 599; then, if there are words, a blank and at most 500 printable characters";
             self.say_with(span, format!("`{}` is not a reply", shown(text)), help);
             return None;
@@ -318,11 +320,12 @@ impl Resolver<'_> {
                     format!("the rows set more than {SETS_MAX} cells, one over the other"),
                 );
             }
-            (*sets_left, self.rows_in_doubt) = (0, true);
+            *sets_left = 0;
+            self.doubts.insert(Doubt::Rows);
             return;
         }
         *sets_left -= number;
-        if row.takes_back && !self.rows_in_doubt && self.takes_nothing(states, events) {
+        if row.takes_back && !self.is_in_doubt(Doubt::Rows) && self.takes_nothing(states, events) {
             let begin = Span { start: row.span.start, end: row.span.start + 1 };
             let help = "a cell that no row sets is invalid: leave this row out";
             self.keep(
@@ -368,14 +371,14 @@ impl Resolver<'_> {
         let help =
             star.then(|| "put it first: a row without `\"*\"` is the exception to it".to_owned());
         self.keep(diagnostic.help(help));
-        self.rows_in_doubt = true;
+        self.doubts.insert(Doubt::Rows);
     }
 
     fn set_one(&mut self, state: usize, event: usize, row: &Row) {
         let index = state * self.definition.events.len() + event;
         let mut overridden = Vec::new();
         if let Some(before) = self.definition.cells[index].take() {
-            overridden.push(before.block);
+            overridden.push(before.row);
             overridden.extend(before.overridden);
         } else if let Some(before) = self.definition.taken_back.remove(&(state, event)) {
             overridden = before;
@@ -399,8 +402,8 @@ impl Resolver<'_> {
             action,
             reply: row.reply.as_ref().map(|(reply, _)| reply.clone()),
             reply_span: row.reply.as_ref().map(|(_, span)| *span),
-            row: row.action.as_ref().map_or(row.span, |(_, span)| *span),
-            block: row.span,
+            culprit: row.action.as_ref().map_or(row.span, |(_, span)| *span),
+            row: row.span,
             overridden,
         });
     }

@@ -103,7 +103,7 @@ impl Side {
     }
 
     fn row(&self, cell: &Cell) -> String {
-        let (line, column) = place(&self.checked.source.text, cell.block.start);
+        let (line, column) = place(&self.checked.source.text, cell.row.start);
         format!("{}:{line}:{column}", self.checked.source.name)
     }
 }
@@ -141,9 +141,9 @@ pub(super) fn diff(options: &Diff) -> Result<(), End> {
 /// elsewhere now.
 fn edits<'d>(old: &Side, new: &Side, found: &'d [Difference]) -> Vec<Edit<'d>> {
     let mut edits: Vec<Edit<'d>> = Vec::new();
-    let blocks = |difference: &Difference| {
-        let block = |cell: &Option<Cell>| cell.as_ref().map(|cell| cell.block);
-        (difference.event.clone(), block(&difference.old), block(&difference.new))
+    let rows = |difference: &Difference| {
+        let row = |cell: &Option<Cell>| cell.as_ref().map(|cell| cell.row);
+        (difference.event.clone(), row(&difference.old), row(&difference.new))
     };
     for difference in found {
         let turn = turn(old, new, difference);
@@ -155,7 +155,7 @@ fn edits<'d>(old: &Side, new: &Side, found: &'d [Difference]) -> Vec<Edit<'d>> {
                 (None, None) => {
                     difference.old.is_some()
                         && difference.new.is_some()
-                        && blocks(first) == blocks(difference)
+                        && rows(first) == rows(difference)
                 }
                 _ => false,
             }
@@ -204,7 +204,7 @@ fn row_of_turn<'s>(
     for (number, event) in difference.run.iter().enumerate() {
         let cell = old.cell(state, event)?;
         if number == turn {
-            return Some((cell.block.start, event));
+            return Some((cell.row.start, event));
         }
         state = cell.next;
     }

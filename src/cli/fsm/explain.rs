@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Checked, Defines, End, File, Source, checked, print};
+use super::{Defines, End, File, Source, known, print};
 use crate::autofsm::{
-    Cell, Definition, EventIndex, Move, Span, StateIndex, place, same_name, suggest,
+    Cell, Definition, EventIndex, Marks, Move, Span, StateIndex, place, same_name, suggest,
 };
 use crate::dialogue::rehearse;
 use crate::smtp::machine::Machine;
@@ -37,6 +37,8 @@ pub(in crate::cli) struct Explain {
 struct Question<'a> {
     source: &'a Source,
     definition: &'a Definition,
+    /// What its errors are about.
+    marks: Marks<'a>,
     /// The machine, where a client can talk to it.
     machine: Option<&'static Machine>,
 }
@@ -64,15 +66,15 @@ pub(super) fn explain(options: &Explain) -> Result<(), End> {
         foreign: options.foreign,
         defines: options.defines.clone(),
     };
-    let checked = checked(&file)?;
-    let machine = checked.machine();
-    let Checked { source, definition, .. } = &checked;
-    let question = Question { source, definition, machine };
+    let known = known(&file)?;
+    let (source, definition) = (&known.source, &known.definition);
+    let question = Question { source, definition, marks: known.marks(), machine: known.machine() };
     print(&match subject(definition, &words)? {
         Subject::Cell(state, event) => question.cell(state, event),
         Subject::State(state) => question.state(state),
         Subject::Event(event) => question.event(event),
-    })
+    })?;
+    known.verdict()
 }
 
 /// Whether the first word is a file: of three words it must be one; else it is if there is such a
@@ -156,7 +158,7 @@ impl Question<'_> {
         let (row, overridden) = if let Some(cell) = self.definition.cell(state, event) {
             text += &self.does(state, cell);
             text += "\n\nthe row that decides it:\n";
-            (Some(cell.block), cell.overridden.as_slice())
+            (Some(cell.row), cell.overridden.as_slice())
         } else {
             text += &self.refuses(state, event);
             match self.taken_back(state, event) {
@@ -168,11 +170,33 @@ impl Question<'_> {
             }
         };
         text.extend(row.map(|row| self.row(row)));
+        text += &self.errors([(state, event)].into_iter());
         if !overridden.is_empty() {
             text += "\nwhat it overrides, the last first:\n";
             text.extend(overridden.iter().map(|span| self.row(*span)));
         }
         text + &self.dialogue(state, Some(event))
+    }
+
+    /// The errors that are about these cells, each once, with its place.
+    fn errors(&self, cells: impl Iterator<Item = (usize, usize)>) -> String {
+        let mut lines: Vec<String> = Vec::new();
+        for error in cells.flat_map(|(state, event)| self.marks.errors_of(state, event)) {
+            let (line, column) = place(&self.source.text, error.span.start);
+            let run = if error.run.moves.is_empty() { "" } else { "on the run of " };
+            let line = format!("{run}{}:{line}:{column}: {}", self.source.name, error.message);
+            if !lines.contains(&line) {
+                lines.push(line);
+            }
+        }
+        let title = if lines.is_empty() { "" } else { "\nwhat is wrong here:\n" };
+        lines.iter().fold(title.to_owned(), |text, line| text + "  ! " + line + "\n")
+    }
+
+    /// A name, with a mark if an error is about the cell.
+    fn marked(&self, name: &str, state: usize, event: usize) -> String {
+        let mark = if self.marks.has(state, event) { " !" } else { "" };
+        format!("{name}{mark}")
     }
 
     /// The row that takes a cell back, and what it overrides.
@@ -190,10 +214,12 @@ impl Question<'_> {
         let (rows, refused): (Vec<_>, Vec<_>) =
             events.partition(|event| self.definition.cell(state, *event).is_some());
         text += &self.list(rows.iter().map(|event| (self.event_name(*event), state, *event)));
-        let refused: Vec<_> = refused.into_iter().map(|event| self.event_name(event)).collect();
+        let name = |event| self.marked(self.event_name(event), state, event);
+        let refused: Vec<_> = refused.into_iter().map(name).collect();
         if !refused.is_empty() {
             let _ = writeln!(text, "no row: {}", refused.join(", "));
         }
+        text += &self.errors((0..self.definition.events.len()).map(|event| (state, event)));
         text + &self.dialogue(state, None)
     }
 
@@ -209,11 +235,12 @@ impl Question<'_> {
         let (rows, refused): (Vec<_>, Vec<_>) =
             states.partition(|state| self.definition.cell(*state, event).is_some());
         text += &self.list(rows.iter().map(|state| (self.state_name(*state), *state, event)));
-        let refused: Vec<_> = refused.into_iter().map(|state| self.state_name(state)).collect();
+        let name = |state| self.marked(self.state_name(state), state, event);
+        let refused: Vec<_> = refused.into_iter().map(name).collect();
         if !refused.is_empty() {
             let _ = writeln!(text, "no row: {}", refused.join(", "));
         }
-        text
+        text + &self.errors((0..self.definition.states.len()).map(|state| (state, event)))
     }
 
     /// Cells, a line each: its title, what it does, and the place of its row.
@@ -221,12 +248,9 @@ impl Question<'_> {
         let lines: Vec<_> = cells
             .filter_map(|(title, state, event)| {
                 let cell = self.definition.cell(state, event)?;
-                let (line, column) = place(&self.source.text, cell.block.start);
-                Some((
-                    title,
-                    self.does(state, cell),
-                    format!("{}:{line}:{column}", self.source.name),
-                ))
+                let (line, column) = place(&self.source.text, cell.row.start);
+                let row = format!("{}:{line}:{column}", self.source.name);
+                Some((title, self.does(state, cell), self.marked(&row, state, event)))
             })
             .collect();
         let title_width = lines.iter().map(|(title, ..)| title.len()).max().unwrap_or(0);

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use super::states::BUILT_SOURCE;
 use super::{End, print};
-use crate::autofsm::{self, Compilation, Definition, Diagnostic};
+use crate::autofsm::{self, Definition, Diagnostic, Marks};
 use crate::smtp::machine::{BUILT, Machine};
 use crate::smtp::vocabulary::VOCABULARY;
 
@@ -87,8 +87,8 @@ fn define(text: &str) -> Result<String, &'static str> {
 pub(super) fn run(command: &Fsm) -> Result<(), End> {
     match command {
         Fsm::Table(options) => picture::table(options),
-        Fsm::Dot(file) => picture::picture(file, autofsm::dot),
-        Fsm::Mermaid(file) => picture::picture(file, autofsm::mermaid),
+        Fsm::Dot(file) => picture::dot(file),
+        Fsm::Mermaid(file) => picture::mermaid(file),
         Fsm::Svg(file) => picture::svg(file),
         Fsm::Check(options) => check::check(options),
         Fsm::Diff(options) => diff::diff(options),
@@ -101,8 +101,10 @@ pub(super) fn run(command: &Fsm) -> Result<(), End> {
 /// A definition that was looked at.
 struct Found {
     source: Source,
-    /// None where there is an error.
+    /// None if there is an error.
     definition: Option<Definition>,
+    /// A definition with an error, if all its cells are known.
+    refused: Option<Definition>,
     diagnostics: Vec<Diagnostic>,
     /// Whether it was checked as one to be served: by default one is that gives a reply anywhere.
     served: bool,
@@ -122,24 +124,69 @@ impl Checked {
     }
 }
 
+/// A definition all whose cells are known, with its findings: errors among them, or not.
+struct Known {
+    source: Source,
+    definition: Definition,
+    diagnostics: Vec<Diagnostic>,
+    served: bool,
+    is_accepted: bool,
+}
+
+impl Known {
+    /// What the errors are about.
+    fn marks(&self) -> Marks<'_> {
+        Marks::of(&self.definition, &self.diagnostics)
+    }
+
+    /// The machine, where a client can talk to it: one with errors is never served.
+    fn machine(&self) -> Option<&'static Machine> {
+        let is_served = self.served && self.is_accepted;
+        if is_served { Machine::load(&self.source.name, &self.definition) } else { None }
+    }
+
+    /// How the tool that has shown it ends.
+    fn verdict(&self) -> Result<(), End> {
+        if self.is_accepted { Ok(()) } else { Err(End::Findings) }
+    }
+}
+
 /// Reads and compiles a definition. It is read once: it may be a pipe.
 fn look(file: &File) -> Result<Found, End> {
     let source = source(file.path.as_deref())?;
-    let mut found = autofsm::compile_with(&source.text, None, &file.defines.names());
-    let served = file.served || (found.answers && !file.foreign);
+    let defines = file.defines.names();
+    let mut found = autofsm::compile_with(&source.text, None, &defines);
+    let is_ours = |definition: &Definition| definition.accepts_by(&VOCABULARY);
+    let is_mute =
+        !found.answers && found.definition.as_ref().or(found.refused.as_ref()).is_some_and(is_ours);
+    let served = file.served || ((found.answers || is_mute) && !file.foreign);
     if served {
-        found = autofsm::compile_with(&source.text, Some(&VOCABULARY), &file.defines.names());
+        found = autofsm::compile_with(&source.text, Some(&VOCABULARY), &defines);
+        if is_mute && let Some(first) = found.diagnostics.first_mut() {
+            let help = first.help.take().unwrap_or_default();
+            first.help =
+                Some(format!("{help}; if it is for another program, check it with `--foreign`"));
+        }
     }
-    let Compilation { definition, diagnostics, .. } = found;
-    Ok(Found { source, definition, diagnostics, served })
+    let autofsm::Compilation { definition, refused, diagnostics, .. } = found;
+    Ok(Found { source, definition, refused, diagnostics, served })
+}
+
+/// Compiles a definition to show it, and says what is wrong with it. Without all its cells there is
+/// nothing to show.
+fn known(file: &File) -> Result<Known, End> {
+    let Found { source, definition, refused, diagnostics, served } = look(file)?;
+    let said = autofsm::render(&diagnostics, &source.name, &source.text);
+    let _ = io::stderr().write_all(said.as_bytes());
+    let is_accepted = definition.is_some();
+    let definition = definition.or(refused).ok_or(End::Findings)?;
+    Ok(Known { source, definition, diagnostics, served, is_accepted })
 }
 
 /// Compiles a definition, or says what is wrong with it.
 fn checked(file: &File) -> Result<Checked, End> {
-    let Found { source, definition, diagnostics, served } = look(file)?;
-    let said = autofsm::render(&diagnostics, &source.name, &source.text);
-    let _ = io::stderr().write_all(said.as_bytes());
-    definition.map(|definition| Checked { source, definition, served }).ok_or(End::Findings)
+    let Known { source, definition, served, is_accepted, .. } = known(file)?;
+    if is_accepted { Ok(Checked { source, definition, served }) } else { Err(End::Findings) }
 }
 
 /// A definition's text, and the name to show with its places.

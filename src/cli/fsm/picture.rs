@@ -2,8 +2,8 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{End, File, checked, print};
-use crate::autofsm::{self, Definition};
+use super::{End, File, known, print};
+use crate::autofsm::{self, Definition, Marks};
 
 #[derive(Args)]
 pub(in crate::cli) struct Table {
@@ -21,23 +21,36 @@ enum Form {
 }
 
 pub(super) fn table(options: &Table) -> Result<(), End> {
-    let definition = checked(&options.file)?.definition;
-    match options.format {
-        Form::Text => print(&autofsm::table(&definition)),
-        Form::Json => print(&autofsm::json(&definition)),
-    }
+    let draw = match options.format {
+        Form::Text => autofsm::table,
+        Form::Json => autofsm::json,
+    };
+    show(&options.file, |definition, marks| Ok(draw(definition, marks)))
 }
 
-/// Prints a picture of the definition.
-pub(super) fn picture(file: &File, draw: impl Fn(&Definition) -> String) -> Result<(), End> {
-    print(&draw(&checked(file)?.definition))
+pub(super) fn dot(file: &File) -> Result<(), End> {
+    show(file, |definition, marks| Ok(autofsm::dot(definition, marks)))
+}
+
+pub(super) fn mermaid(file: &File) -> Result<(), End> {
+    show(file, |definition, marks| Ok(autofsm::mermaid(definition, marks)))
 }
 
 pub(super) fn svg(file: &File) -> Result<(), End> {
-    let picture = autofsm::svg(&checked(file)?.definition);
-    print(
-        &picture.ok_or_else(|| {
-            "too many transitions to draw: see `fsm table --format json`".to_owned()
-        })?,
-    )
+    show(file, |definition, marks| {
+        let picture = autofsm::svg(definition, marks);
+        picture
+            .ok_or_else(|| "too many transitions to draw: see `fsm table --format json`".to_owned())
+    })
+}
+
+/// Prints a definition, also one with errors if all its cells are known: that is when one needs to
+/// see it.
+fn show(
+    file: &File,
+    draw: impl Fn(&Definition, &Marks<'_>) -> Result<String, String>,
+) -> Result<(), End> {
+    let known = known(file)?;
+    print(&draw(&known.definition, &known.marks())?)?;
+    known.verdict()
 }

@@ -8,7 +8,7 @@ use clap::Args;
 use super::file::read;
 use super::{Defines, End, print};
 use crate::cli::states::States;
-use crate::dialogue::{Dialogue, Mismatch, Peer};
+use crate::dialogue::{Dialogue, Mismatch};
 
 #[derive(Args)]
 pub(in crate::cli) struct Play {
@@ -23,8 +23,9 @@ pub(in crate::cli) struct Play {
 }
 
 pub(super) fn play(options: &Play) -> Result<(), End> {
-    let states = States::load_with(options.states.as_deref(), &options.defines.names())?;
-    let mut failed = false;
+    let states = States::load_to_try(options.states.as_deref(), &options.defines.names())?;
+    // What a refused definition does can be seen; that it does so is not fine.
+    let mut failed = !states.is_accepted();
     for path in &options.dialogues {
         let (name, text) = (path.display(), read(path)?);
         match play_one(path, &text, &states, options)? {
@@ -53,9 +54,13 @@ fn play_one(
     let load = |name: &String| {
         States::load_with(Some(&path.with_file_name(name)), &options.defines.names())
     };
-    let machine = match &dialogue.definition {
+    let own;
+    let states = match &dialogue.definition {
         Some(name) if options.states.is_none() => match load(name) {
-            Ok(states) => states.machine,
+            Ok(states) => {
+                own = states;
+                &own
+            }
             Err(End::Findings) => {
                 let expected =
                     format!("a definition without findings in `{}`", name.escape_debug());
@@ -70,8 +75,8 @@ fn play_one(
                 )));
             }
         },
-        _ => states.machine,
+        _ => states,
     };
-    let played = dialogue.check_states(machine);
-    Ok(played.and_then(|()| dialogue.play(&mut Peer::new(&config, machine), |most| most)))
+    let played = dialogue.check_states(states.machine);
+    Ok(played.and_then(|()| dialogue.play(&mut states.peer(&config), |most| most)))
 }

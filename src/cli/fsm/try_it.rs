@@ -17,7 +17,7 @@ use crate::autofsm::{self, Cell, same_name};
 use crate::cli::states::States;
 use crate::config::Config;
 use crate::dialogue::{Dialogue, Peer, Play as _};
-use crate::smtp::machine::{Position, Transition};
+use crate::smtp::machine::{EventId, Position, Transition};
 use crate::smtp::session::Input;
 
 #[derive(Args)]
@@ -64,7 +64,7 @@ struct Trial {
 }
 
 pub(super) fn try_it(options: &Try) -> Result<(), End> {
-    let states = States::load_with(options.states.as_deref(), &options.defines.names())?;
+    let states = States::load_to_try(options.states.as_deref(), &options.defines.names())?;
     // A dialogue's small limits are for tests; the prompt shows the size that the server offers.
     let size =
         ("message_bytes_max".to_owned(), Config::default().limits.message_bytes_max.to_string());
@@ -76,7 +76,7 @@ pub(super) fn try_it(options: &Try) -> Result<(), End> {
         .fold(String::new(), |text, (key, value)| text + &format!("! {key}: {value}\n"));
     let config = Dialogue::parse(&format!("{keys}S: 220\n")).and_then(|dialogue| dialogue.config());
     let config = config.map_err(|failure| format!("cannot use these keys: {}", failure.got))?;
-    let peer = Peer::new(&config, states.machine);
+    let peer = states.peer(&config);
     let mut trial = Trial {
         states,
         config,
@@ -86,12 +86,20 @@ pub(super) fn try_it(options: &Try) -> Result<(), End> {
         dialogue: String::new(),
         shown: String::new(),
     };
-    let begin = format!(
+    let mut begin = format!(
         "{}: type what a client would; :help lists the other commands\n",
         trial.states.about()
     );
+    if !trial.states.is_accepted() {
+        begin += "   it has errors, so that no server runs it; a `!` tells where one is met\n";
+    }
     print(&(begin + &trial.restart()))?;
-    if io::stdin().is_terminal() { at_prompt(&mut trial) } else { from_pipe(&mut trial) }
+    if io::stdin().is_terminal() {
+        at_prompt(&mut trial)?;
+    } else {
+        from_pipe(&mut trial)?;
+    }
+    if trial.states.is_accepted() { Ok(()) } else { Err(End::Findings) }
 }
 
 fn at_prompt(trial: &mut Trial) -> Result<(), End> {
@@ -147,7 +155,7 @@ impl Trial {
 
     /// A new session, up to its greeting.
     fn restart(&mut self) -> String {
-        self.peer = Peer::new(&self.config, self.states.machine);
+        self.peer = self.states.peer(&self.config);
         self.dialogue =
             format!("# A session at `postman fsm try`, by {}.\n{}", self.states.name, self.keys);
         let said = self.said();
@@ -195,9 +203,13 @@ impl Trial {
                 }
             };
             text += &cell.map_or(String::new(), |cell| self.row(cell));
+            text += &self.errors(step.from, step.event);
         }
-        if steps.is_empty() {
+        if let Some(event) = self.peer.contradiction() {
+            text += &self.contradicted(after, event);
+        } else if steps.is_empty() {
             text += &format!("   refused: still {}\n", before.name());
+            text += &self.errors_of_refusal(before, line);
         }
         if !self.peer.reads_content() || before.name() != after.name() {
             self.dialogue += &format!("= {}\n", after.name());
@@ -206,18 +218,58 @@ impl Trial {
         text + &self.over()
     }
 
-    fn cell(&self, state: &str, event: &str) -> Option<&Cell> {
+    /// The numbers of a state and an event.
+    fn numbers(&self, state: &str, event: &str) -> Option<(usize, usize)> {
         let definition = &self.states.definition;
         let state = definition.states.iter().position(|known| same_name(&known.name, state))?;
         let event = definition.events.iter().position(|known| same_name(&known.name, event))?;
-        definition.cell(state, event)
+        Some((state, event))
+    }
+
+    fn cell(&self, state: &str, event: &str) -> Option<&Cell> {
+        let (state, event) = self.numbers(state, event)?;
+        self.states.definition.cell(state, event)
+    }
+
+    /// The errors of the definition that are about what a state does with an event.
+    fn errors(&self, state: &str, event: &str) -> String {
+        let Some((state, event)) = self.numbers(state, event) else { return String::new() };
+        let marks = self.states.marks();
+        let mut text = String::new();
+        for error in marks.errors_of(state, event) {
+            let (line, column) = autofsm::place(&self.states.source, error.span.start);
+            let run = if error.run.moves.is_empty() { "" } else { "on the run of " };
+            text += &format!("   ! {run}{}:{line}:{column}: {}\n", self.states.name, error.message);
+        }
+        text
+    }
+
+    /// Those about a command that has no row, though a rule wants one.
+    fn errors_of_refusal(&self, position: Position, line: &str) -> String {
+        let verb = line.split_whitespace().next().unwrap_or_default();
+        if position.machine().event(verb).and_then(|event| position.look(event)).is_some() {
+            return String::new();
+        }
+        self.errors(position.name(), verb)
+    }
+
+    /// The session has ended, since what a cell says cannot be done.
+    fn contradicted(&self, position: Position, event: EventId) -> String {
+        let (state, event_name) = (position.name(), position.machine().event_name(event));
+        let why = match position.look(event) {
+            Some(cell) => {
+                format!("`{}` cannot be done at {event_name} in {state}", cell.action.name())
+            }
+            None => format!("{event_name} has no row in {state}"),
+        };
+        format!("   the session cannot go on: {why}\n") + &self.errors(state, event_name)
     }
 
     /// The row that decides a cell: its place and its text.
     fn row(&self, cell: &Cell) -> String {
         let (states, source) = (&self.states, self.states.source.as_str());
-        let (line, column) = autofsm::place(source, cell.block.start);
-        let text = source.get(cell.block.start..cell.block.end).unwrap_or_default();
+        let (line, column) = autofsm::place(source, cell.row.start);
+        let text = source.get(cell.row.start..cell.row.end).unwrap_or_default();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
         format!("   {}:{line}:{column}: {text}\n", states.name)
     }
@@ -287,7 +339,8 @@ impl Trial {
 }
 
 fn accepted(position: Position) -> String {
-    position.accepted().map(|event| event.name).collect::<Vec<_>>().join(" ")
+    let names: Vec<_> = position.accepted().map(|event| event.name).collect();
+    if names.is_empty() { "nothing".to_owned() } else { names.join(" ") }
 }
 
 fn help() -> String {

@@ -7,11 +7,23 @@ use crate::smtp::machine::Machine;
 use crate::smtp::path::{Domain, LocalPart, Syntax};
 use crate::smtp::reply::Reply;
 
+/// What the compiler has said of a machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// On every path each action finds what it needs.
+    Proven,
+    /// It has errors, and only `fsm try` and `fsm play` hold a session by it: an action that does
+    /// not find what it needs ends the session, and is no fault of the session's.
+    Refused,
+}
+
 /// What all sessions of a server share.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The protocol.
     pub machine: &'static Machine,
+    /// What the compiler has said of the protocol.
+    pub standing: Standing,
     /// The server's own domain.
     pub domain: Domain,
     /// How much the readers of arguments tolerate.

@@ -61,7 +61,7 @@ mod things;
 
 use actions::{Accepted, Acted, Appended, Contradiction, Judged};
 pub use contract::{
-    Client, Input, Limits, LineEnd, NoUser, Output, Question, Refusal, Settings, Step,
+    Client, Input, Limits, LineEnd, NoUser, Output, Question, Refusal, Settings, Standing, Step,
 };
 pub use driver::{World, drive};
 pub use outputs::Outputs;
@@ -119,6 +119,8 @@ pub struct Session {
     stopping: bool,
     /// Whether it has ended.
     closed: bool,
+    /// The event whose action did not find what it needs.
+    contradiction: Option<EventId>,
 }
 
 impl Session {
@@ -144,6 +146,7 @@ impl Session {
             recipients_in_all: 0,
             stopping: false,
             closed: false,
+            contradiction: None,
         }
     }
 
@@ -198,28 +201,29 @@ impl Session {
     /// An accepted command: step, drop what the vocabulary says, act.
     fn accept(&mut self, event: EventId, accepted: Accepted) {
         let Some((step, cell)) = self.step(event) else {
-            return self.contradiction();
+            return self.contradict(event);
         };
         let dropped = self.things.drop_for(cell.action);
         match self.act(cell, accepted, dropped) {
             Ok(Acted::Reply(reply)) => self.finish(step, reply),
             Ok(Acted::Ask(question, reply)) => self.ask(question, Waiting::Step { step, reply }),
-            Err(Contradiction) => return self.contradiction(),
+            Err(Contradiction) => return self.contradict(event),
         }
         debug_assert!(
-            self.closed || self.things.follow(cell.action),
+            self.closed || self.things.follow(cell.action) || self.is_refused(),
             "{cell:?} did not what the vocabulary says"
         );
     }
 
-    /// **The one place where the state changes**: along a cell of the table, or not at all.
+    /// **The one place where the state changes**: along a cell of the table whose action finds what
+    /// it needs, or not at all.
     fn step(&mut self, event: EventId) -> Option<(Step, &'static Transition)> {
         let from = self.position();
-        let cell = self.machine.consume(&event).ok().flatten()?;
-        debug_assert!(
-            self.things.allow(cell.action),
-            "{cell:?} is where the compiler proves that it cannot be"
-        );
+        let cell = from.look(event)?;
+        if !cell.is_refusal() && !self.things.allow(cell.action) {
+            return None;
+        }
+        self.machine.consume(&event).ok()?;
         let (event, to) = (from.machine().event_name(event), self.position().name());
         Some((Step { from: from.name(), event, action: cell.action.name(), code: 0, to }, cell))
     }
@@ -252,9 +256,18 @@ impl Session {
         }
     }
 
+    fn is_refused(&self) -> bool {
+        self.settings.standing == Standing::Refused
+    }
+
     /// The machine led where the compiler proves that none leads. Nothing is invented.
-    fn contradiction(&mut self) {
-        debug_assert!(false, "a contradiction to the proof of {}", self.settings.machine.source);
+    fn contradict(&mut self, event: EventId) {
+        debug_assert!(
+            self.is_refused(),
+            "{:?} is where the compiler proves that it cannot be",
+            self.position().look(event)
+        );
+        self.contradiction = Some(event);
         self.end(reply::broken());
     }
 
@@ -321,7 +334,7 @@ impl Session {
                 (taken, None)
             }
             (Ok((_, Appended::End)), None) | (Err(Contradiction), _) => {
-                self.contradiction();
+                self.contradict(event);
                 (octets.len(), None)
             }
         }
@@ -333,6 +346,13 @@ impl Session {
     #[must_use]
     pub fn position(&self) -> Position {
         *self.machine.state()
+    }
+
+    /// The event whose action did not find what it needs, so that the session has ended. The compiler
+    /// proves that there is none, unless it refused the machine.
+    #[must_use]
+    pub fn contradiction(&self) -> Option<EventId> {
+        self.contradiction
     }
 
     /// Whether content is expected, so that it is worth reading in large pieces.

@@ -1,8 +1,8 @@
 //! What a session holds: a field for each thing of the vocabulary, and nothing else.
 //!
 //! What the vocabulary says that an action drops is dropped here, by its words; what it says of
-//! needs, lacks and gives is checked against this struct at each step, in debug builds. So the
-//! compiler's proof is about these very fields.
+//! needs and lacks is checked against this struct before each step, and what it says of gives and
+//! drops after it, in debug builds. So the compiler's proof is about these very fields.
 
 use super::headers::{HeaderBlock, HeaderScan};
 use crate::autofsm::ActionSpec;

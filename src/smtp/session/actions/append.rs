@@ -44,9 +44,8 @@ impl Session {
             self.queue.push_back(Output::Discard);
         }
         // One record for the content of a message, not one a piece.
-        if let Some((step, _)) = self.step(event)
-            && (is_first || step.from != step.to)
-        {
+        let (step, _) = self.step(event).ok_or(Contradiction)?;
+        if is_first || step.from != step.to {
             self.queue.push_back(Output::Step(step));
         }
         Ok((taken, if is_kept { Appended::Kept(run) } else { Appended::Skipped }))

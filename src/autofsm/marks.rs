@@ -1,0 +1,109 @@
+//! Where in the machine its errors are, for the tools that show it.
+//!
+//! An error that a run of the machine shows is about the cells of that run. The run may end with an
+//! event that has no cell: that is the cell that is missing. Each other error is about the cells of
+//! the row that it points at, and one that points at no row has no mark.
+
+use std::collections::BTreeMap;
+
+use super::graph::{EventIndex, Move, StateIndex};
+use super::served::cells;
+use super::{Definition, Diagnostic, Severity};
+
+/// The most errors that are marked: a picture that is all marks shows nothing.
+const MARKED_MAX: usize = 100;
+/// The most errors that [`Marks::lines`] tells.
+const LINES_MAX: usize = 8;
+/// The most events of a run that one line tells.
+const EVENTS_MAX: usize = 12;
+
+/// The cells that errors are about.
+#[derive(Clone, Debug, Default)]
+pub struct Marks<'a> {
+    /// For each marked cell its errors, by their numbers.
+    cells: BTreeMap<(usize, usize), Vec<usize>>,
+    /// The errors that have a mark, with the cells of each.
+    errors: Vec<(&'a Diagnostic, Vec<Move>)>,
+}
+
+impl<'a> Marks<'a> {
+    /// The marks of what was found in a definition; of a definition without errors there are none.
+    #[must_use]
+    pub fn of(definition: &Definition, found: &'a [Diagnostic]) -> Self {
+        // The cells of each row, by its begin, with its end.
+        let mut rows: BTreeMap<usize, (usize, Vec<Move>)> = BTreeMap::new();
+        for (state, event, cell) in cells(definition) {
+            let row = rows.entry(cell.row.start).or_insert((cell.row.end, Vec::new()));
+            row.1.push(Move { state: StateIndex(state), event: EventIndex(event) });
+        }
+        let mut marks = Self::default();
+        let errors = found.iter().filter(|one| one.severity == Severity::Error);
+        for error in errors.take(MARKED_MAX) {
+            let mut marked = error.run.moves.clone();
+            let row = rows.range(..=error.span.start).next_back().map(|(_, row)| row);
+            let row = row.filter(|(end, _)| *end > error.span.start);
+            if let (true, Some((_, cells))) = (marked.is_empty(), row) {
+                marked.clone_from(cells);
+            }
+            if marked.is_empty() {
+                continue;
+            }
+            for step in &marked {
+                let numbers = marks.cells.entry((step.state.0, step.event.0)).or_default();
+                if numbers.last() != Some(&marks.errors.len()) {
+                    numbers.push(marks.errors.len());
+                }
+            }
+            marks.errors.push((error, marked));
+        }
+        marks
+    }
+
+    /// Whether an error is about what a state does with an event.
+    #[must_use]
+    pub fn has(&self, state: usize, event: usize) -> bool {
+        self.cells.contains_key(&(state, event))
+    }
+
+    /// The errors that are about what a state does with an event.
+    pub fn errors_of(&self, state: usize, event: usize) -> impl Iterator<Item = &'a Diagnostic> {
+        let numbers = self.cells.get(&(state, event)).into_iter().flatten();
+        numbers.map(|number| self.errors[*number].0)
+    }
+
+    /// The errors that have a mark, each with its cells: those of its run, in that order, or of its
+    /// row.
+    pub(super) fn errors(&self) -> impl Iterator<Item = (&'a Diagnostic, &[Move])> {
+        self.errors.iter().map(|(error, cells)| (*error, cells.as_slice()))
+    }
+
+    /// The marked cells without a row: an event that a rule wants to be accepted.
+    pub(super) fn missing(&self, definition: &Definition) -> impl Iterator<Item = Move> {
+        let marked = self.cells.keys().map(|(state, event)| (*state, *event));
+        marked
+            .filter(|(state, event)| definition.cell(*state, *event).is_none())
+            .map(|(state, event)| Move { state: StateIndex(state), event: EventIndex(event) })
+    }
+
+    /// What a picture or a table says of its marks, a line for each error, with the events of its
+    /// run: `this can happen: mail before a greeting (RSET, MAIL)`.
+    pub(super) fn lines(&self, definition: &Definition) -> Vec<String> {
+        let line = |(error, _): &(&Diagnostic, Vec<Move>)| {
+            let names = error.run.moves.iter().map(|step| &*definition.events[step.event.0].name);
+            let mut names: Vec<_> = names.collect();
+            if names.len() > EVENTS_MAX {
+                names.splice(EVENTS_MAX / 2..=names.len() - EVENTS_MAX / 2, ["..."]);
+            }
+            if names.is_empty() {
+                error.message.clone()
+            } else {
+                format!("{} ({})", error.message, names.join(", "))
+            }
+        };
+        let mut lines: Vec<_> = self.errors.iter().take(LINES_MAX).map(line).collect();
+        if let Some(more) = self.errors.len().checked_sub(LINES_MAX).filter(|more| *more > 0) {
+            lines.push(format!("and {more} more"));
+        }
+        lines
+    }
+}

@@ -1,0 +1,112 @@
+//! The cards of the states, the labels on the lines, and the text below.
+
+use std::fmt::Write as _;
+
+use super::super::Style;
+use super::super::text::xml;
+use super::words::{Block, LINE, block_width};
+use super::{ARROW, Drawing, ENTRY, MARGIN, number};
+
+/// A round arrow: three quarters of a circle, and its head.
+const ROUND_ARROW: &str = "a4.3 4.3 0 1 0 1.2 3.2m-1.2 -3.2m.6 -3v3h-3";
+/// A crossed circle: a circle, and a bar.
+const CROSSED_CIRCLE: &str = "a4.3 4.3 0 1 0 .1 .1l-6.1 6.1";
+
+fn marked(style: Style) -> &'static str {
+    if style.is_marked { " fsm-mark" } else { "" }
+}
+
+impl Drawing<'_> {
+    pub(super) fn card(&mut self, node: usize, state: usize) {
+        let (x, top) = (self.middles[node], self.end(node, false));
+        if state == 0 {
+            let from = top - ENTRY;
+            let [x, y, start, stop] = [x, from, from, top - ARROW].map(number);
+            let _ =
+                writeln!(self.text, "<circle class=\"fsm-dot\" cx=\"{x}\" cy=\"{y}\" r=\"5\"/>");
+            let _ =
+                writeln!(self.text, "<path class=\"fsm-line fsm-on\" d=\"M{x} {start}V{stop}\"/>");
+            self.arrow(self.middles[node], top, false, "fsm-on");
+        }
+        self.text += &self.shape(node, "fsm-card", 0.0);
+        if state == self.last() {
+            self.text += &self.shape(node, "fsm-ring", -3.5);
+        }
+        let words = std::mem::take(&mut self.words[node]);
+        let mut base = top + 22.0;
+        self.centred("fsm-name fsm-mono", x, base, &words.name);
+        for line in &words.doc {
+            base += LINE;
+            self.centred("fsm-doc fsm-sans", x, base, line);
+        }
+        for block in &words.blocks {
+            base = self.beside_sign(block, x, base + 5.0);
+        }
+    }
+
+    /// A card's outline, with all sides this much farther out.
+    fn shape(&self, node: usize, class: &str, grow: f64) -> String {
+        let (width, height) = (self.sizes[node].width, self.sizes[node].height);
+        let (left, top) = (self.middles[node] - width / 2.0, self.end(node, false));
+        let [left, top, width, height, round] =
+            [left - grow, top - grow, width + 2.0 * grow, height + 2.0 * grow, 8.0 + grow]
+                .map(number);
+        format!(
+            "<rect class=\"{class}\" x=\"{left}\" y=\"{top}\" width=\"{width}\" height=\"{height}\" rx=\"{round}\"/>\n"
+        )
+    }
+
+    fn centred(&mut self, class: &str, x: f64, base: f64, line: &str) {
+        let (x, y, line) = (number(x), number(base), xml(line));
+        let _ = writeln!(
+            self.text,
+            "<text class=\"{class}\" x=\"{x}\" y=\"{y}\" text-anchor=\"middle\">{line}</text>"
+        );
+    }
+
+    /// Events of a card after a sign, the widest line in the middle; returns the base of the last.
+    fn beside_sign(&mut self, block: &Block, x: f64, mut base: f64) -> f64 {
+        let width = block_width(&block.lines) + 16.0;
+        let left = (x - width / 2.0).round();
+        let (sign_x, sign_y) = (number(left + 9.0), number(base + LINE - 8.5));
+        let sign = if block.style.is_refused { CROSSED_CIRCLE } else { ROUND_ARROW };
+        let mark = marked(block.style);
+        let _ =
+            writeln!(self.text, "<path class=\"fsm-turn{mark}\" d=\"M{sign_x} {sign_y}{sign}\"/>");
+        for line in &block.lines {
+            base += LINE;
+            let (x, y, line) = (number(left + 16.0), number(base), xml(line));
+            let _ = writeln!(
+                self.text,
+                "<text class=\"fsm-stay{mark} fsm-mono\" x=\"{x}\" y=\"{y}\">{line}</text>"
+            );
+        }
+        base
+    }
+
+    pub(super) fn label(&mut self, node: usize, class: &str) {
+        let mut base = self.end(node, false) + 1.0;
+        for line in std::mem::take(&mut self.words[node]).label {
+            base += LINE;
+            let _ = writeln!(
+                self.text,
+                "<text class=\"fsm-event fsm-mono fsm-fill {class}\" x=\"{}\" y=\"{}\">{}</text>",
+                number(self.middles[node]),
+                number(base - 2.0),
+                xml(&line)
+            );
+        }
+    }
+
+    /// What the marks mean, line by line from this height on.
+    pub(super) fn caption(&mut self, lines: &[String], mut base: f64) {
+        for line in lines {
+            base += LINE;
+            let (x, y, line) = (number(MARGIN), number(base), xml(line));
+            let _ = writeln!(
+                self.text,
+                "<text class=\"fsm-doc fsm-mark fsm-sans\" x=\"{x}\" y=\"{y}\">{line}</text>"
+            );
+        }
+    }
+}
