@@ -6,6 +6,7 @@
 //! exception to it. What autogen passes over without a word is an error here.
 
 mod attributes;
+mod cells;
 mod names;
 mod rows;
 mod syntax;

@@ -5,17 +5,15 @@ use std::collections::HashSet;
 use super::super::diagnostic::shown;
 use super::super::parser::{Attribute, Content, Value};
 use super::super::slips::nearest;
-use super::super::{Cell, Diagnostic, Reply, Span, Vocabulary, normal, same_name};
+use super::super::{Cell, Reply, Span, Vocabulary, normal, same_name};
+use super::cells::SETS_MAX;
 use super::{Doubt, Resolver, head, suggest, values};
 
-/// The most cells that all rows together may set, one over the other: it bounds time and memory.
-const SETS_MAX: usize = 1_000_000;
-
 /// One side of a row: its states or its events.
-struct Side {
-    indices: Vec<usize>,
+pub(super) struct Side {
+    pub indices: Vec<usize>,
     /// It is `"*"`.
-    any: bool,
+    pub any: bool,
     /// It is a list.
     list: Option<Span>,
     /// Each of its names is known; without this `indices` are those that are.
@@ -27,14 +25,14 @@ impl Side {
 }
 
 /// What a row says of each of its cells.
-struct Row {
-    next: Option<usize>,
+pub(super) struct Row {
+    pub next: Option<usize>,
     /// The transition type as it is written, and where.
-    action: Option<(String, Span)>,
-    reply: Option<(Reply, Span)>,
-    span: Span,
+    pub action: Option<(String, Span)>,
+    pub reply: Option<(Reply, Span)>,
+    pub span: Span,
     /// `ttype = invalid`: its cells are as if no row had set them.
-    takes_back: bool,
+    pub takes_back: bool,
 }
 
 /// The most events of a row without cells that are looked at.
@@ -301,110 +299,5 @@ impl Resolver<'_> {
         let words = words.trim();
         let text = (!words.is_empty()).then(|| words.to_owned());
         Some((Reply { code: code.parse().unwrap_or_default(), text }, span))
-    }
-
-    fn set(
-        &mut self,
-        states: &Side,
-        events: &Side,
-        row: &Row,
-        setters: &mut [Option<(Span, bool)>],
-        sets_left: &mut usize,
-    ) {
-        let star = states.any || events.any;
-        let number = states.indices.len() * events.indices.len();
-        if number > *sets_left {
-            if *sets_left > 0 {
-                self.say(
-                    row.span,
-                    format!("the rows set more than {SETS_MAX} cells, one over the other"),
-                );
-            }
-            *sets_left = 0;
-            self.doubts.insert(Doubt::Rows);
-            return;
-        }
-        *sets_left -= number;
-        if row.takes_back && !self.is_in_doubt(Doubt::Rows) && self.takes_nothing(states, events) {
-            let begin = Span { start: row.span.start, end: row.span.start + 1 };
-            let help = "a cell that no row sets is invalid: leave this row out";
-            self.keep(
-                Diagnostic::warning(begin, "this row takes back nothing")
-                    .help(Some(help.to_owned())),
-            );
-        }
-        for &state in &states.indices {
-            for &event in &events.indices {
-                let index = state * self.definition.events.len() + event;
-                if let Some((before, false)) = setters[index] {
-                    self.twice(state, event, row.span, before, star);
-                    return;
-                }
-                setters[index] = Some((row.span, star));
-                self.set_one(state, event, row);
-            }
-        }
-    }
-
-    /// Whether no row before has set any of these cells.
-    fn takes_nothing(&self, states: &Side, events: &Side) -> bool {
-        let is_set = |state: usize, event: usize| {
-            self.definition.cell(state, event).is_some()
-                || self.definition.taken_back.contains_key(&(state, event))
-        };
-        !states
-            .indices
-            .iter()
-            .any(|state| events.indices.iter().any(|event| is_set(*state, *event)))
-    }
-
-    fn twice(&mut self, state: usize, event: usize, row: Span, before: Span, star: bool) {
-        let (state, event) =
-            (&self.definition.states[state].name, &self.definition.events[event].name);
-        let message = if star {
-            format!("this `\"*\"` row would undo the row for `{event}` in `{state}`")
-        } else {
-            format!("two rows for `{event}` in `{state}`")
-        };
-        let begin = Span { start: row.start, end: row.start + 1 };
-        let diagnostic = Diagnostic::error(begin, message).also("the other", before);
-        let help =
-            star.then(|| "put it first: a row without `\"*\"` is the exception to it".to_owned());
-        self.keep(diagnostic.help(help));
-        self.doubts.insert(Doubt::Rows);
-    }
-
-    fn set_one(&mut self, state: usize, event: usize, row: &Row) {
-        let index = state * self.definition.events.len() + event;
-        let mut overridden = Vec::new();
-        if let Some(before) = self.definition.cells[index].take() {
-            overridden.push(before.row);
-            overridden.extend(before.overridden);
-        } else if let Some(before) = self.definition.taken_back.remove(&(state, event)) {
-            overridden = before;
-        }
-        if row.takes_back {
-            overridden.insert(0, row.span);
-            self.definition.taken_back.insert((state, event), overridden);
-            return;
-        }
-        let action = match &row.action {
-            Some((name, _)) if name.eq_ignore_ascii_case("noop") => None,
-            Some((name, _)) => Some(name.clone()),
-            None => {
-                let (state, event) =
-                    (&self.definition.states[state].name, &self.definition.events[event].name);
-                Some(normal(&format!("{state}_{event}")))
-            }
-        };
-        self.definition.cells[index] = Some(Cell {
-            next: row.next.unwrap_or(state),
-            action,
-            reply: row.reply.as_ref().map(|(reply, _)| reply.clone()),
-            reply_span: row.reply.as_ref().map(|(_, span)| *span),
-            culprit: row.action.as_ref().map_or(row.span, |(_, span)| *span),
-            row: row.span,
-            overridden,
-        });
     }
 }
