@@ -42,8 +42,9 @@ fn is_missing() -> bool {
 fn autogen(source: &str, defines: &[&str]) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("x.def"), source).unwrap();
-    // A shell that autogen leaves behind would hold a pipe open.
-    let status = Command::new("timeout")
+    // At times autogen leaves a shell, which waits for ever and holds each file that it was given.
+    // It is in the process group that `timeout` leads.
+    let mut child = Command::new("timeout")
         .args(["--kill-after=5", "60", "autogen"])
         .args(defines.iter().flat_map(|name| ["-D", name]))
         .arg("x.def")
@@ -51,8 +52,11 @@ fn autogen(source: &str, defines: &[&str]) -> Outcome {
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
-        .status()
+        .spawn()
         .unwrap();
+    let status = child.wait().unwrap();
+    let group = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
     match status.code() {
         Some(0) => {}
         Some(124 | 137) => return Outcome::Hangs,
