@@ -105,6 +105,8 @@ impl Diagnostic {
 
 /// The most findings that are kept: a file of nothing but mistakes costs no more memory.
 pub(super) const FOUND_MAX: usize = 10_000;
+/// Warnings take no more room than this: the first error is always kept, and refuses the file.
+const WARNINGS_MAX: usize = 5_000;
 /// The most findings that are shown; the rest is counted.
 const SHOWN_MAX: usize = 100;
 /// The most characters of a source line that are shown, and how many of them before the culprit.
@@ -113,7 +115,8 @@ const BEFORE_CHARS_MAX: usize = 60;
 
 /// Keeps a finding, unless there are too many already.
 pub(super) fn keep(found: &mut Vec<Diagnostic>, diagnostic: Diagnostic) {
-    if found.len() < FOUND_MAX {
+    let room = if diagnostic.severity == Severity::Error { FOUND_MAX } else { WARNINGS_MAX };
+    if found.len() < room {
         found.push(diagnostic);
     }
 }

@@ -320,6 +320,29 @@ never = { says = 'locked while it is open'; path = '.* OPEN LOCK'; };
     assert!(empty.diagnostics.iter().any(|found| found.message == "no `event` is declared"));
 }
 
+/// So many warnings that not all are kept leave room for the error.
+#[test]
+fn an_error_is_kept_however_many_warnings_there_are() {
+    const EVENTS: usize = 2_600;
+    let (page, _) = crate::peer::PAGE.split_once("never =").unwrap();
+    let row = "{ tst = begin_transaction, transaction;  tev = RCPT;";
+    assert!(page.contains(row));
+    let mut source = page.replace(row, "{ tst = client_init, begin_transaction; tev = RCPT;");
+    let names: Vec<_> = (0..EVENTS).map(|number| format!("X{number}")).collect();
+    source += &format!("event = {};\n", names.join(", "));
+    for state in ["init", "client_init", "begin_transaction", "transaction"] {
+        for name in &names {
+            source +=
+                &format!("transition = {{ tst = {state}; tev = {name}; ttype = invalid; }};\n");
+        }
+    }
+    let compiled = compile(&source, Some(&postman::smtp::vocabulary::VOCABULARY));
+    assert!(compiled.diagnostics.len() >= 5_000, "{}", compiled.diagnostics.len());
+    let first = &compiled.diagnostics[0].message;
+    assert!(first.contains("`add_recipient` needs a sender"), "{first}");
+    assert!(compiled.definition.is_none());
+}
+
 /// What a page with these rows instead of others is told.
 fn said_of_rows(edits: &[(&str, &str)]) -> String {
     let mut source = crate::peer::PAGE.to_owned();
