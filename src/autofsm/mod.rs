@@ -159,7 +159,7 @@ fn check(
 /// The most that a definition may have, in octets.
 pub const SOURCE_BYTES_MAX: usize = 1 << 20;
 
-/// Whether two names are one: case and the signs `-`, `_` and `^` do not count.
+/// Whether two names are one: case does not count, and `-`, `_` and `^` are one character.
 #[must_use]
 pub fn same_name(one: &str, other: &str) -> bool {
     one.len() == other.len() && one.bytes().map(folded).eq(other.bytes().map(folded))
@@ -195,7 +195,7 @@ pub struct Vocabulary {
     pub append: &'static str,
     /// The action of `end`, and of no other event.
     pub deliver: &'static str,
-    /// The thing that may be at hand only where content is read.
+    /// The thing that a session may hold only where content is read.
     pub message: &'static str,
     /// The action of a row that refuses: it gives the row's reply, and does nothing else.
     pub refusing: &'static str,
@@ -239,15 +239,15 @@ pub struct ActionSpec {
     pub name: &'static str,
     /// The same as a Rust variant, `AddRecipient`, for the generated table.
     pub variant: &'static str,
-    /// Whether it looks for an argument behind the command's verb.
+    /// Whether it looks for an argument after the command's verb.
     pub argument: Argument,
-    /// What must be at hand on every path that leads here, each as a phrase: `a sender`.
+    /// What a session must hold on every path that leads here, each as a phrase: `a sender`.
     pub needs: &'static [&'static str],
-    /// What must not be at hand on any path that leads here.
+    /// What it must not hold on any path that leads here.
     pub lacks: &'static [&'static str],
-    /// What is at hand afterwards.
+    /// What it holds afterwards.
     pub gives: &'static [&'static str],
-    /// What is no longer at hand afterwards. What it also `gives` it has.
+    /// What it no longer holds afterwards, but for what the action also `gives`.
     pub drops: &'static [&'static str],
 }
 
@@ -380,7 +380,7 @@ impl Cell {
 pub struct Reply {
     /// Three digits, 200 to 599.
     pub code: u16,
-    /// What stands behind the code, where there is something.
+    /// The words after the code, if there are any.
     pub text: Option<String>,
 }
 

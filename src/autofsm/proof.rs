@@ -229,7 +229,7 @@ fn moving_refusals(definition: &Definition) -> Vec<Vec<(EventIndex, StateIndex)>
     moving
 }
 
-/// For each step that takes an event: whether the expression may match right behind it.
+/// For each step that takes an event: whether the expression may match right after it.
 fn ends(steps: &[Step]) -> Vec<bool> {
     // Backwards until nothing changes: which steps lead to the match without an event.
     let mut leads = vec![false; steps.len()];

@@ -1,5 +1,5 @@
 //! What a definition must keep to be served: so that no edit can make the server deliver
-//! nothing to nobody, or lose what it was sent.
+//! a message without recipients, or lose what it was sent.
 
 use std::collections::BTreeSet;
 
@@ -9,11 +9,11 @@ use super::{ActionSpec, Cell, Definition, Diagnostic, Severity, Vocabulary, same
 
 type Resources = BTreeSet<&'static str>;
 
-/// A state, with what is at hand in it.
+/// A state, with what a session holds in it.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Place {
     state: StateIndex,
-    at_hand: Resources,
+    held: Resources,
 }
 
 impl Node for Place {
@@ -167,24 +167,23 @@ const UNPROVEN_MAX: usize = 100;
 /// The most lines of a dialogue that are shown.
 const DIALOGUE_LINES_MAX: usize = 24;
 
-/// Walks every path, the shortest first, with what is at hand on it.
+/// Walks every path, the shortest first, with what a session holds on it.
 fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diagnostic>) {
-    let start = Place { state: StateIndex(0), at_hand: Resources::new() };
+    let start = Place { state: StateIndex(0), held: Resources::new() };
     let mut known = BTreeSet::from([start.clone()]);
     let mut walk = Walk::new();
     walk.meet(start, None);
     let mut reported = BTreeSet::new();
     while let Some(at) = walk.visit() {
-        let Place { state, at_hand } = walk.node(at).clone();
+        let Place { state, held } = walk.node(at).clone();
         for (event, cell) in definition.cells_of(state) {
             if reported.len() >= UNPROVEN_MAX {
                 return;
             }
             // A refusal does nothing and moves nothing, but that it may end the session.
             let Some(spec) = action(rules, cell).filter(|_| !cell.is_refusal()) else { continue };
-            let then = after(&at_hand, spec);
-            if let Some((thing, message)) = wrong(definition, rules, cell, spec, (&at_hand, &then))
-            {
+            let then = after(&held, spec);
+            if let Some((thing, message)) = wrong(definition, rules, cell, spec, (&held, &then)) {
                 if reported.insert((cell.culprit, thing)) {
                     let run = walk.run(at, Some(event));
                     let notes = shortened(run.dialogue(definition));
@@ -192,7 +191,7 @@ fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diag
                 }
                 continue;
             }
-            let next = Place { state: StateIndex(cell.next), at_hand: then };
+            let next = Place { state: StateIndex(cell.next), held: then };
             if known.insert(next.clone()) {
                 walk.meet(next, Some((at, event)));
             }
@@ -200,9 +199,9 @@ fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diag
     }
 }
 
-/// What is at hand after an action.
-fn after(at_hand: &Resources, spec: &ActionSpec) -> Resources {
-    let kept = at_hand.iter().copied().filter(|thing| !spec.drops.contains(thing));
+/// What a session holds after an action.
+fn after(held: &Resources, spec: &ActionSpec) -> Resources {
+    let kept = held.iter().copied().filter(|thing| !spec.drops.contains(thing));
     kept.chain(spec.gives.iter().copied()).collect()
 }
 
@@ -213,14 +212,14 @@ fn wrong(
     rules: &Vocabulary,
     cell: &Cell,
     spec: &ActionSpec,
-    (at_hand, then): (&Resources, &Resources),
+    (held, then): (&Resources, &Resources),
 ) -> Option<(&'static str, String)> {
     let name = spec.name;
-    if let Some(missing) = spec.needs.iter().find(|need| !at_hand.contains(*need)) {
+    if let Some(missing) = spec.needs.iter().find(|need| !held.contains(*need)) {
         let message = format!("`{name}` needs {missing}, and there is a way here without");
         return Some((missing, message));
     }
-    if let Some(left) = spec.lacks.iter().find(|thing| at_hand.contains(*thing)) {
+    if let Some(left) = spec.lacks.iter().find(|thing| held.contains(*thing)) {
         let message = format!("`{name}` must not find {left}, and there is a way here with one");
         return Some((left, message));
     }

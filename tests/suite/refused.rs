@@ -127,6 +127,9 @@ fn the_pictures_draw_the_run_apart_and_tell_the_rule() {
     assert!(expected.iter().all(|edge| edges.contains(edge)), "{edges:?}");
     assert!(edges.len() == 4 && said.out.contains(&format!("label = \"{RULE} (HELO,")), "{red:?}");
 
+    let hostile = page.replace("no greeting is undone by RSET", "%%{init: {}}%%");
+    let said = run(&hostile, &["fsm", "mermaid", "x.def"], "");
+    assert!(said.out.contains("% %{init: {}}% %") && !said.out.contains("%%{"), "{}", said.out);
     let said = run(&page, &["fsm", "mermaid", "x.def"], "");
     assert_eq!(said.status, Some(1));
     for line in [

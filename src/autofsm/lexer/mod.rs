@@ -1,7 +1,7 @@
 //! Text into words: AutoGen's lexical forms as AutoFSM's definitions use them.
 //!
 //! Comments `/* */` and `//`; words; numbers; `"C strings"` and `'raw strings'`, of which those
-//! that follow each other join; and the signs `{ } = , ; [ ]`. Other forms of AutoGen's
+//! that follow each other join; and the characters `{ } = , ; [ ]`. Other forms of AutoGen's
 //! (directives, shell, Scheme, here-strings, files) get an error that names them, and so does
 //! what GNU autogen reads otherwise than it looks, such as a comment that touches a word.
 
@@ -51,12 +51,12 @@ pub(super) struct Lexer<'a, 'f> {
     search_left: usize,
 }
 
-/// The signs of a name, as autogen has them.
+/// The characters of a name, as autogen has them.
 pub(super) fn is_name(octet: u8) -> bool {
     octet.is_ascii_alphanumeric() || matches!(octet, b'_' | b'-' | b'^' | b':')
 }
 
-/// The signs of a word that needs no quotes.
+/// The characters of a word that needs no quotes.
 fn is_word(octet: u8) -> bool {
     octet.is_ascii_graphic() && !b"\"#,;<=>[\\]`{}?*'()".contains(&octet)
 }
@@ -242,7 +242,7 @@ impl<'a, 'f> Lexer<'a, 'f> {
         let help = if sign.is_ascii() {
             ""
         } else {
-            "only strings and comments may have other signs than ASCII's"
+            "only strings and comments may have characters outside ASCII"
         };
         self.say(
             start,

@@ -287,7 +287,13 @@ impl<'a> Parser<'a, '_> {
                 return;
             };
             match kind {
-                Kind::Sign(',') => drop(self.take()),
+                Kind::Sign(',') => {
+                    self.take();
+                    if self.is_attribute() {
+                        let help = "write `;`: the list ends here";
+                        return self.say(span, "no value follows this `,`", help);
+                    }
+                }
                 Kind::Sign(';') => {
                     self.take();
                     return;

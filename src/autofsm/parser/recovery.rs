@@ -48,7 +48,7 @@ impl Parser<'_, '_> {
         }
     }
 
-    /// Says that a sign is missing behind the last word.
+    /// Says that a `,`, `;` or `}` is missing after the last word.
     pub(super) fn missing(&mut self, sign: char) {
         let end = self.last.end;
         let span = Span { start: end, end };

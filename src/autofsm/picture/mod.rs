@@ -142,7 +142,8 @@ pub fn mermaid(definition: &Definition, marks: &Marks<'_>) -> String {
     let edges = edges(definition, marks);
     let mut text = String::from("stateDiagram-v2\n");
     for line in marks.lines(definition) {
-        let _ = writeln!(text, "    %% ! {line}");
+        // Within a comment, too, `%%{` would begin an instruction to Mermaid.
+        let _ = writeln!(text, "    %% ! {}", line.replace("%%", "% %"));
     }
     let last = definition.states.len().saturating_sub(1);
     let states = definition.states.iter().take(drawn(definition, &edges));

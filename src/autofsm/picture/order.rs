@@ -5,7 +5,7 @@ use super::text::float;
 
 /// How often the rows are gone through.
 const SWEEPS: usize = 24;
-/// Above so many pieces of line, neighbours are not swapped one by one: that would take long.
+/// With more pieces of line than this, neighbours are not swapped one by one: that would take long.
 const SWAPPED_MAX: usize = 6000;
 
 /// For each node its neighbours in the row above and in the row below.

@@ -2,13 +2,13 @@
 
 use std::fmt::Write as _;
 
-/// How wide a sign of a fixed-width font is, as a part of its size: Menlo, `DejaVu` Sans Mono,
+/// How wide a character of a fixed-width font is, as a part of its size: Menlo, `DejaVu` Sans Mono,
 /// SF Mono and Liberation Mono differ by less than one in a hundred.
 const FIXED: f64 = 0.602;
 /// The same for a proportional font, on average and a little more.
 const PROPORTIONAL: f64 = 0.54;
 
-/// How many columns a text takes: East Asian signs take two.
+/// How many columns a text takes: East Asian characters take two.
 pub(super) fn columns(text: &str) -> usize {
     text.chars()
         .map(|sign| {
@@ -34,7 +34,7 @@ pub(super) fn proportional_width(text: &str, size: f64) -> f64 {
     float(columns(text)) * PROPORTIONAL * size
 }
 
-/// Words into lines of about so many columns; a longer word has a line of its own.
+/// Words into lines of at most this many columns; a longer word has a line of its own.
 pub(super) fn wrap(
     words: impl IntoIterator<Item = impl AsRef<str>>,
     columns_max: usize,
@@ -64,7 +64,7 @@ pub(super) fn label_columns(words: &[String]) -> usize {
     width
 }
 
-/// Text for XML: escaped, and without the signs that XML cannot have.
+/// Text for XML: escaped, and without the characters that XML cannot have.
 pub(super) fn xml(text: &str) -> String {
     let mut out = String::new();
     for sign in text.chars() {

@@ -1,7 +1,7 @@
 //! The picture as SVG.
 //!
-//! A state is a card: its name, the comment on it, and, behind a round arrow, the events that do
-//! not leave it; behind a crossed circle those that are refused, with their codes. Lines forward,
+//! A state is a card: its name, the comment on it, and, after a round arrow, the events that do
+//! not leave it; after a crossed circle those that are refused, with their codes. Lines forward,
 //! lines back and lines to the end have a colour each, with their events on them; a refusal that
 //! moves on leaves along a dashed one. What an error is about is red, on lines of its own, and the
 //! error is told below. The background is part of the picture and follows the
