@@ -2,7 +2,7 @@
 //!
 //! An error that a run of the machine shows is about the cells of that run. The run may end with an
 //! event that has no cell: that is the cell that is missing. Each other error is about the cells of
-//! the row that it points at, and one that points at no row has no mark.
+//! the row that it points at, and one that points at no row is about none.
 
 use std::collections::BTreeMap;
 
@@ -22,8 +22,10 @@ const EVENTS_MAX: usize = 12;
 pub struct Marks<'a> {
     /// For each marked cell its errors, by their numbers.
     cells: BTreeMap<(usize, usize), Vec<usize>>,
-    /// The errors that have a mark, with the cells of each.
+    /// The errors, with the cells of each.
     errors: Vec<(&'a Diagnostic, Vec<Move>)>,
+    /// How many more errors there are, without marks.
+    others: usize,
 }
 
 impl<'a> Marks<'a> {
@@ -38,15 +40,13 @@ impl<'a> Marks<'a> {
         }
         let mut marks = Self::default();
         let errors = found.iter().filter(|one| one.severity == Severity::Error);
+        marks.others = errors.clone().count().saturating_sub(MARKED_MAX);
         for error in errors.take(MARKED_MAX) {
             let mut marked = error.run.moves.clone();
             let row = rows.range(..=error.span.start).next_back().map(|(_, row)| row);
             let row = row.filter(|(end, _)| *end > error.span.start);
             if let (true, Some((_, cells))) = (marked.is_empty(), row) {
                 marked.clone_from(cells);
-            }
-            if marked.is_empty() {
-                continue;
             }
             for step in &marked {
                 let numbers = marks.cells.entry((step.state.0, step.event.0)).or_default();
@@ -71,8 +71,7 @@ impl<'a> Marks<'a> {
         numbers.map(|number| self.errors[*number].0)
     }
 
-    /// The errors that have a mark, each with its cells: those of its run, in that order, or of its
-    /// row.
+    /// The errors, each with its cells: those of its run, in that order, or of its row.
     pub(super) fn errors(&self) -> impl Iterator<Item = (&'a Diagnostic, &[Move])> {
         self.errors.iter().map(|(error, cells)| (*error, cells.as_slice()))
     }
@@ -85,8 +84,8 @@ impl<'a> Marks<'a> {
             .map(|(state, event)| Move { state: StateIndex(state), event: EventIndex(event) })
     }
 
-    /// What a picture or a table says of its marks, a line for each error, with the events of its
-    /// run: `this can happen: mail before a greeting (RSET, MAIL)`.
+    /// What a picture or a table says of the errors, a line for each, with the events of its run:
+    /// `this can happen: mail before a greeting (RSET, MAIL)`.
     pub(super) fn lines(&self, definition: &Definition) -> Vec<String> {
         let line = |(error, _): &(&Diagnostic, Vec<Move>)| {
             let names = error.run.moves.iter().map(|step| &*definition.events[step.event.0].name);
@@ -101,7 +100,8 @@ impl<'a> Marks<'a> {
             }
         };
         let mut lines: Vec<_> = self.errors.iter().take(LINES_MAX).map(line).collect();
-        if let Some(more) = self.errors.len().checked_sub(LINES_MAX).filter(|more| *more > 0) {
+        let more = self.errors.len() - lines.len() + self.others;
+        if more > 0 {
             lines.push(format!("and {more} more"));
         }
         lines

@@ -63,7 +63,7 @@ pub fn table(definition: &Definition, marks: &Marks<'_>) -> String {
 /// `{"states": [...], "events": [...], "cells": [{"state", "event", "next", "action", "reply"}],
 /// "errors": [{"message", "cells": [{"state", "event"}]}]}`; invalid cells are left out, and what a
 /// cell has not is `null`. An error's cells are those of the run that shows it, in its order, or of
-/// the row that it is about; errors that are about no cell are left out.
+/// the row that it is about.
 #[must_use]
 pub fn json(definition: &Definition, marks: &Marks<'_>) -> String {
     let list = |names: Vec<&str>| names.into_iter().map(quoted).collect::<Vec<_>>().join(", ");

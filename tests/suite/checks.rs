@@ -190,13 +190,21 @@ pub(crate) fn configuration(data: &[u8]) {
     }
 }
 
-/// A definition compiles, or has diagnostics; they render; what compiled can be written.
+/// A definition compiles, or has diagnostics; they render; what compiled can be written; what was
+/// refused and is known can be shown.
 pub(crate) fn definition(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     for vocabulary in [None, Some(&VOCABULARY)] {
         let compiled = autofsm::compile(text, vocabulary);
         let shown = autofsm::render(&compiled.diagnostics, "x.def", text);
         assert_eq!(shown.is_empty(), compiled.diagnostics.is_empty());
+        if let Some(refused) = &compiled.refused {
+            assert!(compiled.definition.is_none());
+            let marks = autofsm::Marks::of(refused, &compiled.diagnostics);
+            let shown = [autofsm::table, autofsm::json, autofsm::dot, autofsm::mermaid];
+            assert!(shown.iter().all(|show| !show(refused, &marks).is_empty()));
+            assert!(autofsm::svg(refused, &marks).is_none_or(|picture| picture.contains("<svg")));
+        }
         match compiled.definition {
             None => assert!(!compiled.diagnostics.is_empty(), "refused without a word"),
             Some(definition) => {
