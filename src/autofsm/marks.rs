@@ -16,6 +16,8 @@ const MARKED_MAX: usize = 100;
 const LINES_MAX: usize = 8;
 /// The most events of a run that one line tells.
 const EVENTS_MAX: usize = 12;
+/// The most characters of an error that one line tells: a rule may say as much as it likes.
+const MESSAGE_CHARS_MAX: usize = 300;
 
 /// The cells that errors are about.
 #[derive(Clone, Debug, Default)]
@@ -91,13 +93,15 @@ impl<'a> Marks<'a> {
             let names = error.run.moves.iter().map(|step| &*definition.events[step.event.0].name);
             let mut names: Vec<_> = names.collect();
             if names.len() > EVENTS_MAX {
-                names.splice(EVENTS_MAX / 2..=names.len() - EVENTS_MAX / 2, ["..."]);
+                names.splice(EVENTS_MAX / 2..names.len() - EVENTS_MAX / 2, ["..."]);
             }
-            if names.is_empty() {
-                error.message.clone()
-            } else {
-                format!("{} ({})", error.message, names.join(", "))
-            }
+            let cut = error.message.char_indices().nth(MESSAGE_CHARS_MAX);
+            let message = match cut.and_then(|(end, _)| error.message.get(..end)) {
+                Some(begin) => format!("{begin}..."),
+                None => error.message.clone(),
+            };
+            let run = format!(" ({})", names.join(", "));
+            message + if names.is_empty() { "" } else { &run }
         };
         let mut lines: Vec<_> = self.errors.iter().take(LINES_MAX).map(line).collect();
         let more = self.errors.len() - lines.len() + self.others;

@@ -144,6 +144,32 @@ fn the_pictures_draw_the_run_apart_and_tell_the_rule() {
 }
 
 #[test]
+fn what_is_told_below_has_its_bounds() {
+    let long = "x".repeat(5_000);
+    let rules = (0..120).fold(String::new(), |rules, number| {
+        rules + &format!("never = {{ says = \"{number}{long}\"; path = '.+'; }};\n")
+    });
+    let run = "go ".repeat(40);
+    let source = format!(
+        "AutoGen Definitions fsm;\nevent = go;\ntransition = {{ tst = init; tev = go; }};\n\
+         never = {{ says = 'long'; path = '{run}'; }};\n{rules}"
+    );
+    let compiled = compile(&source, None);
+    assert_eq!(compiled.diagnostics.len(), 121);
+    let refused = compiled.refused.unwrap();
+    let marks = Marks::of(&refused, &compiled.diagnostics);
+    let text = table(&refused, &marks);
+    let told: Vec<_> = text.lines().skip_while(|line| !line.starts_with('!')).collect();
+    assert!(told.len() == 9 && told[8] == "! and 113 more", "{told:?}");
+    assert_eq!(told[0].matches("go").count(), 12, "{}", told[0]);
+    assert!(told.iter().all(|line| line.len() < 400));
+    let picture = svg(&refused, &marks).unwrap();
+    let width = roxmltree::Document::parse(&picture).unwrap();
+    let width: f64 = width.root_element().attribute("width").unwrap().parse().unwrap();
+    assert!(width < 3_000.0, "{width}");
+}
+
+#[test]
 fn explain_says_on_which_run_a_cell_is() {
     let page = rude();
     let line = page.lines().position(|line| line.contains("no greeting is undone")).unwrap() + 1;
