@@ -111,62 +111,61 @@ impl Content {
         (taken, run)
     }
 
+    /// The same without a count of the content. What changes with each octet is in local variables.
     fn cut(&mut self, octets: &[u8]) -> (usize, Run) {
-        let mut from = 0;
-        let mut place = 0;
-        while let Some(&octet) = octets.get(place) {
-            if self.seen == Seen::Inside {
+        let (mut from, mut place, mut seen) = (0, 0, self.seen);
+        let (mut lines, mut lines_octets) = (self.lines, self.lines_octets);
+        let cut = loop {
+            if seen == Seen::Inside {
                 // Most octets are inside a line: skip to the next that can matter.
                 let rest = octets.get(place..).unwrap_or_default();
                 match memchr::memchr2(b'\r', b'\n', rest) {
-                    None => return (octets.len(), Run::Octets(from..octets.len())),
-                    Some(0) => {}
-                    Some(ahead) => {
-                        place += ahead;
-                        continue;
-                    }
+                    None => break (octets.len(), Run::Octets(from..octets.len())),
+                    Some(ahead) => place += ahead,
                 }
             }
+            let Some(&octet) = octets.get(place) else { break (place, Run::Octets(from..place)) };
             let column = match octet {
                 b'\r' => 0,
                 b'\n' => 1,
                 b'.' => 2,
                 _ => 3,
             };
-            let (seen, fate) = TABLE[self.seen as usize][column];
-            let before = std::mem::replace(&mut self.seen, seen);
+            let before = seen;
+            let fate;
+            (seen, fate) = TABLE[before as usize][column];
             // The content in front of this octet.
-            let position = self.octets + (place - from) as u64;
+            let position = || self.octets + (place - from) as u64;
             match fate {
                 Fate::Keep => {
                     if seen == Seen::Start {
-                        self.lines += 1;
-                        self.lines_octets = position + 1;
+                        lines += 1;
+                        lines_octets = position() + 1;
                     }
                     place += 1;
                 }
                 Fate::KeepBare => {
                     // Bare is the CR before this octet, or this octet, an LF.
-                    let (name, octet) =
-                        if before == Seen::Cr { ("CR", position) } else { ("LF", position + 1) };
-                    let bare = BareNewline {
-                        name,
-                        line: self.lines + 1,
-                        octet: octet - self.lines_octets,
+                    let (name, octet) = if before == Seen::Cr {
+                        ("CR", position())
+                    } else {
+                        ("LF", position() + 1)
                     };
+                    let bare = BareNewline { name, line: lines + 1, octet: octet - lines_octets };
                     self.bare.get_or_insert(bare);
                     place += 1;
                 }
-                Fate::Hold if place > from => return (place + 1, Run::Octets(from..place)),
+                Fate::Hold if place > from => break (place + 1, Run::Octets(from..place)),
                 Fate::Hold => {
                     place += 1;
                     from = place;
                 }
-                Fate::Release => return (place, Run::HeldCr),
-                Fate::End => return (place + 1, Run::End),
+                Fate::Release => break (place, Run::HeldCr),
+                Fate::End => break (place + 1, Run::End),
             }
-        }
-        (place, Run::Octets(from..place))
+        };
+        (self.seen, self.lines, self.lines_octets) = (seen, lines, lines_octets);
+        cut
     }
 }
 

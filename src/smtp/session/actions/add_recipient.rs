@@ -18,7 +18,7 @@ use crate::smtp::reply::Reply;
 //        [SP Rcpt-parameters] CRLF                                       RFC 5321 4.1.1.3
 static TO: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?i-u:TO):(?P<rest><.*)$"));
 static LENIENT_TO: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^(?i-u:TO)[ \t]*:[ \t]*(?P<rest>.+)$"));
+    LazyLock::new(|| pattern(r"^(?i-u:TO)[ \t]*:[ \t]*(?P<rest>[^ \t\n].*)$"));
 
 /// Reads RCPT's argument. No parameter of it is offered.
 ///
