@@ -8,7 +8,20 @@
 use std::collections::HashSet;
 
 use super::graph::{EventIndex, Node, NodeIndex, StateIndex, Walk};
-use super::{Cell, Definition, Span, normal, same_name};
+use super::served::action;
+use super::{Cell, Definition, Span, Vocabulary, normal, same_name};
+
+/// What is compared, and from where on.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Comparison<'r> {
+    /// The vocabulary, if both are served: then the keywords are compared where they are offered,
+    /// else as a list.
+    pub rules: Option<&'r Vocabulary>,
+    /// The state that each starts in, by its number.
+    pub start: (usize, usize),
+    /// Whether only what a client sees counts: neither actions nor keywords.
+    pub replies_only: bool,
+}
 
 /// How two definitions differ.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,11 +36,11 @@ pub enum Change {
     Action,
     /// Both accept it, and answer otherwise.
     Reply,
-    /// Behind it one has ended, and the other goes on.
+    /// After it one has ended, and the other goes on.
     End,
     /// The event has another syntax in HELP and 501.
     Syntax,
-    /// The list of keywords is another.
+    /// The list of keywords is another, or what is offered of them after the event.
     Keywords,
 }
 
@@ -38,7 +51,7 @@ pub struct Difference {
     pub change: Change,
     /// The events that lead there.
     pub run: Vec<String>,
-    /// The event after which the difference shows; none for the keywords.
+    /// The event after which the difference shows; none for a list of keywords.
     pub event: Option<String>,
     /// The old definition's cell, where there is one.
     pub old: Option<Cell>,
@@ -61,8 +74,8 @@ impl Node for Pair {
 
 /// All differences; none means that no client can notice any.
 #[must_use]
-pub fn diff(old: &Definition, new: &Definition) -> Vec<Difference> {
-    let mut found = whole(old, new);
+pub fn diff(old: &Definition, new: &Definition, comparison: &Comparison<'_>) -> Vec<Difference> {
+    let mut found = whole(old, new, comparison);
     // Each event of either, by its number in both; a name that one lacks is a cell that it lacks.
     let number = |events: &Definition, name: &str| {
         events.events.iter().position(|event| same_name(&event.name, name))
@@ -76,7 +89,7 @@ pub fn diff(old: &Definition, new: &Definition) -> Vec<Difference> {
     );
     let events: Vec<_> = names.iter().map(|name| (number(old, name), number(new, name))).collect();
 
-    let start = Pair { old: StateIndex(0), new: StateIndex(0) };
+    let start = Pair { old: StateIndex(comparison.start.0), new: StateIndex(comparison.start.1) };
     let mut known = HashSet::from([start]);
     let mut walk = Walk::new();
     walk.meet(start, None);
@@ -87,7 +100,7 @@ pub fn diff(old: &Definition, new: &Definition) -> Vec<Difference> {
         for (event, (of_old, of_new)) in events.iter().enumerate() {
             let one = of_old.and_then(|event| old.cell(pair.old.0, event));
             let other = of_new.and_then(|event| new.cell(pair.new.0, event));
-            for change in changes(old, new, one, other) {
+            for change in changes(old, new, one, other, comparison) {
                 if said.insert((
                     change,
                     event,
@@ -131,6 +144,7 @@ fn changes(
     new: &Definition,
     one: Option<&Cell>,
     other: Option<&Cell>,
+    comparison: &Comparison<'_>,
 ) -> Vec<Change> {
     match (accepts(one), accepts(other)) {
         (true, false) => return vec![Change::Gone],
@@ -143,8 +157,18 @@ fn changes(
     let ends = |definition: &Definition, cell: Option<&Cell>| {
         cell.is_some_and(|cell| is_last(definition, cell.next))
     };
+    let offers = comparison.rules.is_some_and(|rules| {
+        let of = |definition, cell: Option<&Cell>| {
+            cell.filter(|_| !refused).and_then(|cell| offers(definition, cell, rules))
+        };
+        let (one, other) = (of(old, one), of(new, other));
+        one.is_some() && other.is_some() && one != other
+    });
+    let sees_all = !comparison.replies_only;
+    let acts_otherwise = one.is_some() && other.is_some() && word(one) != word(other);
     [
-        (one.is_some() && other.is_some() && word(one) != word(other), Change::Action),
+        (sees_all && acts_otherwise, Change::Action),
+        (sees_all && offers, Change::Keywords),
         (reply(one) != reply(other), if refused { Change::Refusal } else { Change::Reply }),
         (ends(old, one) != ends(new, other), Change::End),
     ]
@@ -153,14 +177,22 @@ fn changes(
     .collect()
 }
 
-/// What differs in no one state: what EHLO offers, and how commands are written.
-fn whole(old: &Definition, new: &Definition) -> Vec<Difference> {
+/// What a cell offers of the keywords, if its action offers any.
+#[must_use]
+pub fn offers(definition: &Definition, cell: &Cell, rules: &Vocabulary) -> Option<Vec<String>> {
+    let is_offer = action(rules, cell).is_some_and(|spec| spec.name == rules.offering);
+    is_offer.then(|| definition.offers(cell.next).map(str::to_ascii_uppercase).collect())
+}
+
+/// What differs in no one state: the list of keywords, and how commands are written.
+fn whole(old: &Definition, new: &Definition, comparison: &Comparison<'_>) -> Vec<Difference> {
     let of = |change, event| Difference { change, run: Vec::new(), event, old: None, new: None };
     let mut found = Vec::new();
     let keywords = |definition: &Definition| -> Vec<String> {
-        definition.keywords.iter().map(|word| word.to_ascii_uppercase()).collect()
+        definition.keywords.iter().map(|keyword| keyword.name.to_ascii_uppercase()).collect()
     };
-    if keywords(old) != keywords(new) {
+    let is_list = comparison.rules.is_none() && !comparison.replies_only;
+    if is_list && keywords(old) != keywords(new) {
         found.push(of(Change::Keywords, None));
     }
     for event in &old.events {

@@ -82,6 +82,11 @@ pub(super) fn read(
     Some(steps)
 }
 
+/// The names of events in an expression, right or wrong.
+pub(super) fn names(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|sign| !is_name(sign)).filter(|name| !name.is_empty())
+}
+
 fn is_name(sign: char) -> bool {
     sign.is_ascii_alphanumeric() || matches!(sign, '-' | '_')
 }

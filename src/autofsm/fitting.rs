@@ -242,7 +242,7 @@ impl Row<'_> {
             let message = format!("`{}` is accepted with {codes}, not with {code}", command.name);
             return Some((message, self.usual_codes()));
         }
-        if self.meaning.is_unable {
+        if command.is_some() || self.meaning.is_unable {
             return None;
         }
         let (_, says) = self.rules.other_codes.iter().find(|(other, _)| *other == code)?;

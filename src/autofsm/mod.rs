@@ -29,8 +29,10 @@ mod directives;
 mod expression;
 mod fitting;
 mod graph;
+mod keywords;
 mod lexer;
 mod marks;
+mod page;
 mod parser;
 mod picture;
 mod proof;
@@ -41,9 +43,10 @@ mod show;
 mod slips;
 
 pub use diagnostic::{Diagnostic, Severity, place, render};
-pub use diff::{Change, Difference, diff};
+pub use diff::{Change, Comparison, Difference, diff, offers};
 pub use graph::{EventIndex, Move, Run, StateIndex};
 pub use marks::Marks;
+pub use page::page;
 pub use picture::{dot, mermaid, svg};
 pub use resolve::suggest;
 pub use rust::rust;
@@ -142,6 +145,7 @@ fn check(
         let fits = fitting::check_rows(definition, rules, cells.chain(loose), said);
         if is_whole && found.knows_actions() {
             lacking = served::check(definition, rules, fits, said);
+            keywords::check(definition, rules, said);
             fitting::check_replies(definition, rules, said);
         }
     }
@@ -185,12 +189,17 @@ pub struct Vocabulary {
     /// The commands, and other words that a client would take for an offer, whose meaning the
     /// server cannot keep: a row may only refuse them.
     pub unable: &'static [&'static str],
+    /// The commands that a server keeps only if it has what they need: else it leaves out their
+    /// rows.
+    pub conditional: &'static [&'static str],
     /// The event that stands for a piece of content. It is not a client's, and is not answered.
     pub content: &'static str,
     /// The event that stands for the end of content. It is not a client's, and is never refused.
     pub end: &'static str,
-    /// The EHLO keywords that it can keep without a command.
-    pub keywords: &'static [&'static str],
+    /// The keywords that it can keep. One that is the name of a command is kept by that command.
+    pub keywords: &'static [KeywordSpec],
+    /// The action whose answer offers the keywords.
+    pub offering: &'static str,
     /// The action of `content`, and of no other event.
     pub append: &'static str,
     /// The action of `end`, and of no other event.
@@ -205,6 +214,22 @@ pub struct Vocabulary {
     pub closing_codes: &'static [u16],
     /// Codes of success that promise what no row does, each with what it says.
     pub other_codes: &'static [(u16, &'static str)],
+}
+
+/// A keyword that has a meaning.
+#[derive(Clone, Copy, Debug)]
+pub struct KeywordSpec {
+    /// The word.
+    pub name: &'static str,
+    /// The command that it stands for, if it does: it is offered where that is accepted.
+    pub command: Option<&'static str>,
+}
+
+impl Vocabulary {
+    /// The keyword of this name, in any case.
+    fn keyword(&self, word: &str) -> Option<&KeywordSpec> {
+        self.keywords.iter().find(|known| known.name.eq_ignore_ascii_case(word))
+    }
 }
 
 /// A command that has a meaning: what a success promises.
@@ -262,7 +287,7 @@ pub struct Definition {
     /// The events in the order of their declaration.
     pub events: Vec<Event>,
     /// The values of `keyword`.
-    pub keywords: Vec<String>,
+    pub keywords: Vec<Keyword>,
     /// One entry a state and event, at `state * events.len() + event`.
     pub cells: Vec<Option<Cell>>,
     /// The cells that a row takes back, by state and event, with that row first and then the rows
@@ -302,6 +327,17 @@ impl Definition {
             })
         })
     }
+}
+
+/// A keyword of an extension.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keyword {
+    /// The word.
+    pub name: String,
+    /// The number of the command that it stands for; none if it stands for no command.
+    pub command: Option<usize>,
+    /// Where the word is.
+    pub span: Span,
 }
 
 /// A `never` or `always` block.

@@ -6,7 +6,7 @@ use super::diagnostic::Lines;
 use super::{Cell, Definition, Vocabulary, normal};
 
 /// Writes the table as Rust, to be included where the types `Machine`, `State`, `StateId`, `Event`,
-/// `Transition`, `ReplySpec` and `Action` are in scope. Each cell says which line of `page`, the
+/// `EventId`, `Keyword`, `Transition`, `ReplySpec` and `Action` are in scope. Each cell says which line of `page`, the
 /// definition that `source` names, it comes from.
 #[must_use]
 pub fn rust(definition: &Definition, rules: &Vocabulary, source: &str, page: &str) -> String {
@@ -51,7 +51,14 @@ pub fn rust(definition: &Definition, rules: &Vocabulary, source: &str, page: &st
             event.name, event.display, event.doc
         );
     }
-    let _ = write!(text, "    ],\n    keywords: &{:?},\n    cells: &[\n", definition.keywords);
+    text += "    ],\n    keywords: &[\n";
+    for keyword in &definition.keywords {
+        let command =
+            keyword.command.map_or("None".to_owned(), |event| format!("Some(EventId({event}))"));
+        let _ =
+            writeln!(text, "        Keyword {{ name: {:?}, command: {command} }},", keyword.name);
+    }
+    text += "    ],\n    left_out: &[],\n    cells: &[\n";
     let lines = Lines::new(page);
     let width = definition.events.iter().map(|event| event.name.len()).max().unwrap_or(0);
     for (state, row) in

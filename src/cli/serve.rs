@@ -1,5 +1,6 @@
 //! `postman serve` and `postman check`: a start, and what follows it.
 
+use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use clap::Args;
@@ -7,7 +8,7 @@ use clap::Args;
 use super::start::{Options, Start};
 use super::{End, print};
 use crate::logging::escape;
-use crate::server::{Server, service};
+use crate::server::{Server, kept, service};
 
 #[derive(Args)]
 pub(super) struct Serve {
@@ -22,6 +23,9 @@ pub(super) struct Check {
     /// Leave the port out, to check beside a server that uses it.
     #[arg(long)]
     skip_port: bool,
+    /// Print the definition as it is served, without the rows that this server cannot keep.
+    #[arg(long, conflicts_with = "explain_sandbox")]
+    page: bool,
     /// Say what the sandbox will allow, too.
     #[arg(long)]
     explain_sandbox: bool,
@@ -30,6 +34,12 @@ pub(super) struct Check {
 pub(super) fn check(check: &Check) -> Result<(), End> {
     let mut start = Start::new(&check.options, !check.skip_port)?;
     start.try_rest()?;
+    if check.page {
+        for warning in &start.warnings {
+            let _ = writeln!(io::stderr(), "warning: {warning}");
+        }
+        return print(&start.states.page());
+    }
     let mut text = start.about();
     if check.explain_sandbox {
         text += &start.explain_sandbox();
@@ -51,6 +61,9 @@ pub(super) fn serve(serve: &Serve) -> Result<(), End> {
     let logging = logs.start(&config.log)?;
     let built_in = if states.built_in { " built_in=yes" } else { "" };
     log::info!("- definition file=\"{}\" sha256={}{built_in}", escape(&states.name), states.digest);
+    for command in kept(states.machine).left_out {
+        log::info!("- left_out command={command} reason=\"no certificate\"");
+    }
     for warning in warnings.into_iter().chain(unlocked) {
         log::warn!("- {warning}");
     }

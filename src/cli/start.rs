@@ -110,6 +110,13 @@ impl Start {
                 "the mail folder {folder} is new, and so is what was missing above it: {above}"
             ));
         }
+        let served = server::kept(states.machine);
+        if states.machine.delivers() && !served.delivers() {
+            let left_out = served.left_out.join(", ");
+            warnings.push(format!(
+                "no client can send mail: the definition wants {left_out} first, which needs a certificate"
+            ));
+        }
         let logs = LogFiles::open(&config.log)?;
         let rules = sandbox::rules(&config, options.config.as_deref());
         Ok(Self { config, states, listener, address, logs, made, warnings, rules })
@@ -170,6 +177,12 @@ impl Start {
                 config.group.as_ref().map_or_else(String::new, |group| format!(", group {group}"));
             text += &format!("  runs as     {user}{group}\n");
         }
-        text + &format!("  definition  {}\n", self.states.about())
+        text += &format!("  definition  {}\n", self.states.about());
+        let left_out = server::kept(self.states.machine).left_out;
+        if !left_out.is_empty() {
+            let left_out = left_out.join(", ");
+            text += &format!("  left out    {left_out}: there is no certificate\n");
+        }
+        text
     }
 }

@@ -10,6 +10,7 @@ use super::fsm::file::read;
 use crate::autofsm::{self, Compilation, Definition, Diagnostic, Marks, Severity};
 use crate::config::Config;
 use crate::dialogue::Peer;
+use crate::server;
 use crate::smtp::machine::{BUILT, Machine};
 use crate::smtp::vocabulary::VOCABULARY;
 
@@ -71,16 +72,43 @@ impl States {
 
     /// The other end of a dialogue: a session by this definition.
     pub(super) fn peer(&self, config: &Config) -> Peer {
+        self.peer_by(self.machine, config)
+    }
+
+    /// The same by a machine of this definition's that some rows are left out of.
+    pub(super) fn peer_by(&self, machine: &'static Machine, config: &Config) -> Peer {
         if self.is_accepted() {
-            Peer::new(config, self.machine)
+            Peer::new(config, machine)
         } else {
-            Peer::unproven(config, self.machine)
+            Peer::unproven(config, machine)
         }
     }
 
     /// What its errors are about.
     pub(super) fn marks(&self) -> Marks<'_> {
         Marks::of(&self.definition, &self.errors)
+    }
+
+    /// The definition as this server serves it: the text, or if rows are left out what is left of
+    /// it, as a page.
+    pub(super) fn page(&self) -> String {
+        let left_out = server::kept(self.machine).left_out;
+        if left_out.is_empty() {
+            return self.source.clone();
+        }
+        let rest = self.definition.without(left_out);
+        let asked: Vec<_> = rest.properties.iter().map(|property| &property.says).collect();
+        let mut about = vec![
+            format!("{} as it is served.", self.name.replace("*/", "* /")),
+            format!("Left out, since there is no certificate: {}.", left_out.join(", ")),
+        ];
+        let dropped = self.definition.properties.iter().map(|property| &property.says);
+        let mut dropped = dropped.filter(|says| !asked.contains(says)).peekable();
+        if dropped.peek().is_some() {
+            about.push("Not asked, since they speak of it:".to_owned());
+            about.extend(dropped.map(|says| format!("  {}", says.replace("*/", "* /"))));
+        }
+        autofsm::page(&rest, &about)
     }
 
     /// The name and the begin of the digest, as a person compares them.

@@ -12,10 +12,12 @@
 //! * verdict full             the next question gets: yes, full, busy, broken; unknown, for a user
 //! * stored a\n.\r\n          the store was given this content, and no other since
 //! * discarded                the store was told to forget the latest message
+//! * encrypted                the handshake after STARTTLS is over; without cryptography
 //! * silence, * stop          the client says nothing for too long; the server stops
 //! * closed                   the server has closed the connection
 //! ```
 //!
+//! `! without: STARTTLS` plays as a server without a certificate, which leaves that row out.
 //! `! definition: FILE` plays by another definition, FILE beside the dialogue.
 //! Blanks before a line do not count, so that what `fsm explain` and `fsm diff` show can be played.
 //! Each reply must be expected before the client's next line, and none may be left at the end.
@@ -27,6 +29,7 @@ use std::fmt;
 use crate::autofsm::{same_name, suggest};
 use crate::config::Config;
 use crate::smtp::machine::Machine;
+use crate::smtp::vocabulary::VOCABULARY;
 
 mod peer;
 mod player;
@@ -75,6 +78,8 @@ pub enum Act {
     Stored(Vec<u8>),
     /// The store was told to forget the latest message.
     Discarded,
+    /// The handshake is over, and the line is encrypted.
+    Encrypted,
     /// The client is silent for too long.
     Silence,
     /// The server stops.
@@ -92,6 +97,8 @@ pub struct Dialogue {
     key_lines: BTreeMap<String, usize>,
     /// The file of the definition that it is played by, if it names one.
     pub definition: Option<String>,
+    /// The commands whose rows are left out, with the lines that say so.
+    without: Vec<(usize, String)>,
     /// What happens, with the numbers of the lines, from 1.
     pub acts: Vec<(usize, Act)>,
 }
@@ -155,6 +162,26 @@ impl Dialogue {
         self.key_lines.get("definition").copied().unwrap_or(1)
     }
 
+    /// The machine that it is played by: this one, without the rows that it has left out.
+    ///
+    /// # Errors
+    /// A command that no server leaves out.
+    pub fn machine(&self, machine: &'static Machine) -> Result<&'static Machine, Mismatch> {
+        let mut left_out = Vec::new();
+        for (line, name) in &self.without {
+            let known = VOCABULARY.conditional.iter().find(|known| same_name(known, name));
+            left_out.push(*known.ok_or_else(|| Mismatch {
+                line: *line,
+                expected: format!(
+                    "a command that a server may have to leave out: {}",
+                    VOCABULARY.conditional.join(", ")
+                ),
+                got: shown(name),
+            })?);
+        }
+        Ok(machine.without(&left_out))
+    }
+
     /// Whether each state that it names is one of the machine's.
     ///
     /// # Errors
@@ -178,14 +205,27 @@ impl Dialogue {
         Ok(())
     }
 
-    /// Whether a real server, with a real store, would answer the same.
+    /// Whether the client says a command whose rows a server may have to leave out.
+    #[must_use]
+    pub fn needs_all_rows(&self) -> bool {
+        let says = |octets: &[u8], name: &&str| {
+            octets.get(..name.len()).is_some_and(|verb| verb.eq_ignore_ascii_case(name.as_bytes()))
+        };
+        self.without.is_empty()
+            && self.acts.iter().any(|(_, act)| match act {
+                Act::Octets(octets) => VOCABULARY.conditional.iter().any(|name| says(octets, name)),
+                _ => false,
+            })
+    }
+
+    /// Whether a real server, with a real store and without a certificate, would answer the same.
     #[must_use]
     pub fn goes_over_a_socket(&self) -> bool {
         self.definition.is_none()
-            && !self
-                .acts
-                .iter()
-                .any(|(_, act)| matches!(act, Act::Verdict(_) | Act::Silence | Act::Stop))
+            && !self.needs_all_rows()
+            && !self.acts.iter().any(|(_, act)| {
+                matches!(act, Act::Verdict(_) | Act::Encrypted | Act::Silence | Act::Stop)
+            })
     }
 
     /// All that the client sends, with what the world does in between.
@@ -197,7 +237,9 @@ impl Dialogue {
                 (Act::Octets(octets), Some(Act::Octets(before))) => {
                     before.extend_from_slice(octets);
                 }
-                (Act::Octets(_) | Act::Silence | Act::Stop, _) => acts.push(act.clone()),
+                (Act::Octets(_) | Act::Encrypted | Act::Silence | Act::Stop, _) => {
+                    acts.push(act.clone());
+                }
                 _ => {}
             }
         }

@@ -26,6 +26,8 @@ struct Around {
     users: Users,
     /// What the session said and `take_reply` has not taken.
     said: Vec<u8>,
+    /// Whether the session waits for the handshake.
+    shakes_hands: bool,
     /// The content of the open message, if there is one.
     draft: Option<Vec<u8>>,
     stored: Vec<Vec<u8>>,
@@ -57,6 +59,7 @@ impl Peer {
             enhanced: session.shows_enhanced(),
             users: config.users.clone(),
             said: Vec::new(),
+            shakes_hands: false,
             draft: None,
             stored: Vec::new(),
             steps: Vec::new(),
@@ -125,9 +128,10 @@ impl World for Around {
             Output::Content(content) => {
                 self.draft.get_or_insert_default().extend_from_slice(content);
             }
+            Output::Encrypt => self.shakes_hands = true,
             Output::Discard => self.draft = None,
             Output::Step(step) => self.steps.push(step),
-            Output::Close => self.open = false,
+            Output::Close => (self.open, self.shakes_hands) = (false, false),
             Output::Ask(_) | Output::Line(..) | Output::Refused(..) => {}
         }
     }
@@ -148,6 +152,7 @@ impl World for Around {
 
 impl Play for Peer {
     fn give(&mut self, input: Input<'_>) {
+        self.world.shakes_hands &= !matches!(input, Input::Encrypted);
         drive(&mut self.session, input, &mut self.world);
     }
 
@@ -173,6 +178,10 @@ impl Play for Peer {
 
     fn take_misfit(&mut self) -> Option<String> {
         self.world.misfit.take()
+    }
+
+    fn shakes_hands(&self) -> bool {
+        self.world.shakes_hands
     }
 
     fn take_stored(&mut self) -> Vec<Vec<u8>> {

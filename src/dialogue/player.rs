@@ -18,6 +18,8 @@ pub trait Play {
     fn take_misfit(&mut self) -> Option<String>;
     /// Takes what the store was given.
     fn take_stored(&mut self) -> Vec<Vec<u8>>;
+    /// Whether the session waits for the handshake that it asked for.
+    fn shakes_hands(&self) -> bool;
     /// Whether a message is open, or stored and not taken.
     fn has_message(&self) -> bool;
     /// Whether the server has not closed the connection.
@@ -43,6 +45,14 @@ impl Verdict {
             Question::User(_) => Input::User(refusal.map_err(NoUser::Unavailable)),
             Question::Store => Input::Stored(refusal),
         })
+    }
+}
+
+fn give_in_pieces(peer: &mut impl Play, mut octets: &[u8], cut: &mut impl FnMut(usize) -> usize) {
+    while !octets.is_empty() {
+        let (piece, after) = octets.split_at(cut(octets.len()).clamp(1, octets.len()));
+        peer.give(Input::Octets(piece));
+        octets = after;
     }
 }
 
@@ -72,12 +82,7 @@ impl Dialogue {
                     if let Some(reply) = peer.take_reply() {
                         return fail("no reply".to_owned(), shown(&reply));
                     }
-                    let mut rest = octets.as_slice();
-                    while !rest.is_empty() {
-                        let (piece, after) = rest.split_at(cut(rest.len()).clamp(1, rest.len()));
-                        peer.give(Input::Octets(piece));
-                        rest = after;
-                    }
+                    give_in_pieces(peer, octets, &mut cut);
                     if let Some(misfit) = peer.take_misfit() {
                         return fail("a verdict that answers the question".to_owned(), misfit);
                     }
@@ -102,6 +107,10 @@ impl Dialogue {
                 Act::Discarded if peer.has_message() => {
                     return fail("no message".to_owned(), "one that is open or stored".to_owned());
                 }
+                Act::Encrypted if !peer.shakes_hands() => {
+                    return fail("a handshake that was asked for".to_owned(), "none".to_owned());
+                }
+                Act::Encrypted => peer.give(Input::Encrypted),
                 Act::Silence => peer.give(Input::Silence),
                 Act::Stop => peer.give(Input::Stop),
                 Act::Closed if peer.is_open() => {

@@ -16,12 +16,24 @@ pub struct Exchange {
     pub line: String,
     /// The lines of the answer, without their ends; none to content.
     pub replies: Vec<String>,
+    /// Whether the handshake follows, and all after it is encrypted.
+    pub encrypts: bool,
     /// The state after it.
     pub state: &'static str,
 }
 
 impl Exchange {
-    /// The first line of each reply, as a dialogue has it.
+    /// What follows the client's line in a dialogue: the first line of each reply, and the
+    /// handshake.
+    #[must_use]
+    pub fn answers(&self) -> Vec<String> {
+        let mut lines: Vec<_> =
+            self.first_lines().into_iter().map(|reply| format!("S: {reply}")).collect();
+        lines.extend(self.encrypts.then(|| "* encrypted".to_owned()));
+        lines
+    }
+
+    /// The first line of each reply.
     #[must_use]
     pub fn first_lines(&self) -> Vec<&str> {
         let mut is_first = true;
@@ -59,7 +71,11 @@ fn exchange(line: String, peer: &mut Peer) -> Exchange {
     while let Some(reply) = peer.take_reply() {
         replies.extend(reply.lines().map(str::to_owned));
     }
-    Exchange { line, replies, state: peer.position().name() }
+    let encrypts = peer.shakes_hands();
+    if encrypts {
+        peer.give(Input::Encrypted);
+    }
+    Exchange { line, replies, encrypts, state: peer.position().name() }
 }
 
 /// How a client would say it here: with the argument that the cell's action wants.

@@ -49,6 +49,7 @@ fn act(line: &str) -> Option<Act> {
         ("O:", text) => Act::Octets(octets(text)?),
         ("= ", state) => Act::State(state.to_owned()),
         ("* ", "discarded") => Act::Discarded,
+        ("* ", "encrypted") => Act::Encrypted,
         ("* ", "silence") => Act::Silence,
         ("* ", "stop") => Act::Stop,
         ("* ", "closed") => Act::Closed,
@@ -69,8 +70,8 @@ fn act(line: &str) -> Option<Act> {
 fn expected(line: &str) -> &'static str {
     match line.as_bytes() {
         [b'*', ..] => {
-            "`* verdict yes`, `unknown`, `full`, `busy` or `broken`, `* stored TEXT`, `* discarded`, `* silence`, \
-             `* stop` or `* closed`"
+            "`* verdict yes`, `unknown`, `full`, `busy` or `broken`, `* stored TEXT`, `* discarded`, \
+             `* encrypted`, `* silence`, `* stop` or `* closed`"
         }
         [b'=', ..] => "a state, as in `= init`",
         [b'!', ..] => "`! key: value`",
@@ -92,6 +93,7 @@ impl Dialogue {
         let mut keys: BTreeMap<String, String> =
             BASE.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let (mut acts, mut definition, mut key_lines) = (Vec::new(), None, BTreeMap::new());
+        let mut without = Vec::new();
         for (line, number) in text.lines().zip(1..) {
             let line = line.trim_start();
             let fail = |expected: &str| Mismatch {
@@ -103,10 +105,10 @@ impl Dialogue {
                 let (key, value) =
                     setting.split_once(": ").ok_or_else(|| fail("`! key: value`"))?;
                 key_lines.insert(key.to_owned(), number);
-                if key == "definition" {
-                    definition = Some(value.to_owned());
-                } else {
-                    keys.insert(key.to_owned(), value.to_owned());
+                match key {
+                    "definition" => definition = Some(value.to_owned()),
+                    "without" => without.push((number, value.to_owned())),
+                    _ => drop(keys.insert(key.to_owned(), value.to_owned())),
                 }
             } else if !(line.is_empty() || line.starts_with('#')) {
                 let act = act(line).ok_or_else(|| fail(expected(line)))?;
@@ -121,7 +123,7 @@ impl Dialogue {
                 "a dialogue, which begins with the server's greeting: `S: 220`".to_owned();
             return Err(Mismatch { line: 1, expected, got: "nothing".to_owned() });
         }
-        Ok(Self { keys, key_lines, definition, acts })
+        Ok(Self { keys, key_lines, definition, without, acts })
     }
 }
 

@@ -170,6 +170,11 @@ impl Connection<'_> {
                     self.log.content(content);
                     fill = self.draft.as_mut().map_or(Fill::Room, |draft| draft.push(content));
                 }
+                Output::Encrypt => {
+                    // What is served has no row that leads here: there is no certificate.
+                    debug_assert!(false, "an encryption that no row brings about");
+                    next = Next::Close;
+                }
                 Output::Discard => self.draft = None,
                 Output::Step(step) => self.log.step(&step),
                 Output::Line(line, end) => self.log.line(line, end),

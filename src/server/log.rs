@@ -22,6 +22,7 @@ use crate::config::Config;
 use crate::logging::escape;
 use crate::maildir::{Delivered, StoreError};
 use crate::smtp::envelope::Envelope;
+use crate::smtp::machine::Machine;
 use crate::smtp::reply::Reply;
 use crate::smtp::session::{Client, Input, LineEnd, Step};
 
@@ -84,10 +85,10 @@ fn words(reply: &Reply) -> String {
 
 impl SessionLog {
     /// The log of a client that has connected.
-    pub(super) fn new(client: &Client, config: &Config) -> Self {
+    pub(super) fn new(client: &Client, config: &Config, machine: &Machine) -> Self {
         info!("{} connect client={}", client.id, client.address);
         let trace = log_enabled!(target: TARGET, Level::Trace)
-            .then(|| Box::new(Trace::new(client, config)));
+            .then(|| Box::new(Trace::new(client, config, machine)));
         Self {
             id: client.id.clone(),
             refused: 0,

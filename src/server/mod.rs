@@ -22,6 +22,7 @@ use crate::maildir::{Format, Options, Store};
 use crate::smtp::machine::Machine;
 use crate::smtp::reply::{self, Reply};
 use crate::smtp::session::{Client, Settings};
+use crate::smtp::vocabulary::VOCABULARY;
 
 mod admission;
 mod connection;
@@ -159,6 +160,7 @@ impl Server {
         store: Store,
         serve: Serve,
     ) -> Self {
+        let machine = kept(machine);
         let settings = Arc::new(Settings { shows_lines: true, ..config.settings(machine) });
         let admission = Admission::new(Caps {
             connections: connections_max(&config),
@@ -297,7 +299,7 @@ async fn serve_client(
     let refused = shared.config.refuse_from.iter().any(|network| network.contains(address));
     let may_relay = shared.may_relay(address);
     let client = Client { id: format!("{number:04x}"), address, local, may_relay, refused };
-    let mut log = SessionLog::new(&client, &shared.config);
+    let mut log = SessionLog::new(&client, &shared.config, shared.settings.machine);
     let id = client.id.clone();
     let ended = guard::guard(&id, (shared.serve)(&shared, &stream, client, &mut log)).await;
     if ended.is_none() {
@@ -321,6 +323,13 @@ fn options(config: &Config) -> Options {
         waiting_max: config.commits_waiting_max,
         free_bytes_min: config.free_bytes_min,
     }
+}
+
+/// The machine that is served: without the rows that this server cannot keep, which has no
+/// certificate.
+#[must_use]
+pub fn kept(machine: &'static Machine) -> &'static Machine {
+    machine.without(VOCABULARY.conditional)
 }
 
 /// How many threads serve clients, the reactor's among them. With as many as there are processors

@@ -233,7 +233,7 @@ fn an_idle_connection_holds_no_buffer_and_less_than_four_kib() {
     let stream = Async::new(stream).unwrap();
     let client =
         Client { id: String::new(), address, local: address, may_relay: true, refused: false };
-    let mut log = SessionLog::new(&client, &shared.config);
+    let mut log = SessionLog::new(&client, &shared.config, shared.settings.machine);
     let serving = connection::serve(&shared, &stream, client, &mut log);
     assert!(size_of_val(&task) + size_of_val(&serving) < 4096);
 }

@@ -13,6 +13,7 @@
 use std::fmt::Write as _;
 
 use crate::config::Config;
+use crate::smtp::machine::Machine;
 use crate::smtp::reply::Reply;
 use crate::smtp::session::{Client, Input, Limits, LineEnd, NoUser, Refusal};
 
@@ -52,7 +53,7 @@ fn escape(octets: &[u8]) -> String {
 
 impl Trace {
     /// Writes the keys of the configuration on which the replies depend.
-    pub(super) fn new(client: &Client, config: &Config) -> Self {
+    pub(super) fn new(client: &Client, config: &Config, machine: &Machine) -> Self {
         let trace = Self {
             id: client.id.clone(),
             line_bytes_max: config.limits.line_bytes_max,
@@ -62,6 +63,9 @@ impl Trace {
         };
         for (key, value) in keys(client, config) {
             trace.write(&format!("! {key}: {value}"));
+        }
+        for command in machine.left_out {
+            trace.write(&format!("! without: {command}"));
         }
         trace
     }
@@ -84,6 +88,7 @@ impl Trace {
                 self.write(refusal(why));
             }
             Input::User(Err(NoUser::Unknown)) => self.write("* verdict unknown"),
+            Input::Encrypted => self.write("* encrypted"),
             Input::Silence => self.write("* silence"),
             Input::Stop => self.write("* stop"),
             Input::HangUp => self.write("# the client hung up"),

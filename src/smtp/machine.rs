@@ -31,6 +31,15 @@ pub struct Event {
     pub doc: &'static str,
 }
 
+/// A keyword of a service extension. RFC 5321 4.1.1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Keyword {
+    /// The word.
+    pub name: &'static str,
+    /// The command that it stands for, if it does: EHLO offers it if that is accepted next.
+    pub command: Option<EventId>,
+}
+
 /// A valid cell of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transition {
@@ -68,8 +77,10 @@ pub struct Machine {
     pub states: &'static [State],
     /// The events.
     pub events: &'static [Event],
-    /// What EHLO offers.
-    pub keywords: &'static [&'static str],
+    /// What EHLO may offer.
+    pub keywords: &'static [Keyword],
+    /// The commands whose rows were left out, since the server cannot keep them.
+    pub left_out: &'static [&'static str],
     /// One cell a state and event, at `state * events.len() + event`.
     pub cells: &'static [Option<Transition>],
 }
@@ -80,7 +91,8 @@ pub struct Machine {
 #[doc = include_str!(concat!(env!("OUT_DIR"), "/smtp_states.svg"))]
 #[allow(clippy::unnecessary_wraps, reason = "the helpers stand for cells, of which some are none")]
 pub mod built {
-    use super::{Action, Event, Machine, ReplySpec, State, StateId, Transition};
+    #[allow(unused_imports, reason = "a definition may have no keyword")]
+    use super::{Action, Event, EventId, Keyword, Machine, ReplySpec, State, StateId, Transition};
     include!(concat!(env!("OUT_DIR"), "/smtp_states.rs"));
 }
 pub use built::MACHINE as BUILT;
@@ -128,13 +140,60 @@ impl Machine {
             syntax: event.display.as_deref().map(keep),
             doc: keep(&event.doc),
         });
+        let keywords = definition.keywords.iter().map(|keyword| Keyword {
+            name: keep(&keyword.name),
+            command: keyword.command.and_then(|event| u16::try_from(event).ok()).map(EventId),
+        });
         Some(Box::leak(Box::new(Self {
             source: keep(source),
             states: states.collect::<Vec<_>>().leak(),
             events: events.collect::<Vec<_>>().leak(),
-            keywords: definition.keywords.iter().map(|word| keep(word)).collect::<Vec<_>>().leak(),
+            keywords: keywords.collect::<Vec<_>>().leak(),
+            left_out: &[],
             cells: cells.leak(),
         })))
+    }
+
+    /// The machine without the rows of some commands, as a server has it that cannot keep them. It
+    /// lives as long as the process. Fewer rows allow fewer conversations: what no client can bring
+    /// about stays so. Without such a row it is the machine itself.
+    #[must_use]
+    pub fn without(&'static self, commands: &[&'static str]) -> &'static Self {
+        let has_rows = |name: &&str| self.event(name).is_some_and(|event| self.has_row(event));
+        let left_out: Vec<&'static str> = commands.iter().copied().filter(has_rows).collect();
+        if left_out.is_empty() {
+            return self;
+        }
+        let width = self.events.len();
+        let is_kept = |column: usize| {
+            let name = self.events.get(column).map_or("", |event| event.name);
+            !left_out.iter().any(|out| out.eq_ignore_ascii_case(name))
+        };
+        let cells = self.cells.iter().enumerate();
+        let cells = cells.map(|(place, cell)| cell.filter(|_| is_kept(place % width)));
+        let cells = cells.collect::<Vec<_>>().leak();
+        Box::leak(Box::new(Self { left_out: left_out.leak(), cells, ..*self }))
+    }
+
+    /// Whether some conversation ends with a message that is delivered.
+    #[must_use]
+    pub fn delivers(&self) -> bool {
+        let width = self.events.len().max(1);
+        let mut reached = vec![0];
+        let mut next = 0;
+        while let Some(state) = reached.get(next).copied() {
+            next += 1;
+            for cell in self.cells.iter().skip(state * width).take(width).flatten() {
+                if cell.action == Action::Deliver {
+                    return true;
+                }
+                let to = usize::from(cell.next.0);
+                if !reached.contains(&to) {
+                    reached.push(to);
+                }
+            }
+        }
+        false
     }
 
     /// The event of this name, in any case.
@@ -164,7 +223,11 @@ impl Machine {
         let is_framers =
             [VOCABULARY.content, VOCABULARY.end].iter().any(|name| verb.eq_ignore_ascii_case(name));
         let event = if is_framers { None } else { self.event(verb) };
-        event.filter(|event| self.rows(*event).next().is_some())
+        event.filter(|event| self.has_row(*event))
+    }
+
+    fn has_row(&self, event: EventId) -> bool {
+        self.rows(event).next().is_some()
     }
 
     /// The cells of an event, whatever the state.
@@ -189,10 +252,10 @@ impl Machine {
         self.events.iter().filter(|event| self.accepts(event.name))
     }
 
-    /// Whether EHLO offers this keyword.
+    /// Whether the definition has this keyword, in any case.
     #[must_use]
-    pub fn offers(&self, keyword: &str) -> bool {
-        self.keywords.iter().any(|word| word.eq_ignore_ascii_case(keyword))
+    pub fn has_keyword(&self, name: &str) -> bool {
+        self.keywords.iter().any(|keyword| keyword.name.eq_ignore_ascii_case(name))
     }
 }
 
@@ -253,6 +316,15 @@ impl Position {
             let cell = position.machine.event(event.name).and_then(|event| position.look(event));
             cell.is_some_and(|cell| !cell.is_refusal())
         })
+    }
+
+    /// The keywords that an answer offers if it leaves the session here: each that stands for no
+    /// command, or for one that is accepted here.
+    pub fn offered(&self) -> impl Iterator<Item = &'static str> {
+        let position = *self;
+        let is_accepted = move |event| position.look(event).is_some_and(|cell| !cell.is_refusal());
+        let is_kept = move |keyword: &&Keyword| keyword.command.is_none_or(is_accepted);
+        self.machine.keywords.iter().filter(is_kept).map(|keyword| keyword.name)
     }
 
     /// Whether an event leads to the last state from here.

@@ -68,6 +68,8 @@ replies! {
     not_http = 421 "4.7.0" "This is SMTP, closing";
     /// A proxy that names another client's address: that of the connection would be taken for it.
     not_proxy = 421 "4.7.0" "The PROXY protocol is not expected here, closing";
+    /// Octets in the clear after STARTTLS: they may be another's, put in before the client's own.
+    clear_after_start_tls = 421 "4.7.0" "Nothing may follow STARTTLS before the handshake, closing";
     /// Below the reserve of free space, or over quota.
     store_full = 452 "4.3.1" "Out of space, try again later";
     /// Too many messages wait for the disk.
@@ -168,6 +170,7 @@ pub fn bare_newline(bare: BareNewline) -> Reply {
 pub fn by_code(code: u16) -> Reply {
     match code {
         214 => Reply::new(214, "2.0.0", "Help"),
+        220 => Reply::new(220, "2.0.0", "Ready to start TLS"),
         221 => Reply::new(221, "2.0.0", "Bye"),
         252 => Reply::new(252, "2.5.0", "Cannot verify, but send and see"),
         354 => Reply::new(354, "", "Send the message, end it with a dot on a line of its own"),

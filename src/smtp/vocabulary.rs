@@ -5,10 +5,21 @@
 //! session's method are one word. The build script includes this file too, so that the
 //! compiler proves an edit against the very vocabulary that the server acts by.
 
-use crate::autofsm::{ActionSpec, Argument, CommandSpec, Vocabulary};
+use crate::autofsm::{ActionSpec, Argument, CommandSpec, KeywordSpec, Vocabulary};
 
-/// The EHLO keywords of the extensions that this server keeps. RFC 5321 4.1.1.1.
-pub const KEYWORDS: &[&str] = &["PIPELINING", "8BITMIME", "SIZE", "ENHANCEDSTATUSCODES"];
+const fn keyword(name: &'static str, command: Option<&'static str>) -> KeywordSpec {
+    KeywordSpec { name, command }
+}
+
+/// The keywords of the extensions that this server keeps, each with the command that it stands
+/// for. RFC 5321 4.1.1.1.
+const KEYWORDS: &[KeywordSpec] = &[
+    keyword("PIPELINING", None),           // RFC 2920
+    keyword("8BITMIME", None),             // RFC 6152
+    keyword("SIZE", None),                 // RFC 1870
+    keyword("ENHANCEDSTATUSCODES", None),  // RFC 2034
+    keyword("STARTTLS", Some("STARTTLS")), // RFC 3207
+];
 
 /// The client's name: what HELO and EHLO give.
 pub const GREETING: &str = "a greeting";
@@ -16,6 +27,8 @@ pub const GREETING: &str = "a greeting";
 pub const SENDER: &str = "a sender";
 /// An address to deliver to: what RCPT gives.
 pub const RECIPIENT: &str = "a recipient";
+/// What the client and the server say cannot be read on the way: what STARTTLS gives.
+pub const ENCRYPTED: &str = "an encrypted line";
 /// A message whose content is arriving.
 pub const MESSAGE: &str = "an open message";
 
@@ -44,9 +57,11 @@ macro_rules! actions {
             }, )*],
             commands: COMMANDS,
             unable: UNABLE,
+            conditional: CONDITIONAL,
             content: "READ",
             end: "END",
             keywords: KEYWORDS,
+            offering: "greet_extended",
             append: "append",
             deliver: "deliver",
             message: MESSAGE,
@@ -63,6 +78,8 @@ actions! {
     Greet "greet" Required needs [] lacks [] gives [GREETING] drops [SENDER, RECIPIENT, MESSAGE];
     /// The same, and lists the service extensions. RFC 5321 4.1.1.1.
     GreetExtended "greet_extended" Required needs [] lacks [] gives [GREETING] drops [SENDER, RECIPIENT, MESSAGE];
+    /// Encrypts the line; nothing that was said before counts. RFC 3207 4.2.
+    StartTls "start_tls" Refused needs [] lacks [ENCRYPTED] gives [ENCRYPTED] drops [GREETING, SENDER, RECIPIENT, MESSAGE];
     /// Begins a transaction. RFC 5321 4.1.1.2.
     SetSender "set_sender" Required needs [GREETING] lacks [SENDER] gives [SENDER] drops [RECIPIENT, MESSAGE];
     /// Adds one recipient to the transaction. RFC 5321 4.1.1.3.
@@ -96,6 +113,7 @@ const fn command(
 const COMMANDS: &[CommandSpec] = &[
     command("HELO", &["greet"], &[250]),
     command("EHLO", &["greet_extended"], &[250]),
+    command("STARTTLS", &["start_tls"], &[220]),
     CommandSpec { word: "FROM:", ..command("MAIL", &["set_sender"], &[250]) },
     // Not 251: the server forwards nothing.
     CommandSpec { word: "TO:", ..command("RCPT", &["add_recipient"], &[250]) },
@@ -111,11 +129,13 @@ const COMMANDS: &[CommandSpec] = &[
     command("QUIT", &["answer"], &[221]),
 ];
 
+/// The commands that need what a server may lack: STARTTLS needs a certificate.
+const CONDITIONAL: &[&str] = &["STARTTLS"];
+
 /// What this server cannot do: commands, and the keywords of extensions, since EHLO offers a
 /// keyword that is the name of a command. A definition may only refuse them.
 const UNABLE: &[&str] = &[
-    "STARTTLS", // RFC 3207
-    "AUTH",     // RFC 4954
+    "AUTH", // RFC 4954
     "BDAT",
     "CHUNKING",
     "BINARYMIME", // RFC 3030
@@ -136,6 +156,8 @@ const UNABLE: &[&str] = &[
     "NO-SOLICITING", // RFC 3865
     "CHECKPOINT",    // RFC 1845
     "MTRK",          // RFC 3885
+    "XCLIENT",
+    "XFORWARD", // Postfix: another client's address, which the server would have to believe
     "CONPERM",
     "CONNEG", // RFC 4141
     "LIMITS", // RFC 9422
@@ -143,7 +165,7 @@ const UNABLE: &[&str] = &[
 
 /// Codes of success that promise what no row does, and what they say.
 const OTHER_CODES: &[(u16, &str)] = &[
-    (220, "that the service is ready"),
+    (220, "that the service, or encryption, is ready"),
     (235, "that a login succeeded"),
     (251, "that mail will be forwarded"),
 ];

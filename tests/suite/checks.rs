@@ -233,7 +233,7 @@ const SAID: [&str; 16] = [
     "\r\n.\r\n",
     "RSET\r\n",
     "VRFY b\r\n",
-    "HELP\r\n",
+    "STARTTLS\r\n",
     "x\r\n",
     "Received: x\r\n",
     "NOOP\r\n",
@@ -283,8 +283,10 @@ pub(crate) fn session(data: &[u8]) {
                     rest.by_ref().take(count).map(|octet| SAID[usize::from(octet) % 16]).collect();
                 peer.give(Input::Octets(said.as_bytes()));
             }
+            22 if peer.shakes_hands => peer.give(Input::Encrypted),
+            22 => {}
             _ => {
-                let count = usize::from(operation) - 21;
+                let count = usize::from(operation) - 22;
                 let octets: Vec<u8> = rest.by_ref().take(count).collect();
                 peer.give(Input::Octets(&octets));
             }

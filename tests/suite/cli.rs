@@ -158,7 +158,11 @@ fn fsm_check_and_serve_say_the_same_of_a_broken_rule() {
     let source = crate::peer::PAGE;
     fs::write(
         &path,
-        source.replacen("{ tst = client_init;  ", "{ tst = client_init, transaction;", 1),
+        source.replacen(
+            "{ tst = client_init, client_ready;  ",
+            "{ tst = client_init, client_ready, transaction;",
+            1,
+        ),
     )
     .unwrap();
     let path = path.to_str().unwrap();

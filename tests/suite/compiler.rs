@@ -19,7 +19,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("state  = client_init,", "state  = client_init, Client-Init,", "declared twice"),
     ("state  = client_init,", "state  = client_init, done,", "is always there"),
     ("event  = HELO,", "event  = HELO, helo,", "declared twice"),
-    ("tev = DATA; next", "tev = RCPT; next", "two rows for `RCPT` in `transaction`"),
+    ("tev = DATA;     next", "tev = RCPT; next", "two rows for `RCPT` in `transaction`"),
     (
         "tst = transaction;                     tev = DATA;",
         "tst = \"*\";                     tev = DATA;",
@@ -28,22 +28,22 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("tst = transaction;                     tev = DATA;", "tev = DATA;", "has no `tst`"),
     ("tst = transaction;                     tev = DATA;", "tst = transaction;", "has no `tev`"),
     (
-        "tst = init, client_init, begin_transaction, transaction; tev = NOOP;",
+        "tst = init, client_init, tls_init, client_ready, begin_transaction, transaction; tev = NOOP;",
         "tst = init, \"*\"; tev = NOOP;",
         "stands alone",
     ),
     (
-        "tst = init, client_init, begin_transaction, transaction; tev = NOOP;",
+        "tst = init, client_init, tls_init, client_ready, begin_transaction, transaction; tev = NOOP;",
         "tst = \"*\"; tev = \"*\";",
         "on both sides",
     ),
     (
-        "tst = init, client_init, begin_transaction, transaction; tev = NOOP;",
+        "tst = init, client_init, tls_init, client_ready, begin_transaction, transaction; tev = NOOP;",
         "tst = \"*\"; tev = RSET;",
         "would undo",
     ),
     (
-        "tst = init, client_init, begin_transaction, transaction; tev = NOOP;",
+        "tst = init, client_init, tls_init, client_ready, begin_transaction, transaction; tev = NOOP;",
         "tst = *; tev = NOOP;",
         "needs quotes",
     ),
@@ -59,7 +59,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
         "accepting `MAIL` promises what `answer` does not do",
     ),
     (
-        "tst = client_init;                     tev = MAIL;",
+        "tst = client_init, client_ready;       tev = MAIL;",
         "tst = client_init; tev = QUIT, MAIL;",
         "two rows for `QUIT`",
     ),
@@ -93,12 +93,12 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("VRFY = \"VRFY user\";", "VRFY = \"VRFY [user]\";", "and `VRFY [user]` lets it be left out"),
     ("VRFY = \"VRFY user\";", "", "needs an argument, and `VRFY` shows none"),
     (
-        "{ tst = client_init;                     tev = MAIL;",
-        "{ tst = client_init, begin_transaction; tev = MAIL;",
+        "{ tst = client_init, client_ready;       tev = MAIL;",
+        "{ tst = client_init, client_ready, begin_transaction; tev = MAIL;",
         "`set_sender` must not find a sender",
     ),
     (
-        "{ tst = client_init;                     tev = MAIL;",
+        "{ tst = client_init, client_ready;       tev = MAIL;",
         "{ tst = init; tev = MAIL;",
         "`set_sender` needs a greeting",
     ),

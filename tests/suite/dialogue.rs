@@ -14,7 +14,7 @@ use postman::smtp::machine::Machine;
 use postman::smtp::session::Input;
 use postman::smtp::vocabulary::VOCABULARY;
 
-use crate::peer::Peer;
+use crate::peer::{Peer, page};
 
 impl Play for Peer {
     fn give(&mut self, input: Input<'_>) {
@@ -36,6 +36,10 @@ impl Play for Peer {
 
     fn take_misfit(&mut self) -> Option<String> {
         None
+    }
+
+    fn shakes_hands(&self) -> bool {
+        self.shakes_hands
     }
 
     fn take_stored(&mut self) -> Vec<Vec<u8>> {
@@ -87,12 +91,19 @@ impl Dialogue {
 
     /// A session at its begin.
     pub(crate) fn peer(&self) -> Peer {
-        let Some(name) = &self.definition else { return Peer::new(&self.config()) };
+        let machine = self.machine(self.whole_machine());
+        let machine = machine.unwrap_or_else(|failure| panic!("{}:{failure}", self.name));
+        Peer::with_machine(&self.config(), machine)
+    }
+
+    /// The machine of the definition that it names, or of the tests' own page, with all rows.
+    fn whole_machine(&self) -> &'static Machine {
+        let Some(name) = &self.definition else { return page() };
         let text = fs::read_to_string(Path::new(FOLDER).join(name)).unwrap();
         let compiled = autofsm::compile(&text, Some(&VOCABULARY));
         let shown = autofsm::render(&compiled.diagnostics, name, &text);
         let definition = compiled.definition.unwrap_or_else(|| panic!("{shown}"));
-        Peer::with_machine(&self.config(), Machine::load(name, &definition).unwrap())
+        Machine::load(name, &definition).unwrap()
     }
 
     /// Plays it; `cut` says how many of the octets at hand come at once. Returns the verdicts

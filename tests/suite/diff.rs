@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::process::Command;
 
-use postman::autofsm::{Change, Definition, compile, diff};
+use postman::autofsm::{self, Change, Comparison, Definition, compile, diff};
+use postman::smtp::vocabulary::VOCABULARY;
 use proptest::prelude::*;
 
 use crate::peer::PAGE as SOURCE;
@@ -40,10 +41,11 @@ fn names_of_states_order_of_rows_and_comments_make_no_difference() {
         // Two states that behave alike are one to a client.
         &[
             ("client_init,         /*", "client_init, again,  /*"),
-            ("tev = END;  next = client_init;", "tev = END;  next = again;"),
-            ("tst = init, client_init;", "tst = init, client_init, again;"),
-            ("tst = client_init;  ", "tst = client_init, again;  "),
-            ("tst = init, client_init, begin", "tst = init, client_init, again, begin"),
+            ("tev = END;      next = client_ready;", "tev = END;      next = again;"),
+            ("tst = client_init, client_ready;  ", "tst = client_init, client_ready, again;  "),
+            ("tst = tls_init, client_ready;  ", "tst = tls_init, client_ready, again;  "),
+            ("tls_init, client_ready; tev = RSET", "tls_init, client_ready, again; tev = RSET"),
+            ("client_ready, begin", "client_ready, again, begin"),
         ],
     ] {
         let (code, said) = run(SOURCE, &edited(edits));
@@ -130,15 +132,15 @@ fn one_edit_is_one_difference_with_a_dialogue_that_can_be_played() {
             &["HELP does something else, HELP is answered otherwise\n"][..],
         ),
         (
-            &[("tev = RCPT; next = transaction;", "tev = RCPT; next = begin_transaction;")],
+            &[("tev = RCPT;     next = transaction;", "tev = RCPT;     next = begin_transaction;")],
             &[
                 "RCPT leads to begin_transaction, and led to transaction:\n  DATA is no longer accepted after it\n",
             ],
         ),
         (
-            &[("tev = RSET; next = client_init; ", "tev = RSET; next = init; ")],
+            &[("tev = RSET;     next = client_ready; ", "tev = RSET; next = tls_init; ")],
             &[
-                "RSET leads to init, and led to client_init:\n  MAIL is no longer accepted after it\n",
+                "RSET leads to tls_init, and led to client_ready:\n  MAIL is no longer accepted after it\n",
             ],
         ),
         // Two edits, in states that have other names now.
@@ -254,7 +256,7 @@ proptest! {
     #[test]
     fn the_verdict_is_that_of_all_runs_one_by_one(one in cells(), other in cells(), same: bool) {
         let other = if same { one.clone() } else { other };
-        let found = diff(&definition(&one), &definition(&other));
+        let found = diff(&definition(&one), &definition(&other), &Comparison::default());
         // Two machines of n and m states that differ do so within n + m events.
         let expected = shortest(&one, &other, (0, 0), 8);
         let got = found.iter().map(|difference| difference.run.len() + 1).min();
@@ -268,7 +270,8 @@ fn a_difference_names_the_change() {
         // Without the properties, which such edits would break.
         let rows = |text: &str| text.split("\nnever =").next().unwrap().to_owned();
         let (old, new) = (compile(&rows(SOURCE), None), compile(&rows(&edited(edits)), None));
-        let found = diff(&old.definition.unwrap(), &new.definition.unwrap());
+        let found =
+            diff(&old.definition.unwrap(), &new.definition.unwrap(), &Comparison::default());
         found.into_iter().map(|difference| difference.change).collect::<Vec<_>>()
     };
     assert_eq!(change(&[]), []);
@@ -325,4 +328,91 @@ fn git_shows_what_an_edit_did_as_the_readme_says() {
     // The name is the file's, and not that of git's copy of it.
     assert_eq!(of_git.matches("      smtp-states.def:").count(), 2, "{said}");
     assert_eq!(output.status.code(), Some(1), "{said}");
+}
+
+/// The page before STARTTLS had its states.
+fn without_starttls() -> String {
+    let definition = compile(SOURCE, Some(&VOCABULARY)).definition.unwrap();
+    autofsm::page(&definition.without(&["STARTTLS"]), &[])
+}
+
+fn run_with(options: &[&str], old: &str, new: &str) -> (Option<i32>, String) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("old.def"), old).unwrap();
+    fs::write(folder.path().join("new.def"), new).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postman"));
+    let command = command.args(["fsm", "diff"]).args(options).args(["old.def", "new.def"]);
+    let output = command.current_dir(folder.path()).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn what_ehlo_offers_differs_with_the_run_that_shows_it() {
+    let (code, said) = run(&without_starttls(), SOURCE);
+    assert_eq!(code, Some(1));
+    let offer = "EHLO offers something else\n   S: 220 postman.local ESMTP Postman\n   C: EHLO client.example\n   \
+                 # old: PIPELINING 8BITMIME SIZE ENHANCEDSTATUSCODES      old.def:";
+    assert!(said.contains(offer), "{said}");
+    assert!(
+        said.contains(
+            "   # new: PIPELINING 8BITMIME SIZE ENHANCEDSTATUSCODES STARTTLS      new.def:"
+        ),
+        "{said}"
+    );
+    assert!(
+        said.contains("STARTTLS is accepted now\n") && said.ends_with("\n2 differences\n"),
+        "{said}"
+    );
+    // A row that EHLO leads to takes the offer away: nobody has touched the keywords.
+    let (rows, _) = SOURCE.split_once("\nnever =").unwrap();
+    let (code, said) = run(
+        rows,
+        &rows
+            .replace(
+                "tst = init, client_init;               tev = STARTTLS;",
+                "tst = init; tev = STARTTLS;",
+            )
+            .replace(", ENHANCEDSTATUSCODES, STARTTLS;", ", ENHANCEDSTATUSCODES;"),
+    );
+    assert!(code == Some(1) && said.contains("EHLO offers something else\n"), "{said}");
+    // To a client that reads replies alone there is no such difference.
+    let (code, said) = run_with(&["--replies"], &without_starttls(), SOURCE);
+    assert!(code == Some(1) && said.starts_with("STARTTLS is accepted now\n"), "{said}");
+    assert!(said.ends_with("\n1 difference\n"), "{said}");
+}
+
+#[test]
+fn two_definitions_are_compared_from_a_state_on() {
+    let old = without_starttls();
+    let (code, said) = run_with(&["--from", "transaction"], &old, SOURCE);
+    let equal = "equal: after every run from transaction both accept the same, do the same and answer the same\n";
+    assert_eq!((code, said.as_str()), (Some(0), equal));
+    let (code, said) = run_with(&["--from", "client_ready=client-ready"], &old, SOURCE);
+    assert!(
+        code == Some(0) && said.starts_with("equal: after every run from client_ready both"),
+        "{said}"
+    );
+    // Greeted, and encrypted just now: what follows is shown from the connection on.
+    let (code, said) = run_with(&["--from", "client_ready=tls_init"], &old, SOURCE);
+    assert_eq!(code, Some(1));
+    let shown = "MAIL is no longer accepted\n   S: 220 postman.local ESMTP Postman\n   C: STARTTLS\n   \
+                 S: 220 2.0.0 Ready to start TLS\n   * encrypted\n   C: MAIL FROM:<sender@client.example>\n   \
+                 # old: 250 2.1.0 Sender OK      old.def:";
+    assert!(said.contains(shown), "{said}");
+    let (code, said) = run_with(&["--from", "tls_init"], &old, SOURCE);
+    assert!(
+        code == Some(2) && said.starts_with("postman: no state of old.def is called `tls_init`; "),
+        "{said}"
+    );
+}
+
+#[test]
+fn replies_alone_are_compared_without_actions() {
+    let new = SOURCE.replace("ttype = explain; reply = 214;", "ttype = answer; reply = 214;");
+    let (code, said) = run(SOURCE, &new);
+    assert!(code == Some(1) && said.starts_with("HELP does something else\n"), "{said}");
+    let (code, said) = run_with(&["--replies"], SOURCE, &new);
+    assert_eq!(code, Some(0));
+    assert_eq!(said, "equal: after every run both accept the same and answer the same\n");
 }

@@ -224,7 +224,7 @@ the shortest dialogue:
         "{said}"
     );
     assert!(
-        said.ends_with("\nno row: init, client_init, begin_transaction, read_data, done\n"),
+        said.ends_with("\nno row: init, client_init, tls_init, client_ready, begin_transaction, read_data, done\n"),
         "{said}"
     );
     let right = explain(Some(SOURCE), &["client_init", "RCPT"]);
@@ -236,7 +236,7 @@ the shortest dialogue:
     let (_, said, _) = explain(Some(SOURCE), &["client_init"]);
     assert!(
         said.starts_with(
-            "client_init (greeted; no mail in hand):\n  HELO  greet, reply 250, stays"
+            "client_init (greeted, no mail in hand; a clear line can still be encrypted):\n  HELO      greet, reply 250, stays"
         ),
         "{said}"
     );

@@ -145,7 +145,7 @@ fn each_sentence_of_the_compiler_is_shown_by_a_fixture() {
     }
     shown = shown.replace('"', "");
     let mut sentences = 0;
-    let sources = ["causes.rs", "slips.rs", "served.rs", "fitting.rs", "mod.rs"];
+    let sources = ["causes.rs", "slips.rs", "served.rs", "keywords.rs", "fitting.rs", "mod.rs"];
     let sources = sources.map(|name| folder("src/autofsm").join(name));
     let rooms = ["lexer", "directives", "parser", "resolve"];
     let rooms = rooms.iter().flat_map(|name| files(&folder("src/autofsm").join(name), "rs"));

@@ -69,5 +69,6 @@ mod session;
 mod slips;
 mod smuggling;
 mod start;
+mod starttls;
 mod system_calls;
 mod tools;

@@ -6,7 +6,9 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use postman::autofsm::{Change, Definition, Diagnostic, Severity, compile, diff, same_name};
+use postman::autofsm::{
+    Change, Comparison, Definition, Diagnostic, Severity, compile, diff, same_name,
+};
 use postman::config::Config;
 use postman::dialogue::{Peer, Play as _, rehearse};
 use postman::smtp::machine::Machine;
@@ -300,7 +302,7 @@ struct Count {
 /// Whether EXPN alone is accepted where it was not, or not where it was: RFC 5321 4.5.1 leaves it
 /// to the server, and so do the properties, so that a user can take its rows away.
 fn only_lists_differ(one: &Definition, other: &Definition) -> bool {
-    diff(one, other).iter().all(|found| {
+    diff(one, other, &Comparison::default()).iter().all(|found| {
         matches!(
             found.change,
             Change::Action | Change::Reply | Change::Refusal | Change::Syntax | Change::Keywords
@@ -452,7 +454,7 @@ fn diff_calls_a_mutant_different_if_and_only_if_it_behaves_so() {
         };
         let same = behaves_alike(&original, &mutated, true);
         for (old, new) in [(&original, &mutated), (&mutated, &original)] {
-            let found = diff(old, new);
+            let found = diff(old, new, &Comparison::default());
             assert_eq!(found.is_empty(), same, "{}: {found:?}", mutant.shown);
             // What is shown is true: along the run both accept all, and then they differ.
             for difference in found {

@@ -37,6 +37,7 @@ pub(crate) struct Peer {
 }
 
 /// What is around the session; it is reached through the peer.
+#[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, which a test asserts")]
 pub(crate) struct Around {
     users: Users,
     machine: &'static Machine,
@@ -56,6 +57,8 @@ pub(crate) struct Around {
     /// By the number of their question.
     pub(crate) verdicts: BTreeMap<usize, Verdict>,
     pub(crate) open: bool,
+    /// Whether the session waits for the handshake: nothing else is said until then.
+    pub(crate) shakes_hands: bool,
     state: &'static str,
     /// Lines that were answered, the connection among them, and replies.
     answered: usize,
@@ -99,6 +102,7 @@ impl Peer {
             questions: 0,
             verdicts: BTreeMap::new(),
             open: true,
+            shakes_hands: false,
             state: Position::initial(machine).name(),
             answered: 1,
             replies: 0,
@@ -114,10 +118,11 @@ impl Peer {
 
     /// Gives an input, and the answers to what the session asks.
     pub(crate) fn give(&mut self, input: Input<'_>) {
+        self.shakes_hands &= !matches!(input, Input::Encrypted);
         drive(&mut self.session, input, &mut self.around);
         assert_eq!(self.session.position().name(), self.state, "a move without a step");
         if matches!(input, Input::HangUp) {
-            self.open = false;
+            (self.open, self.shakes_hands) = (false, false);
         }
         if self.open {
             assert_eq!(self.replies, self.answered, "one reply a command");
@@ -178,6 +183,10 @@ impl World for Around {
                 assert!(self.draft && !content.is_empty(), "content without a message");
                 self.content.extend_from_slice(content);
             }
+            Output::Encrypt => {
+                assert!(!std::mem::replace(&mut self.shakes_hands, true), "a second handshake");
+                assert!(!self.draft, "a message that outlives STARTTLS");
+            }
             Output::Discard => {
                 assert!(std::mem::replace(&mut self.draft, false), "no message to discard");
                 self.content.clear();
@@ -208,7 +217,7 @@ impl World for Around {
                 self.answered += usize::from(line != "(the message)");
                 self.refused.push((line, code));
             }
-            Output::Close => self.open = false,
+            Output::Close => (self.open, self.shakes_hands) = (false, false),
         }
     }
 }

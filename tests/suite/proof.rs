@@ -269,8 +269,8 @@ fn an_expression_that_no_run_comes_near_is_a_warning() {
 #[test]
 fn the_shortest_dialogue_and_the_row_that_allows_it_are_shown() {
     let source = crate::peer::PAGE.replace(
-        "{ tst = client_init;                     tev = MAIL;",
-        "{ tst = client_init, begin_transaction; tev = MAIL;",
+        "{ tst = client_init, client_ready;       tev = MAIL;",
+        "{ tst = client_init, client_ready, begin_transaction; tev = MAIL;",
     );
     let said = render(&compile(&source, None).diagnostics, "x.def", &source);
     let dialogue = "error: this can happen: a transaction within a transaction";
@@ -362,12 +362,12 @@ fn a_row_that_refuses_is_no_acceptance() {
     // Nobody may send again after a message.
     let said = said_of_rows(&[
         ("state  = client_init,", "state  = client_init, resting,"),
-        ("tev = END;  next = client_init;", "tev = END;  next = resting;"),
+        ("tev = END;      next = client_ready;", "tev = END;  next = resting;"),
         (
             "/*\n * Starting over drops",
             "transition =\n  { tst = resting; tev = MAIL; ttype = answer; reply = '452 4.5.3 Enough'; },\n  \
-             { tst = resting; tev = HELO; next = client_init; ttype = greet; reply = 250; },\n  \
-             { tst = resting; tev = EHLO; next = client_init; ttype = greet_extended; reply = 250; },\n  \
+             { tst = resting; tev = HELO;     next = client_init; ttype = greet; reply = 250; },\n  \
+             { tst = resting; tev = EHLO;     next = client_init; ttype = greet_extended; reply = 250; },\n  \
              { tst = resting; tev = RSET; ttype = reset; reply = 250; },\n  \
              { tst = resting; tev = QUIT; next = done; ttype = answer; reply = 221; };\n/*\n * Starting over drops",
         ),
@@ -391,14 +391,19 @@ fn a_refusal_that_stays_breaks_no_rule_about_what_was_accepted() {
     // The commonest of all: a greeting that is refused, and what must come before is asked for.
     let said = said_of_rows(&[
         (
-            "  { tst = init, client_init;               tev = EHLO; next = client_init;       ttype = greet_extended; reply = 250; },",
+            "  { tst = init, client_init;               tev = EHLO;     next = client_init;       ttype = greet_extended; reply = 250; },",
             "  { tst = init, client_init; tev = EHLO; ttype = answer; reply = '502 5.5.1 Say HELO'; },\n  \
              { tst = init; tev = MAIL, RCPT, DATA; ttype = answer; reply = '530 5.7.0 Say HELO first'; },",
         ),
         (
-            "tev = EHLO; next = client_init;       ttype = greet_extended; reply = 250; },",
+            "  { tst = tls_init, client_ready;          tev = EHLO;     next = client_ready;      ttype = greet_extended; reply = 250; };",
+            "  { tst = tls_init, client_ready; tev = EHLO; ttype = answer; reply = '502 5.5.1 Say HELO'; };",
+        ),
+        (
+            "tev = EHLO;     next = client_ready;      ttype = greet_extended; reply = 250; },",
             "tev = EHLO; ttype = answer; reply = '502 5.5.1 Say HELO'; },",
         ),
+        ("SIZE, ENHANCEDSTATUSCODES, STARTTLS;", "SIZE, ENHANCEDSTATUSCODES;"),
         ("accepts = HELO, EHLO, RSET, QUIT; }", "accepts = HELO, RSET, QUIT; }"),
     ]);
     assert_eq!(said, "");

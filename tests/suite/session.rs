@@ -43,7 +43,7 @@ fn a_refused_message_is_swallowed_to_its_true_end() {
                 && said.lines().count() == 2,
             "{said}"
         );
-        assert_eq!(peer.session.position().name(), "client_init");
+        assert_eq!(peer.session.position().name(), "client_ready");
         assert!(peer.content.is_empty());
     }
 }

@@ -89,7 +89,7 @@ fn check(content: &str, config: &Config, pieces: &[&[u8]]) {
         assert_eq!(peer.stored, [unstuffed(&format!("{content}\r\n"))], "{content:?}");
     }
     assert_eq!((peer.take_reply(), peer.envelopes.len()), (None, 1));
-    assert_eq!(peer.session.position().name(), "client_init");
+    assert_eq!(peer.session.position().name(), "client_ready");
 }
 
 #[test]

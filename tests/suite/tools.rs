@@ -71,7 +71,7 @@ fn a_session_at_the_prompt_tells_reply_row_states_and_what_is_accepted() {
         "   refused: still init\nC: HELO me\n",
         &format!(
             "C: HELO me\nS: 250 postman.local\n   init --HELO--> client_init   greet\n   smtp-states.def:{line}:3: \
-             {{ tst = init, client_init; tev = HELO; next = client_init; ttype = greet; reply = 250; }}\n   now: HELO EHLO MAIL "
+             {{ tst = init, client_init; tev = HELO; next = client_init; ttype = greet; reply = 250; }}\n   now: HELO EHLO STARTTLS MAIL "
         ),
     ] {
         assert!(said.contains(expected), "{expected}\n--\n{said}");
@@ -88,9 +88,9 @@ fn a_session_can_be_undone_saved_and_played_and_content_is_content() {
     let said = out(&output);
     for expected in [
         "back in read_data, after ` :undo`",
-        "back in client_init, after `.`",
+        "back in client_ready, after `.`",
         "cannot save a.smtp: File exists",
-        " * client_init ",
+        " * client_ready ",
         "the server has closed; :undo goes back",
     ] {
         assert!(said.contains(expected), "{expected}\n--\n{said}");
@@ -102,7 +102,9 @@ fn a_session_can_be_undone_saved_and_played_and_content_is_content() {
         "{saved}"
     );
     assert!(
-        saved.ends_with("\n= client_init\n") && !saved.contains("wrong") && !saved.contains("RSET"),
+        saved.ends_with("\n= client_ready\n")
+            && !saved.contains("wrong")
+            && !saved.contains("RSET"),
         "{saved}"
     );
     let played = postman(
@@ -114,6 +116,46 @@ fn a_session_can_be_undone_saved_and_played_and_content_is_content() {
         (played.status.code(), out(&played).as_str()),
         (Some(0), "a.smtp: ok\nb.smtp: ok\n")
     );
+}
+
+#[test]
+fn the_handshake_is_a_step_at_the_prompt_and_in_a_dialogue() {
+    let folder = folder_with_page();
+    let input = ":encrypted\nEHLO me\nSTARTTLS\n:undo\nSTARTTLS\n:encrypted\nMAIL FROM:<a@x.org>\nEHLO me\n\
+        :undo\nHELO me\n:save a.smtp\n";
+    let output = postman(folder.path(), &["fsm", "try", "smtp-states.def"], input);
+    let said = out(&output);
+    for expected in [
+        "   nothing to encrypt: the server has not answered 220 to STARTTLS\n",
+        "S: 250 STARTTLS\n",
+        "   now: the handshake; `:encrypted` ends it\n:undo\n   back in client_init, after `EHLO me`\n",
+        ":encrypted\n* encrypted\n   now: HELO EHLO RSET NOOP HELP VRFY QUIT\n",
+        "S: 250 ENHANCEDSTATUSCODES\n   tls_init --EHLO--> client_ready   greet_extended\n",
+        ":undo\n   back in tls_init, after `MAIL FROM:<a@x.org>`\n",
+    ] {
+        assert!(said.contains(expected), "{expected}\n--\n{said}");
+    }
+    let saved = fs::read_to_string(folder.path().join("a.smtp")).unwrap();
+    let handshake = "C: STARTTLS\nS: 220 2.0.0 Ready to start TLS\n= tls_init\n* encrypted\nC: MAIL FROM:<a@x.org>\nS: 503";
+    assert!(saved.contains(handshake), "{saved}");
+    let play = |name: &str| {
+        postman(folder.path(), &["fsm", "play", "--states", "smtp-states.def", name], "")
+    };
+    assert_eq!(out(&play("a.smtp")), "a.smtp: ok\n");
+    for (text, expected) in [
+        ("S: 220\n* encrypted\n", "x.smtp:2: expected a handshake that was asked for, got none\n"),
+        (
+            "! without: STARTLS\nS: 220\n",
+            "x.smtp:1: expected a command that a server may have to leave out: STARTTLS, got `STARTLS`\n",
+        ),
+        (
+            "! without: STARTTLS\nS: 220\nC: STARTTLS\nS: 220\n",
+            "x.smtp:4: expected `220`, got `500 5.5.1 Command unknown, try HELP`\n",
+        ),
+    ] {
+        fs::write(folder.path().join("x.smtp"), text).unwrap();
+        assert_eq!(err(&play("x.smtp")), expected);
+    }
 }
 
 #[test]

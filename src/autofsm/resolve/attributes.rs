@@ -3,7 +3,7 @@
 use super::super::diagnostic::shown;
 use super::super::parser::{Content, Value};
 use super::super::slips::{is_taken, nearest};
-use super::super::{Diagnostic, Property, Span, normal};
+use super::super::{Diagnostic, Keyword, Property, Span, normal, same_name};
 use super::{Doubt, Resolver, head, values};
 
 /// The most `never` and `always` of a file: each is proven.
@@ -117,7 +117,11 @@ impl Resolver<'_> {
                 || !word.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-')
             {
                 self.say(value.span, format!("`{}` is not a keyword", shown(word)));
-            } else if self.definition.keywords.iter().any(|known| known.eq_ignore_ascii_case(word))
+            } else if self
+                .definition
+                .keywords
+                .iter()
+                .any(|known| known.name.eq_ignore_ascii_case(word))
             {
                 self.say(value.span, format!("the keyword `{word}` is listed twice"));
             } else if let Some(help) = self.unkept(word) {
@@ -126,8 +130,16 @@ impl Resolver<'_> {
                     format!("this server cannot keep the keyword `{}`", shown(word)),
                     help,
                 );
+            } else if let Some(command) = self.undeclared_command(word) {
+                let message = format!(
+                    "the keyword `{word}` is never offered: no event is called `{command}`"
+                );
+                let help = format!("declare `{command}` and write a row, or take the keyword away");
+                self.say_with(value.span, message, help);
             } else if self.definition.keywords.len() < KEYWORDS_MAX {
-                self.definition.keywords.push(word.to_owned());
+                let command = Keyword::command_of(word, self.rules, &self.definition);
+                let keyword = Keyword { name: word.to_owned(), command, span: value.span };
+                self.definition.keywords.push(keyword);
             } else {
                 self.say(value.span, format!("more keywords than {KEYWORDS_MAX} are not read"));
                 return;
@@ -135,16 +147,26 @@ impl Resolver<'_> {
         }
     }
 
+    /// The command that a keyword stands for, if no event is it.
+    fn undeclared_command(&self, word: &str) -> Option<&'static str> {
+        let rules = self.rules.filter(|_| !self.is_in_doubt(Doubt::Names))?;
+        let command = rules.keyword(word)?.command?;
+        let is_declared =
+            self.definition.events.iter().any(|event| same_name(&event.name, command));
+        (!is_declared).then_some(command)
+    }
+
     /// If the server cannot keep what a keyword promises: what it can.
     fn unkept(&mut self, word: &str) -> Option<String> {
         let rules = self.rules.filter(|_| !self.is_in_doubt(Doubt::Names))?;
         let events = self.definition.events.iter().map(|event| event.name.as_str());
-        let kept = rules.keywords.iter().copied().chain(events);
+        let keywords = rules.keywords.iter().map(|keyword| keyword.name);
+        let kept = keywords.clone().chain(events);
         if kept.clone().any(|known| known.eq_ignore_ascii_case(word)) {
             return None;
         }
-        let list =
-            format!("it can keep {}, and the name of each command", rules.keywords.join(", "));
+        let list = keywords.collect::<Vec<_>>().join(", ");
+        let list = format!("it can keep {list}, and the name of each command");
         Some(nearest(word, kept).map_or(list, |near| format!("did you mean `{near}`?")))
     }
 

@@ -6,9 +6,12 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::{Checked, Defines, End, File, checked, print};
-use crate::autofsm::{self, Cell, Change, Definition, Difference, place, same_name};
-use crate::dialogue::rehearse;
+use crate::autofsm::{
+    self, Cell, Change, Comparison, Definition, Difference, Move, offers, place, same_name,
+};
+use crate::dialogue::{Exchange, rehearse};
 use crate::smtp::machine::Machine;
+use crate::smtp::vocabulary::VOCABULARY;
 
 #[derive(Args)]
 pub(in crate::cli) struct Diff {
@@ -21,6 +24,12 @@ pub(in crate::cli) struct Diff {
     /// Compare them as foreign definitions, even if a row has a reply.
     #[arg(long)]
     foreign: bool,
+    /// Compare what follows from this state on; two names if it is called otherwise in NEW.
+    #[arg(long, value_name = "STATE[=STATE]")]
+    from: Option<String>,
+    /// Compare what a client sees: neither actions nor keywords.
+    #[arg(long)]
+    replies: bool,
     /// The name to show for both, if they are temporary copies, as git's are.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -32,10 +41,14 @@ pub(in crate::cli) struct Diff {
 struct Side {
     checked: Checked,
     machine: Option<&'static Machine>,
+    /// The state that the comparison begins in.
+    start: usize,
+    /// The events of a shortest run that leads there.
+    lead: Vec<String>,
 }
 
 impl Side {
-    fn read(path: &std::path::Path, options: &Diff) -> Result<Self, End> {
+    fn read(path: &std::path::Path, from: Option<&str>, options: &Diff) -> Result<Self, End> {
         let file = File {
             path: Some(path.to_owned()),
             served: false,
@@ -53,7 +66,42 @@ impl Side {
             checked.source.name.clone_from(name);
         }
         let machine = checked.machine();
-        Ok(Self { checked, machine })
+        let mut side = Self { checked, machine, start: 0, lead: Vec::new() };
+        if let Some(name) = from {
+            side.begin_in(name)?;
+        }
+        Ok(side)
+    }
+
+    /// Has the comparison begin in a state.
+    fn begin_in(&mut self, name: &str) -> Result<(), End> {
+        let (definition, file) = (&self.checked.definition, &self.checked.source.name);
+        let names = definition.states.iter().map(|state| state.name.as_str());
+        let start = names.clone().position(|known| same_name(known, name)).ok_or_else(|| {
+            let hint = autofsm::suggest(name, names.clone()).unwrap_or_else(|| {
+                format!("the states are {}", names.clone().collect::<Vec<_>>().join(", "))
+            });
+            format!("no state of {file} is called `{}`; {hint}", name.escape_debug())
+        })?;
+        let run = definition
+            .shortest_run(|state| state.0 == start)
+            .ok_or_else(|| format!("no dialogue leads to `{name}` in {file}"))?;
+        let event = |step: &Move| definition.events[step.event.0].name.clone();
+        (self.lead, self.start) = (run.moves.iter().map(event).collect(), start);
+        Ok(())
+    }
+
+    /// Plays the events from the comparison's start on. Returns `None` without a machine.
+    fn play(&self, run: &[&str]) -> Option<Vec<Exchange>> {
+        let lead = self.lead.iter().map(String::as_str);
+        let events: Vec<_> = lead.chain(run.iter().copied()).collect();
+        self.machine.map(|machine| rehearse(machine, &events))
+    }
+
+    /// What a cell offers of the keywords.
+    fn offer(&self, cell: Option<&Cell>) -> String {
+        let offers = cell.and_then(|cell| offers(self.definition(), cell, &VOCABULARY));
+        offers.unwrap_or_default().join(" ")
     }
 
     fn definition(&self) -> &Definition {
@@ -77,13 +125,10 @@ impl Side {
     /// What this side answers to the last of these events: as a client sees it, or as the table has
     /// it.
     fn answer(&self, run: &[&str], cell: Option<&Cell>, as_client: bool) -> String {
-        match self.machine.filter(|_| as_client) {
-            Some(machine) => {
-                let played = rehearse(machine, run);
-                played
-                    .get(run.len())
-                    .map_or_else(String::new, |exchange| exchange.first_lines().join(" / "))
-            }
+        match self.play(run).filter(|_| as_client) {
+            Some(played) => played
+                .get(self.lead.len() + run.len())
+                .map_or_else(String::new, |exchange| exchange.first_lines().join(" / ")),
             None => self.fact(cell),
         }
     }
@@ -118,13 +163,18 @@ struct Edit<'d> {
 }
 
 pub(super) fn diff(options: &Diff) -> Result<(), End> {
-    let old = Side::read(&options.old, options)?;
-    let new = Side::read(&options.new, options)?;
-    let found = autofsm::diff(old.definition(), new.definition());
+    let from = options.from.as_deref().map(|from| from.split_once('=').unwrap_or((from, from)));
+    let old = Side::read(&options.old, from.map(|(old, _)| old), options)?;
+    let new = Side::read(&options.new, from.map(|(_, new)| new), options)?;
+    let served = old.machine.is_some() && new.machine.is_some();
+    let comparison = Comparison {
+        rules: served.then_some(&VOCABULARY),
+        start: (old.start, new.start),
+        replies_only: options.replies,
+    };
+    let found = autofsm::diff(old.definition(), new.definition(), &comparison);
     if found.is_empty() {
-        return print(
-            "equal: after every run both accept the same, do the same and answer the same\n",
-        );
+        return print(&equal(&old, &new, options));
     }
     let edits = edits(&old, &new, &found);
     let mut text = String::new();
@@ -135,6 +185,17 @@ pub(super) fn diff(options: &Diff) -> Result<(), End> {
     let _ = writeln!(text, "{number} difference{}", if number == 1 { "" } else { "s" });
     print(&text)?;
     Err(End::Findings)
+}
+
+fn equal(old: &Side, new: &Side, options: &Diff) -> String {
+    let (was, is) = (old.state_name(old.start), new.state_name(new.start));
+    let run = match &options.from {
+        Some(_) if same_name(was, is) => format!("every run from {is}"),
+        Some(_) => format!("every run from {was} in the old one, {is} in the new one"),
+        None => "every run".to_owned(),
+    };
+    let what = if options.replies { "" } else { ", do the same" };
+    format!("equal: after {run} both accept the same{what} and answer the same\n")
 }
 
 /// The differences by the edits that made them: those of one row, and those after a row that leads
@@ -174,7 +235,7 @@ fn along<'s>(
     new: &'s Side,
     run: &'s [String],
 ) -> impl Iterator<Item = (usize, usize, &'s str)> {
-    let (mut was, mut is) = (0, 0);
+    let (mut was, mut is) = (old.start, new.start);
     run.iter().map_while(move |event| {
         let before = (was, is, event.as_str());
         was = old.cell(was, event)?.next;
@@ -200,7 +261,7 @@ fn row_of_turn<'s>(
     difference: &'s Difference,
     turn: usize,
 ) -> Option<(usize, &'s str)> {
-    let mut state = 0;
+    let mut state = old.start;
     for (number, event) in difference.run.iter().enumerate() {
         let cell = old.cell(state, event)?;
         if number == turn {
@@ -221,7 +282,8 @@ fn title(difference: &Difference) -> String {
         Change::Reply => format!("{event} is answered otherwise"),
         Change::End => format!("{event} ends the session in one of them only"),
         Change::Syntax => format!("{event} is shown otherwise in HELP"),
-        Change::Keywords => "EHLO offers something else".to_owned(),
+        Change::Keywords if event.is_empty() => "the keywords are others".to_owned(),
+        Change::Keywords => format!("{event} offers something else"),
     }
 }
 
@@ -259,10 +321,12 @@ fn evidence(old: &Side, new: &Side, edit: &Edit<'_>) -> String {
         })
     };
     match first.change {
-        Change::Keywords => {
-            let (was, is) =
-                (old.definition().keywords.join(" "), new.definition().keywords.join(" "));
-            return format!("   # old: {was}\n   # new: {is}\n");
+        Change::Keywords if first.event.is_none() => {
+            let words = |side: &Side| {
+                let names = side.definition().keywords.iter().map(|keyword| keyword.name.as_str());
+                names.collect::<Vec<_>>().join(" ")
+            };
+            return format!("   # old: {}\n   # new: {}\n", words(old), words(new));
         }
         Change::Syntax => return format!("   # old: {}\n   # new: {}\n", syntax(old), syntax(new)),
         _ => {}
@@ -273,30 +337,35 @@ fn evidence(old: &Side, new: &Side, edit: &Edit<'_>) -> String {
     let is_seen =
         !edit.differences.iter().any(|one| matches!(one.change, Change::Action | Change::End));
     let as_client = is_seen && old.machine.is_some() && new.machine.is_some();
-    let played =
-        new.machine.filter(|_| old.machine.is_some()).map(|machine| rehearse(machine, &run));
+    let offers = edit.differences.iter().any(|one| one.change == Change::Keywords);
+    let played = new.play(&run).filter(|_| old.machine.is_some());
     let mut text = String::new();
     let mut last = Vec::new();
     for exchange in played.iter().flatten() {
-        for reply in std::mem::replace(&mut last, exchange.first_lines()) {
-            let _ = writeln!(text, "   S: {reply}");
+        for answer in std::mem::replace(&mut last, exchange.answers()) {
+            let _ = writeln!(text, "   {answer}");
         }
         if !exchange.line.is_empty() {
             let _ = writeln!(text, "   C: {}", exchange.line);
         }
     }
     if played.is_none() {
-        for event in &run {
+        for event in new.lead.iter().map(String::as_str).chain(run.iter().copied()) {
             let _ = writeln!(text, "   C: {event}");
         }
     }
     // As comments, so that the whole is a dialogue that the new definition plays.
     for (word, side, cell) in [("old", old, &first.old), ("new", new, &first.new)] {
         let row = cell.as_ref().map_or(String::new(), |cell| format!("      {}", side.row(cell)));
-        let _ = writeln!(text, "   # {word}: {}{row}", side.answer(&run, cell.as_ref(), as_client));
+        let answer = if offers {
+            side.offer(cell.as_ref())
+        } else {
+            side.answer(&run, cell.as_ref(), as_client)
+        };
+        let _ = writeln!(text, "   # {word}: {answer}{row}");
     }
-    for reply in last {
-        let _ = writeln!(text, "   S: {reply}");
+    for answer in last {
+        let _ = writeln!(text, "   {answer}");
     }
     text
 }

@@ -9,7 +9,7 @@ use clap::Args;
 
 use super::{Defines, End, File, Source, known, print};
 use crate::autofsm::{
-    Cell, Definition, EventIndex, Marks, Move, Span, StateIndex, place, same_name, suggest,
+    Cell, Definition, EventIndex, Marks, Move, Span, StateIndex, offers, place, same_name, suggest,
 };
 use crate::dialogue::rehearse;
 use crate::smtp::machine::Machine;
@@ -157,6 +157,7 @@ impl Question<'_> {
         let mut text = format!("{} in {}: ", self.event_name(event), self.state_name(state));
         let (row, overridden) = if let Some(cell) = self.definition.cell(state, event) {
             text += &self.does(state, cell);
+            text += &self.offers(cell);
             text += "\n\nthe row that decides it:\n";
             (Some(cell.row), cell.overridden.as_slice())
         } else {
@@ -197,6 +198,21 @@ impl Question<'_> {
     fn marked(&self, name: &str, state: usize, event: usize) -> String {
         let mark = if self.marks.has(state, event) { " !" } else { "" };
         format!("{name}{mark}")
+    }
+
+    /// What a client is offered in the answer, and which keywords it is not offered there.
+    fn offers(&self, cell: &Cell) -> String {
+        let offered = self.machine.and_then(|_| offers(self.definition, cell, &VOCABULARY));
+        let Some(offered) = offered.filter(|_| !cell.is_refusal()) else { return String::new() };
+        let mut text = format!("\noffers {}", offered.join(" "));
+        let names =
+            self.definition.keywords.iter().map(|keyword| keyword.name.to_ascii_uppercase());
+        let rest: Vec<_> = names.filter(|name| !offered.contains(name)).collect();
+        if !rest.is_empty() {
+            let next = self.state_name(cell.next);
+            let _ = write!(text, "; not {}, which {next} does not accept", rest.join(", "));
+        }
+        text
     }
 
     /// The row that takes a cell back, and what it overrides.
@@ -346,8 +362,8 @@ impl Question<'_> {
             if !exchange.line.is_empty() {
                 let _ = writeln!(text, "   C: {}", exchange.line);
             }
-            for reply in exchange.first_lines() {
-                let _ = writeln!(text, "   S: {reply}");
+            for answer in exchange.answers() {
+                let _ = writeln!(text, "   {answer}");
             }
             state = exchange.state;
         }

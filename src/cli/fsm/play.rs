@@ -77,6 +77,9 @@ fn play_one(
         },
         _ => states,
     };
-    let played = dialogue.check_states(states.machine);
-    Ok(played.and_then(|()| dialogue.play(&mut states.peer(&config), |most| most)))
+    let played = dialogue.check_states(states.machine).and_then(|()| {
+        let machine = dialogue.machine(states.machine)?;
+        dialogue.play(&mut states.peer_by(machine, &config), |most| most)
+    });
+    Ok(played)
 }

@@ -35,6 +35,7 @@ pub(in crate::cli) struct Try {
 /// The commands of the prompt, with what they do.
 pub(super) const WORDS: &[(&str, &str)] = &[
     (":undo", "take the last line back"),
+    (":encrypted", "end the handshake that follows STARTTLS, without cryptography"),
     (":states", "list the states, and what each accepts"),
     (":save FILE", "write this session as a dialogue, which `fsm play` replays and checks"),
     (":help", "this"),
@@ -50,13 +51,20 @@ fn key(text: &str) -> Result<(String, String), &'static str> {
 /// mailbox and may send anywhere.
 const KEYS: &[(&str, &str)] = &[("users", "Any"), ("relay_from", "[\"127.0.0.0/8\"]")];
 
+/// What the client did.
+enum Said {
+    Line(String),
+    /// Its part of the handshake.
+    Encrypted,
+}
+
 struct Trial {
     states: States,
     config: Config,
     /// The keys of the configuration, as lines of a dialogue.
     keys: String,
     peer: Peer,
-    lines: Vec<String>,
+    said: Vec<Said>,
     /// The session so far as a dialogue.
     dialogue: String,
     /// What is accepted now, as it was shown last: the same again would drown the answer.
@@ -82,7 +90,7 @@ pub(super) fn try_it(options: &Try) -> Result<(), End> {
         config,
         keys,
         peer,
-        lines: Vec::new(),
+        said: Vec::new(),
         dialogue: String::new(),
         shown: String::new(),
     };
@@ -136,6 +144,10 @@ impl Trial {
         Some(match (word, argument.trim()) {
             ("quit" | "q", "") => return None,
             ("undo" | "u", "") => self.undo(),
+            ("encrypted", "") if self.peer.shakes_hands() => self.encrypted(),
+            ("encrypted", "") => {
+                "   nothing to encrypt: the server has not answered 220 to STARTTLS\n".to_owned()
+            }
             ("states", "") => self.list(),
             ("save", "") => "   :save needs a file's name\n".to_owned(),
             ("save", name) => self.save(name),
@@ -158,14 +170,14 @@ impl Trial {
         self.peer = self.states.peer(&self.config);
         self.dialogue =
             format!("# A session at `postman fsm try`, by {}.\n{}", self.states.name, self.keys);
-        let said = self.said();
+        let said = self.take_replies();
         self.shown.clear();
         let now = self.now();
         format!("{said}   {}\n{now}", self.peer.position().name())
     }
 
-    /// Takes what was said. A dialogue has the first line of each reply.
-    fn said(&mut self) -> String {
+    /// Takes the replies. A dialogue has the first line of each.
+    fn take_replies(&mut self) -> String {
         let mut text = String::new();
         while let Some(reply) = self.peer.take_reply() {
             for (index, line) in reply.lines().enumerate() {
@@ -180,12 +192,12 @@ impl Trial {
 
     /// A line of the client's.
     fn client(&mut self, line: &str) -> String {
-        self.lines.push(line.to_owned());
+        self.said.push(Said::Line(line.to_owned()));
         let before = self.peer.position();
         let gap = if line.is_empty() { "" } else { " " };
         self.dialogue += &format!("C:{gap}{line}\n");
         self.peer.give(Input::Octets(format!("{line}\r\n").as_bytes()));
-        let said = self.said();
+        let said = self.take_replies();
         let after = self.peer.position();
         let steps = self.peer.take_steps();
         if said.is_empty() && steps.is_empty() {
@@ -216,6 +228,14 @@ impl Trial {
             text += &self.now();
         }
         text + &self.over()
+    }
+
+    /// The handshake, without cryptography.
+    fn encrypted(&mut self) -> String {
+        self.said.push(Said::Encrypted);
+        self.dialogue += "* encrypted\n";
+        self.peer.give(Input::Encrypted);
+        format!("* encrypted\n{}", self.now())
     }
 
     /// The numbers of a state and an event.
@@ -279,7 +299,9 @@ impl Trial {
         if !self.peer.is_open() {
             return String::new();
         }
-        let now = if self.peer.reads_content() {
+        let now = if self.peer.shakes_hands() {
+            "   now: the handshake; `:encrypted` ends it\n".to_owned()
+        } else if self.peer.reads_content() {
             "   now: content, up to a line that is a single dot\n".to_owned()
         } else {
             format!("   now: {}\n", accepted(self.peer.position()))
@@ -292,18 +314,21 @@ impl Trial {
     }
 
     fn undo(&mut self) -> String {
-        if self.lines.pop().is_none() {
+        if self.said.pop().is_none() {
             return "   there is nothing to undo\n".to_owned();
         }
-        let lines = std::mem::take(&mut self.lines);
+        let said = std::mem::take(&mut self.said);
         self.restart();
-        for line in lines {
-            self.client(&line);
+        for said in said {
+            drop(match said {
+                Said::Line(line) => self.client(&line),
+                Said::Encrypted => self.encrypted(),
+            });
         }
-        let last = self
-            .lines
-            .last()
-            .map_or(String::new(), |line| format!(", after `{}`", line.escape_debug()));
+        let last = self.said.last().map_or(String::new(), |said| match said {
+            Said::Line(line) => format!(", after `{}`", line.escape_debug()),
+            Said::Encrypted => ", after the handshake".to_owned(),
+        });
         self.shown.clear();
         let now = self.now();
         format!("   back in {}{last}\n{now}", self.peer.position().name())

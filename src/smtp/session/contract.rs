@@ -90,6 +90,9 @@ pub enum Input<'a> {
     /// The answer to [`Question::Store`]. `Ok` is a promise: the message is on stable storage for
     /// every recipient.
     Stored(Result<(), Refusal>),
+    /// The handshake that [`Output::Encrypt`] asked for is over, and the line is encrypted. One that
+    /// failed is [`Input::HangUp`].
+    Encrypted,
     /// The client was silent for too long.
     Silence,
     /// The server stops.
@@ -153,6 +156,9 @@ pub enum Output<'a> {
     Open(Box<Envelope>),
     /// Content of the message that was opened.
     Content(&'a [u8]),
+    /// Send all replies, and then shake hands: [`Input::Encrypted`]. What has arrived in the clear
+    /// and was not given is dropped, and no octets are given before. RFC 3207 4.
+    Encrypt,
     /// Forget the message that was opened.
     Discard,
     /// The machine moved.

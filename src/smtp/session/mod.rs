@@ -32,6 +32,7 @@
 //!             Output::Ask(Question::Room(_)) => inputs.push(Input::Room(Ok(()))),
 //!             Output::Ask(Question::User(_)) => inputs.push(Input::User(Ok(()))),
 //!             Output::Ask(Question::Store) => inputs.push(Input::Stored(Ok(()))),
+//!             Output::Encrypt => inputs.push(Input::Encrypted),     // after the handshake
 //!             Output::Open(_) | Output::Discard | Output::Close => {}
 //!             Output::Step(_) | Output::Line(..) | Output::Refused(..) => {}                // for a log
 //!         }
@@ -79,6 +80,8 @@ enum Waiting {
     Command { event: EventId, accepted: Accepted, line: String },
     /// A step that was made, and its reply if the answer is yes.
     Step { step: Step, reply: Reply },
+    /// The handshake is under way.
+    Handshake,
 }
 
 /// A conversation.
@@ -104,6 +107,8 @@ pub struct Session {
     unread: Vec<u8>,
     /// Cuts lines out of what the client sends.
     lines: Lines,
+    /// Whether octets follow the line that is read.
+    is_followed: bool,
     /// The lines of [`command::PROXY_V2_LINES`](super::command::PROXY_V2_LINES) that the session
     /// began with, while it has no others.
     proxy_v2_lines: usize,
@@ -139,6 +144,7 @@ impl Session {
             waiting: None,
             unread: Vec::new(),
             lines: Lines::new(),
+            is_followed: false,
             proxy_v2_lines: 0,
             messages: 0,
             errors: 0,
@@ -170,6 +176,10 @@ impl Session {
         match self.judge(event, cell, argument) {
             Err(reply) => self.refuse(line, reply),
             Ok(Judged::Accepted(accepted)) => self.accept(event, accepted),
+            Ok(Judged::End(reply)) => {
+                self.note_refused(line, reply.code);
+                self.end(reply);
+            }
             Ok(Judged::Ask(question, accepted)) => {
                 self.ask(question, Waiting::Command { event, accepted, line: line.to_owned() });
             }
@@ -191,7 +201,9 @@ impl Session {
             (Some(Waiting::Step { step, reply }), answer) => {
                 self.finish(step, answer.err().unwrap_or(reply));
             }
-            (None, _) => debug_assert!(false, "an answer without a question"),
+            (None | Some(Waiting::Handshake), _) => {
+                debug_assert!(false, "an answer without a question");
+            }
         }
         if self.stopping && !self.closed {
             self.end(reply::stopping());
@@ -207,6 +219,12 @@ impl Session {
         match self.act(cell, accepted, dropped) {
             Ok(Acted::Reply(reply)) => self.finish(step, reply),
             Ok(Acted::Ask(question, reply)) => self.ask(question, Waiting::Step { step, reply }),
+            Ok(Acted::Encrypt(reply)) => {
+                self.finish(step, reply);
+                if !self.closed {
+                    self.begin_encryption();
+                }
+            }
             Err(Contradiction) => return self.contradict(event),
         }
         debug_assert!(
@@ -276,9 +294,12 @@ impl Session {
     }
 
     fn end(&mut self, last: Reply) {
-        self.waiting = None;
+        // In a handshake nothing is said: it would go over the line in the clear.
+        let is_heard = !matches!(self.waiting.take(), Some(Waiting::Handshake));
         self.discard_open();
-        self.say(last);
+        if is_heard {
+            self.say(last);
+        }
         self.queue.push_back(Output::Close);
         self.closed = true;
     }
@@ -364,7 +385,7 @@ impl Session {
     /// Whether enhanced status codes go to the client.
     #[must_use]
     pub fn shows_enhanced(&self) -> bool {
-        self.settings.machine.offers("ENHANCEDSTATUSCODES")
+        self.settings.machine.has_keyword("ENHANCEDSTATUSCODES")
     }
 
     /// How many octets the session holds of what the client sent: an unfinished line, octets not
@@ -383,7 +404,21 @@ impl Session {
             Input::Connect => {
                 self.say(Reply::new(220, "", format!("{} ESMTP Postman", self.settings.domain)));
             }
+            Input::Octets([]) => {}
+            // Not the client's handshake: the shell keeps that from the session.
+            Input::Octets(_) if matches!(self.waiting, Some(Waiting::Handshake)) => {
+                self.waiting = None;
+                self.note_refused("(in the clear, after STARTTLS)", 421);
+                self.end(reply::clear_after_start_tls());
+            }
             Input::Octets(octets) => given = octets,
+            Input::Encrypted => {
+                let waited = self.waiting.take();
+                debug_assert!(
+                    matches!(waited, Some(Waiting::Handshake)),
+                    "no handshake: {waited:?}"
+                );
+            }
             Input::Room(answer) | Input::Stored(answer) => {
                 self.answered(answer.map_err(reply::store_refusal));
             }

@@ -56,6 +56,7 @@ impl<'a> Outputs<'a> {
                 let (taken, line) =
                     self.session.lines.take(rest, self.session.settings.limits.line_bytes_max);
                 self.position += taken;
+                self.session.is_followed = taken < rest.len();
                 if let Some(line) = line {
                     self.session.line(line);
                 }

@@ -10,7 +10,9 @@ use crate::smtp::envelope::Recipient;
 use crate::smtp::framer::Content;
 use crate::smtp::path::{Mailbox, ReversePath};
 use crate::smtp::reply::Reply;
-use crate::smtp::vocabulary::{Action, GREETING, MESSAGE, RECIPIENT, SENDER, VOCABULARY};
+use crate::smtp::vocabulary::{
+    Action, ENCRYPTED, GREETING, MESSAGE, RECIPIENT, SENDER, VOCABULARY,
+};
 
 /// What HELO or EHLO said.
 #[derive(Clone, Debug)]
@@ -41,6 +43,8 @@ pub(super) struct Message {
 /// The things of the vocabulary.
 #[derive(Debug, Default)]
 pub(super) struct Things {
+    /// STARTTLS, and the handshake after it.
+    pub(super) is_encrypted: bool,
     /// HELO or EHLO.
     pub(super) greeting: Option<Greeting>,
     /// MAIL.
@@ -60,6 +64,7 @@ fn spec(action: Action) -> &'static ActionSpec {
 impl Things {
     fn has(&self, thing: &str) -> bool {
         match thing {
+            ENCRYPTED => self.is_encrypted,
             GREETING => self.greeting.is_some(),
             SENDER => self.sender.is_some(),
             RECIPIENT => !self.recipients.is_empty(),
@@ -88,6 +93,7 @@ impl Things {
         let mut message = None;
         for thing in spec(action).drops {
             match *thing {
+                ENCRYPTED => self.is_encrypted = false,
                 GREETING => self.greeting = None,
                 SENDER => self.sender = None,
                 // The memory goes too: most sessions wait, and hold nothing.

@@ -9,7 +9,6 @@ use crate::smtp::command::ArgumentError;
 use crate::smtp::machine::Transition;
 use crate::smtp::path::{DOMAIN_BYTES_MAX, Domain, Syntax};
 use crate::smtp::reply::Reply;
-use crate::smtp::vocabulary::KEYWORDS;
 
 /// Reads the name in HELO and EHLO. Many real clients send names that are not domains, so a lenient
 /// reader takes any printable word, of which only the first [`DOMAIN_BYTES_MAX`] octets are
@@ -47,19 +46,15 @@ impl Session {
         row_reply(cell, || self.extensions())
     }
 
-    /// EHLO's answer: what the definition offers, as far as this server can keep it. A keyword that
-    /// is a command's name is kept by the table, if some state accepts the command.
+    /// EHLO's answer: what the table lets the session offer in the state after it.
     fn extensions(&self) -> Reply {
-        let machine = self.settings.machine;
         let mut lines: Vec<Cow<'static, str>> = vec![self.settings.domain.to_string().into()];
-        for keyword in machine.keywords {
-            let kept = KEYWORDS.iter().any(|known| known.eq_ignore_ascii_case(keyword));
-            if keyword.eq_ignore_ascii_case("SIZE") {
-                lines.push(format!("SIZE {}", self.settings.limits.message_bytes_max).into());
-            } else if kept || machine.accepts(keyword) {
-                lines.push((*keyword).into());
+        lines.extend(self.position().offered().map(|keyword| match keyword {
+            size if size.eq_ignore_ascii_case("SIZE") => {
+                format!("SIZE {}", self.settings.limits.message_bytes_max).into()
             }
-        }
+            other => other.into(),
+        }));
         Reply { code: 250, enhanced: "", lines }
     }
 }

@@ -24,6 +24,7 @@ mod greet;
 mod open_message;
 mod reset;
 mod set_sender;
+mod start_tls;
 mod verify;
 
 pub use add_recipient::rcpt;
@@ -37,6 +38,7 @@ pub use verify::vrfy;
 pub(super) enum Accepted {
     Greet(String),
     GreetExtended(String),
+    StartTls,
     SetSender(ReversePath),
     /// The recipient, if it is a new one.
     AddRecipient(Option<Recipient>),
@@ -54,6 +56,8 @@ pub(super) enum Accepted {
 pub(super) enum Judged {
     Accepted(Accepted),
     Ask(Question, Accepted),
+    /// It ends the session, with this reply.
+    End(Reply),
 }
 
 /// What an act has to say.
@@ -62,6 +66,8 @@ pub(super) enum Acted {
     Reply(Reply),
     /// The reply if the answer is yes.
     Ask(Question, Reply),
+    /// The reply before the handshake.
+    Encrypt(Reply),
 }
 
 /// An action did not find what it needs: the machine led where the compiler proves that no
@@ -97,6 +103,7 @@ impl Session {
         let accepted = match cell.action {
             Action::Greet => Accepted::Greet(self.judge_name(argument)?),
             Action::GreetExtended => Accepted::GreetExtended(self.judge_name(argument)?),
+            Action::StartTls => return self.judge_start_tls(event, argument),
             Action::SetSender => return self.judge_set_sender(event, argument),
             Action::AddRecipient => return self.judge_add_recipient(event, argument),
             Action::OpenMessage if argument.is_empty() => Accepted::OpenMessage,
@@ -124,13 +131,16 @@ impl Session {
             return self.deliver(cell, dropped);
         }
         self.discard(dropped);
+        if let Accepted::StartTls = accepted {
+            return Ok(Acted::Encrypt(self.start_tls(cell)));
+        }
         Ok(Acted::Reply(match accepted {
             Accepted::Greet(name) => self.greet(cell, name),
             Accepted::GreetExtended(name) => self.greet_extended(cell, name),
             Accepted::SetSender(sender) => self.set_sender(cell, sender),
             Accepted::AddRecipient(recipient) => self.add_recipient(cell, recipient),
             Accepted::OpenMessage => self.open_message(cell)?,
-            Accepted::Deliver => return Err(Contradiction),
+            Accepted::StartTls | Accepted::Deliver => return Err(Contradiction),
             Accepted::Reset => Self::reset(cell),
             Accepted::Verify(user) => self.verify(cell, user),
             Accepted::Explain(reply) => Self::explain(reply),

@@ -72,7 +72,7 @@ pub fn mail(
 impl Session {
     pub(super) fn judge_set_sender(&self, event: EventId, argument: &str) -> Result<Judged, Reply> {
         let machine = self.settings.machine;
-        let mail = mail(argument, self.settings.syntax, |keyword| machine.offers(keyword))
+        let mail = mail(argument, self.settings.syntax, |keyword| machine.has_keyword(keyword))
             .map_err(|error| self.argument_refusal(event, error, reply::bad_sender()))?;
         let octets = mail.size.unwrap_or(0);
         if octets > self.settings.limits.message_bytes_max {
