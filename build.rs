@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     let text = autofsm::rust(&definition, &vocabulary::VOCABULARY, SOURCE, &source);
-    // The picture stands in the docs of the module that includes the table.
+    // The picture is in the docs of the module that includes the table.
     let picture = autofsm::svg(&definition, &autofsm::Marks::default()).unwrap_or_default();
     // By its digest an operator tells which definition a server runs.
     let digest = Sha256::digest(source.as_bytes());

@@ -111,7 +111,7 @@ impl States {
         autofsm::page(&rest, &about)
     }
 
-    /// The name and the begin of the digest, as a person compares them.
+    /// The name and the first digits of the digest, as a person compares them.
     pub(super) fn about(&self) -> String {
         let kind = if self.built_in { ", built in" } else { "" };
         format!("{}{kind}, sha256 {}", self.name, self.digest.get(..12).unwrap_or_default())

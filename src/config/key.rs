@@ -1,4 +1,4 @@
-//! The table of keys: what stands once of each, and what is made of it.
+//! The table of keys: each key once, and what is made of it.
 //!
 //! [`keys!`] turns a table into the struct that holds the values, its `Default`, and a [`Key`] a
 //! row; reading, the sample configuration and the documents' table walk over these. A group of keys

@@ -19,7 +19,7 @@ pub enum Users {
 
 impl Users {
     /// Whether a mailbox of this name may receive. Postmaster always may (RFC 5321 4.5.1), and
-    /// nobody is called `""`.
+    /// no user is called `""`.
     #[must_use]
     pub fn contains(&self, local: &LocalPart) -> bool {
         match self {
@@ -32,7 +32,7 @@ impl Users {
         }
     }
 
-    /// One who may receive, for an example at a shell.
+    /// A user who may receive, for an example at a shell.
     #[must_use]
     pub fn one(&self) -> &str {
         let is_word = |user: &&String| {

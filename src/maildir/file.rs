@@ -29,7 +29,7 @@ pub(super) struct Message {
     pub spool: Option<Spool>,
 }
 
-/// Content that stands in the first file already.
+/// Content that is in the first file already.
 pub(super) struct Spool {
     /// That file.
     handle: Handle,
@@ -72,7 +72,7 @@ pub(super) struct OpenFile {
     pub octets: u64,
     /// Where the content starts, in octets.
     content_at: u64,
-    /// The octets of content that the headers stand for, and that have still to come.
+    /// The octets of content that are still to be written after the headers.
     replaced: usize,
     /// Converts line ends; `None` if they stay as they came.
     ends: Option<LineEnds>,
@@ -151,7 +151,7 @@ impl File {
         context(Doing::Write, &target.folder, file.flush(store))
     }
 
-    /// What stands in this file already, for others to copy.
+    /// The content that is in this file already, for others to copy.
     pub(super) fn spooled(&self) -> Option<Spool> {
         let file = self.open.as_ref()?;
         Some(Spool {

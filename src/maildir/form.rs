@@ -313,7 +313,7 @@ mod tests {
         );
     }
 
-    /// HELO's word is any printable one: it cannot end its field, its comment or the date's begin.
+    /// HELO's word is any printable one: it cannot end its field or its comment, nor begin the date.
     #[test]
     fn a_hostile_greeting_stays_inside_a_comment() {
         for (helo, shown) in [
@@ -344,7 +344,7 @@ mod tests {
         }
     }
 
-    /// What a file of this content begins with behind our other headers, line ends included.
+    /// What a file of this content begins with after our other headers, line ends included.
     fn begin(content: &[u8], format: Format) -> Vec<u8> {
         let place = Place::Local;
         let target = Target {

@@ -11,7 +11,7 @@
 //! |---|---|
 //! | `start.rs`, `owner.rs` | the mail folder is opened and locked; what dead servers left is swept |
 //! | `draft.rs`, `opening.rs` | a message whose content is arriving; how its content begins |
-//! | `form.rs`, `name.rs` | which files it becomes, what stands in them, and their folders' names |
+//! | `form.rs`, `name.rs` | which files it becomes, their content, and their folders' names |
 //! | `group_commit.rs`, `scheduler.rs` | messages wait, form batches, and share syncs |
 //! | `commit.rs` | a batch: write, sync, rename, sync, look |
 //! | `file.rs`, `unique.rs` | one file, in `tmp` and under its final name |

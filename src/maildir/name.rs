@@ -7,7 +7,7 @@ use crate::smtp::path::{Domain, LocalPart};
 /// The longest component that file systems take, in octets.
 const COMPONENT_BYTES_MAX: usize = 255;
 
-/// The folder of a mailbox. Local parts of the own domain compare without case.
+/// The folder of a mailbox. Local parts of the server's domain compare without case.
 pub(super) fn mailbox(local: &LocalPart) -> Option<String> {
     component(&local.folded())
 }
@@ -203,7 +203,7 @@ mod tests {
             })
     }
 
-    /// Back again: who can be told from its component shares it with nobody.
+    /// Back again: a name that can be read from its component shares it with no other.
     fn name_of(component: &str) -> String {
         let (mut name, mut rest) = (Vec::new(), component.bytes());
         while let Some(octet) = rest.next() {

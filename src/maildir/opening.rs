@@ -1,4 +1,4 @@
-//! How content begins: whether with a header, and what stands before it.
+//! How content begins: whether with a header, and what is before it.
 //!
 //! Some senders put something before the first header field: a byte order mark (editors and scripts
 //! on Windows), or the line that separates messages in an mbox (`From alice@example.org Thu Jan  1
@@ -10,7 +10,7 @@
 /// file meanwhile. Content that is still undecided there is a body.
 pub(super) const OPENING_BYTES_MAX: usize = 8192;
 
-/// A field's name and its colon are in one line: what is longer is no name. RFC 5322 2.1.1.
+/// A field's name and its colon are in one line: a longer text is not a name. RFC 5322 2.1.1.
 const FIELD_NAME_BYTES_MAX: usize = 997;
 
 /// U+FEFF in UTF-8.
@@ -58,7 +58,7 @@ impl Opening {
             if may_grow && is_open {
                 return None;
             }
-            // The mbox lines are no more than lines of the body then.
+            // The mbox lines are lines of the body then.
             opening.mbox_lines.clear();
             return Some(opening);
         }

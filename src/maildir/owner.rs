@@ -1,4 +1,4 @@
-//! Who owns what in `tmp`: locks that die with their servers, and the sweep by them.
+//! Which server owns what in `tmp`: locks that end with their servers, and the sweep by them.
 //!
 //! Each server holds a lock on a file of its own, `.owner.ID` in the mail folder, while it lives;
 //! its files in `tmp` begin with that ID. The kernel drops the lock however the server ends, in

@@ -226,7 +226,7 @@ mod tests {
         let pool = Pool::new(2, || {});
         let (end, hung) = std::sync::mpsc::channel::<()>();
         let (done, both) = std::sync::mpsc::channel();
-        // Two jobs at once for one sleeper: the second must not wait behind the first.
+        // Two jobs at once for one sleeper: the second must not wait for the first.
         pool.run(|| {});
         pool.run(move || assert!(hung.recv().is_err()));
         pool.run(move || done.send(()).unwrap());

@@ -158,7 +158,7 @@ mod tests {
                 thread
             })
             .collect();
-        assert_eq!(syncs.load(Ordering::SeqCst), 1, "nobody syncs beside the running one");
+        assert_eq!(syncs.load(Ordering::SeqCst), 1, "no second sync beside the running one");
         may_end.send(end).unwrap();
         leader.join().unwrap().ok();
         let results = waiting.into_iter().map(|thread| thread.join().unwrap()).collect();

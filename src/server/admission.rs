@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(come("192.0.2.4").unwrap_err(), Refusal::Full);
         assert_eq!(door.admit(address("192.0.2.4"), true, 0).unwrap_err(), Refusal::Full);
         drop(inside);
-        // It recovers, and forgets everybody.
+        // It recovers, and forgets all addresses.
         assert!(!door.is_pressed());
         assert!(door.counts().addresses.is_empty() && door.counts().networks.is_empty());
         assert!(come("2001:db8::3").is_ok());

@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn an_ipv4_client_has_its_own_address_on_a_socket_for_ipv6() {
-        // Where the system has no IPv6 there is no such socket.
+        // A system without IPv6 has no such socket.
         let Ok(listener) = TcpListener::bind("[::]:0") else { return };
         let port = listener.local_addr().unwrap().port();
         let client = TcpStream::connect(("127.0.0.1", port)).unwrap();

@@ -313,7 +313,7 @@ fn options(config: &Config) -> Options {
         root: config.maildir_path.clone(),
         format: match (config.mailbox_format, config.bare_newline) {
             (MailboxFormat::Message, BareNewline::Refuse) => Format::Message,
-            // Where a bare LF may stand, the other line ends stay what they are.
+            // If a bare LF is allowed, the other line ends stay what they are.
             (MailboxFormat::Message, BareNewline::Keep) => Format::MessageAsItCame,
             (MailboxFormat::Envelope, _) => Format::Envelope,
         },

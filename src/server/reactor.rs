@@ -12,7 +12,7 @@
 //! a read and a write.
 //!
 //! Invariants:
-//! - The tasks run on one thread at a time: whoever holds `run`. A waker that finds it held rings
+//! - The tasks run on one thread at a time: the one that holds `run`. A waker that finds it held rings
 //!   the bell, so that the work is done after the next event, which the bell is; no wake is lost.
 //! - A thread that is not the reactor's (the store's, the main thread) runs no task: it rings the
 //!   bell.

@@ -29,7 +29,7 @@ pub(super) struct Trace {
     id: String,
     /// The longest command line: how a line beyond it is shown.
     line_bytes_max: usize,
-    /// What the client sent, held back until its reply: the verdict that it needs stands before it.
+    /// What the client sent, held back until its reply: the verdict that it needs comes before it.
     held: Vec<String>,
     /// The octets of content so far.
     content_octets: usize,

@@ -1,6 +1,6 @@
 //! Lines into commands: the verb, and for each action its argument. RFC 5321 4.1.1, 4.1.2.
 //!
-//! The grammar stands above the regular expression that recognises it. What was parsed is the only
+//! The grammar is above the regular expression that recognises it. What was parsed is the only
 //! thing that is used afterwards. What all commands share is here; the argument of each is read
 //! beside its action: [`helo`], [`mail`], [`rcpt`], [`vrfy`].
 

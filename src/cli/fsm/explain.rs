@@ -321,7 +321,7 @@ impl Question<'_> {
         format!("{why}\n{} accepts {accepted}\n", self.state_name(state))
     }
 
-    /// A row with its place, as it stands in the source, a line a line.
+    /// A row with its place, as it is in the source, line by line.
     fn row(&self, span: Span) -> String {
         /// A longer row is cut, in lines.
         const LINES_MAX: usize = 20;

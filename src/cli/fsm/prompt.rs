@@ -20,7 +20,7 @@ struct Offers {
     syntaxes: Vec<String>,
 }
 
-/// How a command begins, up to where the client's own words stand.
+/// The start of a command, up to the client's own words.
 fn begin(syntax: &str) -> &str {
     let own = syntax.find(['<', '[']).or_else(|| syntax.find(' ').map(|blank| blank + 1));
     let end = own.map_or(syntax.len(), |at| {
@@ -105,7 +105,7 @@ impl Prompt {
         Ok(Self { editor })
     }
 
-    /// A line, typed where the session stands; nothing at the end of input. Ctrl-C drops the line.
+    /// A typed line; `None` at the end of input. Ctrl-C drops the line.
     pub(super) fn read(&mut self, position: Position, open: bool) -> Result<Option<String>, End> {
         if let Some(offers) = self.editor.helper_mut() {
             let accepted = position.accepted().filter(|_| open);

@@ -11,7 +11,7 @@ use std::sync::mpsc::channel;
 use super::simulated::{Lie, Simulated, State};
 use super::*;
 
-/// Up to so many remainders of one state are looked at one by one.
+/// The most remainders of one state that are checked one by one.
 const EXHAUSTIVE_MAX: usize = 5_000;
 
 struct Sent {
@@ -291,14 +291,14 @@ fn a_living_servers_files_are_not_swept_by_another() {
     let second = owner::Owner::take(&disk, &root).unwrap();
     owner::sweep(&disk, &root, &second);
     assert_eq!(disk.names(&tmp).unwrap().len(), 1);
-    // After a crash nobody lives.
+    // After a crash no server lives.
     let disk = Simulated::restarted(disk.state());
     let third = owner::Owner::take(&disk, &root).unwrap();
     owner::sweep(&disk, &root, &third);
     assert_eq!(disk.names(&tmp).unwrap().len(), 0);
 }
 
-/// Somebody else takes a mailbox away while the server runs, and makes it anew without a sync: it
+/// Another program removes a mailbox while the server runs, and makes it again without a sync: it
 /// is another folder, of whose name nothing is known.
 #[test]
 fn a_mailbox_that_somebody_made_anew_is_made_safe_anew() {

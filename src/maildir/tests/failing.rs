@@ -31,7 +31,7 @@ fn start_on(disk: Simulated, how: How, all: bool, threads: usize) -> (Store, Fai
     let mut options = options(std::path::Path::new("/nowhere"));
     options.threads_max = threads;
     let store = Store::with_disk(options, Box::new(disk.clone()), Simulated::root()).unwrap();
-    // All threads meet, who stands by too: whatever they had to do is done.
+    // All threads meet, the watchdog too: whatever they had to do is done.
     let threads = threads + usize::from(store.0.group_commit.has_watchdog());
     let barrier = Arc::new(Barrier::new(threads));
     let (sender, met) = std::sync::mpsc::channel();
@@ -170,7 +170,7 @@ fn in_one_turn_each_message_has_its_own_result_and_a_failed_sync_of_all_fails_al
                 .copied()
                 .collect();
             expected.sort_unstable();
-            // Who was answered is there, even after a crash, and of all others nothing is left.
+            // An answered message is there, even after a crash, and nothing is left of the others.
             for state in [state.crash(|_| 0), state] {
                 let mail = mail(&state);
                 let is_whole = |text: &[u8]| {
@@ -228,7 +228,7 @@ fn a_failed_sync_of_all_fails_whoever_had_begun_to_write() {
     assert!(failed.is_err());
     let (back, done) = std::sync::mpsc::channel();
     store.commit(begun, move |result| drop(back.send(result.map(drop))));
-    // What stood in its file is lost, though its own sync says that all is well.
+    // The content of its file is lost, though its own sync says that all is well.
     assert!(matches!(done.recv().unwrap(), Err(StoreError::Io { .. })));
     assert_eq!(mail(&disk.disk.state()), []);
     assert_eq!(deliver(&store, ALL, contents()[1].as_bytes()), Ok(()));
@@ -267,7 +267,7 @@ fn a_draft_that_is_dropped_leaves_nothing() {
     let (back, spilled) = std::sync::mpsc::channel();
     store.spill(draft, move |draft| drop(back.send(draft)));
     let draft = spilled.recv().unwrap();
-    assert_eq!(mail(&disk.disk.state()).len(), 1, "its begin is on disk");
+    assert_eq!(mail(&disk.disk.state()).len(), 1, "its first part is on disk");
     drop(draft);
     assert!(store.close(Duration::from_mins(1)));
     assert_eq!(mail(&disk.disk.state()), []);

@@ -134,7 +134,7 @@ impl Simulated {
         Self::restarted(State { nodes: vec![Arc::new(root)], answered: Vec::new() })
     }
 
-    /// One on which this was left by a crash; nobody who ran before lives.
+    /// One on which this was left by a crash; no server that ran before lives.
     pub(super) fn restarted(state: State) -> Self {
         let left = FreeSpace { octets: u64::MAX, files: None };
         Self(Arc::new(Mutex::new(World {
@@ -247,7 +247,7 @@ impl Simulated {
         world.name(&above, name, None).unwrap();
     }
 
-    /// Removes all files that are seen, for good.
+    /// Removes all files that are seen, permanently.
     pub(super) fn remove_mail(&self) {
         let mut world = locked(&self.0);
         for number in 1..world.state.nodes.len() {

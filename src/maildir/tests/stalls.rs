@@ -16,7 +16,7 @@ fn a_turn_that_hangs_holds_no_other_back() {
         let draft = draft(&store, &["user@postman.local"], b"x");
         store.commit(draft, move |result| sender.send(result.map(drop)).unwrap());
         // As many turns as are taken at once hang: the next is taken when their time is over,
-        // though nobody comes any more.
+        // though no message arrives any more.
         gate.is_reached_by(count);
     }
     gate.open();
@@ -42,7 +42,7 @@ fn while_everything_hangs_no_more_turns_wait_than_there_are_threads() {
         send();
         gate.is_reached_by(count);
     }
-    // Long enough for many more to begin: by who stands by, and by who comes.
+    // Long enough for many more to begin: by the watchdog, and by new messages.
     for _ in 0..8 {
         thread::sleep(Duration::from_millis(120));
         send();

@@ -19,7 +19,7 @@ pub(super) enum How {
     After(Errno),
     /// A write takes some of it only.
     Short,
-    /// It happens, and before it somebody else does this to the mail folder.
+    /// It happens, and before it another program does this to the mail folder.
     Meddled(fn(&Simulated)),
 }
 

@@ -65,7 +65,7 @@ impl Disk for Simulated {
     }
 
     fn sync_folder(&self, folder: &Handle) -> io::Result<()> {
-        // It takes time, and keeps what stood when it began.
+        // It takes time, and keeps what was there when it began.
         let begun = self.change(|world| Ok(world.node(folder)?.changes.clone()))?;
         if let Handle::Simulated(_, told) = folder {
             let errors = locked(&self.0).node(folder)?.errors;
@@ -89,7 +89,7 @@ impl Disk for Simulated {
     }
 
     fn sync_fs(&self, _: &Handle) -> io::Result<()> {
-        // It takes time too; of what is written meanwhile it keeps nothing.
+        // It takes time too; it keeps nothing of what is written until it ends.
         let begun = self.change(|world| Ok(world.state.nodes.clone()))?;
         let dirty = |then: &Node| {
             !then.changes.is_empty() || !then.pages.is_empty() || !then.sizes.is_empty()

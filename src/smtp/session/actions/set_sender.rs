@@ -14,7 +14,7 @@ use crate::smtp::reply::Reply;
 // mail = "MAIL FROM:" Reverse-path [SP Mail-parameters] CRLF             RFC 5321 4.1.1.2
 static FROM: LazyLock<Regex> = LazyLock::new(|| pattern(r"^(?i-u:FROM):(?P<rest><.*)$"));
 // Blanks around the colon and paths without brackets are wrong but common, and a receiver must
-// not lose the mail of a controller that nobody can mend. The rest does not begin with a blank, so
+// not lose the mail of a controller that cannot be mended. The rest does not begin with a blank, so
 // that the expression is read in one pass.
 static LENIENT_FROM: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^(?i-u:FROM)[ \t]*:[ \t]*(?P<rest>[^ \t\n].*)$"));
