@@ -9,6 +9,8 @@
 //!                      |                        |
 //!                      '------- content ------> maildir: mailboxes and queue, safe on disk
 //! ```
+//!
+//! `docs/architecture.md` has the same, file by file.
 
 pub mod autofsm;
 pub mod cli;
