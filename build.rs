@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     let (errors, warnings): (Vec<_>, Vec<_>) = compiled.diagnostics.into_iter().partition(is_error);
     for (kind, found) in [("error", errors), ("warning", warnings)] {
         for line in autofsm::render(&found, SOURCE, &source).lines() {
-            // Cargo says which it is.
+            // Cargo itself says whether it is an error or a warning.
             println!("cargo::{kind}={}", line.replacen(&format!(": {kind}: "), ": ", 1));
         }
     }

@@ -1,5 +1,10 @@
-//! One connection: octets to its session, and what the session wants to the socket, the store
-//! and the log.
+//! One connection. The client's octets go to its session; the session's outputs go to the socket,
+//! the store and the log.
+//!
+//! `serve` is a loop: it waits for the client (`wait`), and gives the session (`give`) what has
+//! come: octets, silence, the stop. `take_outputs` does what the session then wants, up to a
+//! question, and `answer` makes the next input of that question. `give` ends with one write of the
+//! replies.
 
 use std::io;
 use std::net::TcpStream;
@@ -91,6 +96,7 @@ impl Connection<'_> {
         self.wire.readable(deadline, !stopping).await
     }
 
+    /// Gives the session what a wait has brought about.
     async fn work(&mut self, ended: Ended<io::Result<()>>) -> io::Result<Next> {
         match ended {
             Ended::Late => self.give(Input::Silence).await,
@@ -102,6 +108,7 @@ impl Connection<'_> {
         }
     }
 
+    /// Reads what is there, and gives it to the session.
     async fn read(&mut self) -> io::Result<Next> {
         match self.wire.read(self.reads_content)? {
             Received::Nothing => Ok(Next::Read),
@@ -171,7 +178,7 @@ impl Connection<'_> {
                     fill = self.draft.as_mut().map_or(Fill::Room, |draft| draft.push(content));
                 }
                 Output::Encrypt => {
-                    // What is served has no row that leads here: there is no certificate.
+                    // The machine that is served (`kept`) has no row that leads here.
                     debug_assert!(false, "an encryption that no row brings about");
                     next = Next::Close;
                 }
@@ -203,6 +210,8 @@ impl Connection<'_> {
         next
     }
 
+    /// Answers a question: whether there is room, whether there is such a user, or whether the
+    /// message is safe. This task waits for the store meanwhile, and others run.
     async fn answer(&mut self, question: Question) -> Input<'static> {
         match question {
             Question::Room(octets) => {

@@ -100,6 +100,7 @@ impl Door {
         Timer::after(ACCEPT_PAUSE).await;
     }
 
+    /// Turns away a client for which the caps have no room.
     pub(super) fn refuse(&mut self, stream: &TcpStream, client: IpAddr, reason: &str, second: u64) {
         self.refusals.log(second, client, reason);
         turn_away(stream, &reply::too_many_connections());

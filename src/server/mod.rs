@@ -1,8 +1,13 @@
 //! The only async code: listen, serve, timers, stopping.
 //!
-//! Each connection is a task on an executor that the reactor's thread runs (`reactor`); file work
-//! runs on the store's threads. Stopping is a phase: no new clients; a message whose final dot was
-//! received is stored and answered; the other clients get 421; and it ends within a bounded time.
+//! The way of a client: `accept` has it from the `door`, counts it by `admission`, and begins its
+//! task, `serve_client`; `guard` keeps a panic in that task; `connection` joins the client's `wire`
+//! to a session and to the store, and waits by the `watch`.
+//!
+//! The tasks run on the reactor's thread (`reactor`), and on workers where the configuration and
+//! the processors allow more; file work runs on the store's threads. Stopping is a phase: no new
+//! clients; a message whose final dot was received is stored and answered; the other clients get
+//! 421; and it ends within a bounded time.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -287,7 +292,7 @@ async fn accept(shared: Arc<Shared>, executor: Arc<Executor<'static>>, mut door:
     }
 }
 
-/// The life of a connection, from its first moment.
+/// The life of a connection, from its first moment. The client is counted until the end of it.
 async fn serve_client(
     shared: Arc<Shared>,
     stream: Arc<Async<TcpStream>>,
@@ -325,8 +330,8 @@ fn options(config: &Config) -> Options {
     }
 }
 
-/// The machine that is served: without the rows that this server cannot keep, which has no
-/// certificate.
+/// The machine that is served. This server has no certificate: the rows of the vocabulary's
+/// conditional commands are left out.
 #[must_use]
 pub fn kept(machine: &'static Machine) -> &'static Machine {
     machine.without(VOCABULARY.conditional)
@@ -360,7 +365,7 @@ fn connections_max(config: &Config) -> usize {
     config.connections_max.min(most)
 }
 
-/// A reply as it goes to a client that has no session.
+/// A reply in octets, for a client that has no session. The module `wire` is for those with one.
 fn wire(reply: &Reply) -> Vec<u8> {
     let mut out = Vec::new();
     reply.write(&mut out, true);

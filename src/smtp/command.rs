@@ -1,8 +1,8 @@
-//! Lines into commands: the verb, and for each action its argument. RFC 5321 4.1.1, 4.1.2.
+//! Lines into commands: a verb and an argument. RFC 5321 4.1.1, 4.1.2.
 //!
 //! The grammar is above the regular expression that recognises it. What was parsed is the only
 //! thing that is used afterwards. What all commands share is here; the argument of each is read
-//! beside its action: [`helo`], [`mail`], [`rcpt`], [`vrfy`].
+//! beside its action (`session/actions/`): [`helo`], [`mail`], [`rcpt`], [`vrfy`].
 
 use std::sync::LazyLock;
 

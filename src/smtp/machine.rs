@@ -2,9 +2,11 @@
 //!
 //! A [`Machine`] is a plain value: the build writes one as a `static` ([`BUILT`]), the loader
 //! makes the same value from a file ([`Machine::load`]), and nothing else in the server can tell
-//! which it got. `rust_fsm` drives it: to look is [`Protocol::transition`](StateMachineImpl),
-//! which moves nothing; to step is `StateMachine::consume`. No code outside the generated table
-//! names a state.
+//! which it got. [`Machine::without`] leaves out the rows that a server cannot keep.
+//!
+//! A session is at a [`Position`]. To look is [`Position::look`], which moves nothing; to step is
+//! `StateMachine::consume` of `rust_fsm`, which asks [`Protocol`], and so `look`, for the cell. No
+//! code outside the generated table names a state.
 
 use rust_fsm::StateMachineImpl;
 
@@ -36,7 +38,8 @@ pub struct Event {
 pub struct Keyword {
     /// The word.
     pub name: &'static str,
-    /// The command that it stands for, if it does: EHLO offers it if that is accepted next.
+    /// The command that the keyword stands for, if there is one: EHLO offers the keyword only where
+    /// that command is accepted next.
     pub command: Option<EventId>,
 }
 
@@ -81,7 +84,7 @@ pub struct Machine {
     pub keywords: &'static [Keyword],
     /// The commands whose rows were left out, since the server cannot keep them.
     pub left_out: &'static [&'static str],
-    /// One cell a state and event, at `state * events.len() + event`.
+    /// A place for each state and event, at `state * events.len() + event`.
     pub cells: &'static [Option<Transition>],
 }
 
@@ -154,9 +157,12 @@ impl Machine {
         })))
     }
 
-    /// The machine without the rows of some commands, as a server has it that cannot keep them. It
-    /// lives as long as the process. Fewer rows allow fewer conversations: what no client can bring
-    /// about stays so. Without such a row it is the machine itself.
+    /// The machine without the rows of some commands, for a server that cannot keep them. States,
+    /// events and keywords are as before; but a command without a row is unknown
+    /// ([`Machine::command`]), and its keyword is not offered ([`Position::offered`]). Fewer rows
+    /// allow fewer conversations: what no client can bring about stays so.
+    ///
+    /// It lives as long as the process. If no such command has a row, it is the machine itself.
     #[must_use]
     pub fn without(&'static self, commands: &[&'static str]) -> &'static Self {
         let has_rows = |name: &&str| self.event(name).is_some_and(|event| self.has_row(event));
@@ -216,8 +222,8 @@ impl Machine {
         self.events.get(usize::from(event.0)).map_or("", |event| event.syntax.unwrap_or(event.name))
     }
 
-    /// The event that a verb means. The framer's own two are not commands, and neither is an event
-    /// without a row.
+    /// The event that a verb means. The framer's two events are not commands, and neither is an
+    /// event without a row.
     #[must_use]
     pub fn command(&self, verb: &str) -> Option<EventId> {
         let is_framers =
@@ -318,8 +324,8 @@ impl Position {
         })
     }
 
-    /// The keywords that an answer offers if it leaves the session here: each that stands for no
-    /// command, or for one that is accepted here.
+    /// The keywords that EHLO's answer offers if EHLO leads here: those that stand for no command,
+    /// and those whose command is accepted here.
     pub fn offered(&self) -> impl Iterator<Item = &'static str> {
         let position = *self;
         let is_accepted = move |event| position.look(event).is_some_and(|cell| !cell.is_refusal());

@@ -1,5 +1,6 @@
 //! What this server can do, for the compiler: the actions that a definition may name, with what
-//! each needs, gives and drops; and the commands that have a meaning, with what a success promises.
+//! each needs, lacks, gives and drops; the commands that have a meaning, with what a success
+//! promises; and the commands whose rows a server may have to leave out.
 //!
 //! An action's name in the definition (`ttype = add_recipient`), its variant here and the
 //! session's method are one word. The build script includes this file too, so that the
@@ -108,7 +109,7 @@ const fn command(
     CommandSpec { name, actions, codes, word: "" }
 }
 
-/// The commands that mean something to a client, each with the actions that a success stands for
+/// The commands that mean something to a client, each with the actions that a success promises,
 /// and the codes that say it. RFC 5321 4.3.2. A definition's other commands are its own, and free.
 const COMMANDS: &[CommandSpec] = &[
     command("HELO", &["greet"], &[250]),
@@ -129,7 +130,8 @@ const COMMANDS: &[CommandSpec] = &[
     command("QUIT", &["answer"], &[221]),
 ];
 
-/// The commands that need what a server may lack: STARTTLS needs a certificate.
+/// The commands that need what a server may lack: STARTTLS needs a certificate. A server without it
+/// leaves out their rows (`kept` in `src/server/mod.rs`).
 const CONDITIONAL: &[&str] = &["STARTTLS"];
 
 /// What this server cannot do: commands, and the keywords of extensions, since EHLO offers a

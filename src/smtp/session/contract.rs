@@ -90,8 +90,8 @@ pub enum Input<'a> {
     /// The answer to [`Question::Store`]. `Ok` is a promise: the message is on stable storage for
     /// every recipient.
     Stored(Result<(), Refusal>),
-    /// The handshake that [`Output::Encrypt`] asked for is over, and the line is encrypted. One that
-    /// failed is [`Input::HangUp`].
+    /// The handshake that [`Output::Encrypt`] asked for is over, and the line is encrypted. After a
+    /// handshake that failed the input is [`Input::HangUp`].
     Encrypted,
     /// The client was silent for too long.
     Silence,
@@ -156,8 +156,8 @@ pub enum Output<'a> {
     Open(Box<Envelope>),
     /// Content of the message that was opened.
     Content(&'a [u8]),
-    /// Send all replies, and then shake hands: [`Input::Encrypted`]. What has arrived in the clear
-    /// and was not given is dropped, and no octets are given before. RFC 3207 4.
+    /// Send all replies, shake hands, and then give [`Input::Encrypted`]. Until then give no
+    /// octets, and drop those that have arrived in the clear. RFC 3207 4.
     Encrypt,
     /// Forget the message that was opened.
     Discard,
@@ -182,7 +182,7 @@ pub struct Step {
     pub event: &'static str,
     /// The action.
     pub action: &'static str,
-    /// The reply's code; 0 if there is none.
+    /// The reply's code; 0 for a step without a reply.
     pub code: u16,
     /// The state after.
     pub to: &'static str,

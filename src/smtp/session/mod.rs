@@ -1,13 +1,18 @@
 //! One client's conversation.
 //!
 //! **Give the session one input, then take outputs until there are none.** Inputs are octets,
-//! the answer to something it asked, silence, hang-up; outputs are replies, questions, content
-//! and the record of each step. It holds no socket, no file and no clock.
+//! the answer to a question, the end of a handshake, silence, hang-up; outputs are replies,
+//! questions, content and the record of each step ([`Input`], [`Output`]). The session holds no
+//! socket, no file and no clock.
 //!
-//! The life of a command: the framer yields a line; it is parsed, looked up in the table,
-//! judged, and only then the machine steps, in one place (`Session::step`), and the server
-//! acts. A refused command leaves the state alone, and no action can choose a state: every
-//! session is a path in the graph that the build has proven things about.
+//! The way of octets: [`Session::handle`] takes them, and [`Outputs`] gives them to the framer, as
+//! the outputs are taken. A line goes to `Session::line` (`lines.rs`), which refuses what can be no
+//! command, and else to `Session::command`. Content goes to `Session::content`.
+//!
+//! The life of a command: the line is parsed, looked up in the table and judged; only then the
+//! machine steps, in one place (`Session::step`), and the action does its work (`actions/`). A
+//! refused command leaves the state alone, and no action can choose a state: every session is a
+//! path in the graph that the build has proven things about.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -73,14 +78,14 @@ const SHOWN_BYTES_MAX: usize = 256;
 /// The longest list of expected commands in a 503, in octets.
 const EXPECTED_BYTES_MAX: usize = 400;
 
-/// A question that was asked, with what follows from its answer.
+/// What a session waits for: the answer to a question, with what follows from it, or the handshake.
 #[derive(Debug)]
 enum Waiting {
-    /// A command that was judged except for this answer; its line is for the log.
+    /// A command that was judged except for this answer, before its step; its line is for the log.
     Command { event: EventId, accepted: Accepted, line: String },
-    /// A step that was made, and its reply if the answer is yes.
+    /// The step of `deliver`, which was made, and its reply if the answer is yes.
     Step { step: Step, reply: Reply },
-    /// The handshake is under way.
+    /// The handshake after STARTTLS.
     Handshake,
 }
 
@@ -101,7 +106,7 @@ pub struct Session {
     things: Things,
     /// Outputs that were not taken yet.
     queue: VecDeque<Output<'static>>,
-    /// The question that has no answer yet.
+    /// What the session waits for; it reads nothing meanwhile.
     waiting: Option<Waiting>,
     /// Octets that arrived before the answer to a question.
     unread: Vec<u8>,
@@ -191,7 +196,7 @@ impl Session {
         self.waiting = Some(waiting);
     }
 
-    /// The answer to the question that was asked.
+    /// Goes on with what has waited for this answer.
     fn answered(&mut self, answer: Result<(), Reply>) {
         match (self.waiting.take(), answer) {
             (Some(Waiting::Command { event, accepted, .. }), Ok(())) => {
@@ -344,7 +349,8 @@ impl Session {
         self.content.filter(|event| self.position().look(*event).is_some())
     }
 
-    /// One run of content, or the end of it, which is never refused.
+    /// Takes one run of content, or its end, which is never refused. Returns the number of octets
+    /// that were taken, and the run if the store is to have it.
     fn content(&mut self, event: EventId, octets: &[u8]) -> (usize, Option<Run>) {
         match (self.append(event, octets), self.end) {
             (Ok((taken, Appended::Kept(run))), _) => (taken, Some(run)),
@@ -361,7 +367,7 @@ impl Session {
         }
     }
 
-    // What the shell asks and gives.
+    // What the caller asks and gives.
 
     /// Where the session is in its machine.
     #[must_use]
@@ -395,8 +401,8 @@ impl Session {
         self.lines.held_bytes() + self.unread.capacity() + self.things.held_bytes()
     }
 
-    /// Takes one input. Take the outputs until there are none before the next; octets that
-    /// were not yet read when a question is asked are kept for later.
+    /// Takes one input. Before the next one take the outputs until there are none. A question stops
+    /// the reading: the octets after it are kept until its answer.
     pub fn handle<'a>(&'a mut self, input: Input<'a>) -> Outputs<'a> {
         let mut given: &[u8] = &[];
         match input {
@@ -405,7 +411,7 @@ impl Session {
                 self.say(Reply::new(220, "", format!("{} ESMTP Postman", self.settings.domain)));
             }
             Input::Octets([]) => {}
-            // Not the client's handshake: the shell keeps that from the session.
+            // The caller keeps the handshake to itself: these were sent in the clear.
             Input::Octets(_) if matches!(self.waiting, Some(Waiting::Handshake)) => {
                 self.waiting = None;
                 self.note_refused("(in the clear, after STARTTLS)", 421);

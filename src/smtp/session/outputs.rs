@@ -67,6 +67,7 @@ impl<'a> Outputs<'a> {
 
 impl Drop for Outputs<'_> {
     fn drop(&mut self) {
+        // A question was asked before them: they are read after its answer.
         let rest = self.octets().get(self.position..).unwrap_or_default();
         if !rest.is_empty() && !self.session.closed {
             self.session.unread = rest.to_vec();

@@ -1,7 +1,8 @@
 //! `append`: a piece of content. RFC 5321 4.1.1.4, 4.5.2.
 //!
-//! Content goes to the store as it arrives. A message that is refused on its way is read to its
-//! true end all the same, so that nothing of it is ever taken for a command.
+//! Content goes to the store as it arrives; `Session::content` calls `append` for each piece. A
+//! message that is refused on its way is read to its true end all the same, so that nothing of it
+//! is ever taken for a command.
 
 use super::super::contract::Settings;
 use super::super::things::Message;

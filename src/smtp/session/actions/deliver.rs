@@ -24,7 +24,7 @@ impl Session {
 
     /// Has the store forget a message that is not delivered.
     pub(in crate::smtp::session) fn discard(&mut self, message: Option<Message>) {
-        // A refused one it has forgotten.
+        // The content of a refused message was discarded when it was refused.
         if message.is_some_and(|message| message.refused.is_none()) {
             self.queue.push_back(Output::Discard);
         }

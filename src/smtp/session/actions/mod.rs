@@ -1,8 +1,9 @@
-//! What the server does, an action a file: its grammar, its judge, its act.
+//! What the server does. Each action has a file: its grammar, its judge, its act.
 //!
 //! The judge reads a command's argument before the machine may step, and changes nothing; the
 //! act does its work after the step. An action's word in the definition, its variant in the
-//! vocabulary and the session's method are one.
+//! vocabulary and the session's method are one. The framer's two events do not come through the
+//! judge: `append` takes each piece of content, and `deliver` acts at the end of it.
 
 use super::contract::Question;
 use super::{Session, reply};
@@ -84,7 +85,7 @@ fn row_reply(cell: &Transition, usual: impl FnOnce() -> Reply) -> Reply {
     }
 }
 
-/// The same for an action without words of its own.
+/// The reply of a row whose action has no words of its own: the usual ones of the code.
 fn plain_reply(cell: &Transition) -> Reply {
     row_reply(cell, || reply::by_code(250))
 }

@@ -1,8 +1,8 @@
 //! `start_tls`: STARTTLS. RFC 3207.
 //!
-//! After the reply the client and the shell shake hands, and the session waits for
-//! [`Input::Encrypted`](super::super::Input::Encrypted). Nothing of before is known then: another
-//! session has taken this one's place.
+//! After the step and the reply another session takes this one's place, so that nothing of before
+//! is known. It waits until the client and the caller have shaken hands, which the caller says with
+//! [`Input::Encrypted`](super::super::Input::Encrypted).
 
 use super::super::{Session, Waiting, reply};
 use super::{Judged, plain_reply};
@@ -13,8 +13,8 @@ use crate::smtp::session::Output;
 // starttls = "STARTTLS" CRLF                                             RFC 3207 4
 
 impl Session {
-    /// What follows in the clear was sent by somebody who did not wait for the handshake, and would
-    /// be taken for what the client says after it.
+    /// Octets after the line end the session: their sender did not wait for the handshake, and they
+    /// would be taken for what the client says after it.
     pub(super) fn judge_start_tls(&self, event: EventId, argument: &str) -> Result<Judged, Reply> {
         if !argument.is_empty() {
             return Err(self.syntax(event));
@@ -30,9 +30,9 @@ impl Session {
         plain_reply(cell)
     }
 
-    /// Asks the shell for the handshake, and leaves what is left to say to a session that knows
-    /// nothing of this one: it has the place in the machine, the client, and the counters by which
-    /// the limits hold for the connection.
+    /// Asks the caller for the handshake, and puts a new session into this one's place. It has the
+    /// state, the client, the outputs that were not taken yet, and the counters by which the limits
+    /// hold for the connection, and nothing else of this one.
     pub(in super::super) fn begin_encryption(&mut self) {
         self.queue.push_back(Output::Encrypt);
         let mut next = Self::new(self.settings.clone(), self.client.clone());
