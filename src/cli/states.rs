@@ -89,8 +89,8 @@ impl States {
         Marks::of(&self.definition, &self.errors)
     }
 
-    /// The definition as this server serves it: the text, or if rows are left out what is left of
-    /// it, as a page.
+    /// The definition as this server serves it: the text, or, if rows are left out, the rest as a
+    /// page.
     pub(super) fn page(&self) -> String {
         let left_out = server::kept(self.machine).left_out;
         if left_out.is_empty() {

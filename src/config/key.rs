@@ -66,7 +66,7 @@ pub(super) use key;
 
 /// Makes a struct of a table: `/// words` and `name: type = default, kind;` a key.
 ///
-/// Some rows may be kept as one struct, which stands elsewhere: `field: Struct { rows }`, with
+/// Some rows may be kept as one struct, which is elsewhere: `field: Struct { rows }`, with
 /// rows after it. In a file their keys are keys like any other. The struct's `Default` is made
 /// here, so that a field without a row does not compile.
 macro_rules! keys {

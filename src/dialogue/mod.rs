@@ -17,7 +17,7 @@
 //! * closed                   the server has closed the connection
 //! ```
 //!
-//! `! without: STARTTLS` plays as a server without a certificate, which leaves that row out.
+//! `! without: STARTTLS` plays as a server without a certificate, which leaves these rows out.
 //! `! definition: FILE` plays by another definition, FILE beside the dialogue.
 //! Blanks before a line do not count, so that what `fsm explain` and `fsm diff` show can be played.
 //! Each reply must be expected before the client's next line, and none may be left at the end.
@@ -147,7 +147,7 @@ impl Dialogue {
             });
             let (line, error) =
                 wrong.unwrap_or((self.acts.first().map_or(1, |(line, _)| *line), error));
-            // The place is one in a text that nobody wrote.
+            // The place is one in a text that was made here.
             let place = error
                 .find(|sign: char| !(sign.is_ascii_digit() || sign == ':'))
                 .unwrap_or_default();

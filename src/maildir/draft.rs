@@ -23,7 +23,7 @@ pub struct Draft {
     pub(super) store: Arc<Inner>,
     /// What all its files have in common.
     pub(super) message: Message,
-    /// What the content has filled so far: the first is written while it comes.
+    /// The files that it becomes, from the first spill on: what was spilled is in the first.
     pub(super) files: Vec<File>,
     /// The content so far, in octets.
     pub(super) octets: u64,
@@ -40,7 +40,7 @@ impl Draft {
         }
         let message = &mut self.message;
         message.memory.extend_from_slice(content);
-        // All of it is still there while it is undecided: nothing was spilled.
+        // While the opening is undecided all content is in memory: nothing was spilled.
         message.opening = message.opening.take().or_else(|| Opening::read(&message.memory, false));
         let is_full = message.memory.len() > self.store.options.memory_bytes_max;
         if is_full && message.opening.is_some() { Fill::Full } else { Fill::Room }

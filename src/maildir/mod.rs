@@ -9,7 +9,7 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | `start.rs`, `owner.rs` | the mail folder is opened and locked; what dead servers left is swept |
+//! | `start.rs`, `owner.rs` | the mail folder, opened and locked; what dead servers left is swept |
 //! | `draft.rs`, `opening.rs` | a message whose content is arriving; how its content begins |
 //! | `form.rs`, `name.rs` | which files it becomes, their content, and their folders' names |
 //! | `group_commit.rs`, `scheduler.rs` | messages wait, form batches, and share syncs |
@@ -203,7 +203,8 @@ impl Store {
     }
 
     /// Makes a message safe for every recipient. When it is, `done` receives its files; else the
-    /// error, and nothing of the message is left. It is called exactly once, on another thread.
+    /// error, and nothing of the message is left. It is called exactly once, on another thread. The
+    /// message waits for its batch in `group_commit.rs`, and is made safe in `commit.rs`.
     pub fn commit(
         &self,
         draft: Draft,
