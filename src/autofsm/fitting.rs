@@ -66,6 +66,17 @@ pub(super) fn check_rows<'c>(
         if meaning.is_unable && !is_of_content {
             unable.entry(cell.culprit).or_default().insert(&event.name);
         }
+        if let Some(owner) = owner(rules, spec.name)
+            && meaning.command.is_none()
+        {
+            let message = format!("`{}` is what `{owner}` does, and no other command", spec.name);
+            let help = format!(
+                "name the event `{owner}`: a server that lacks what it needs leaves it out"
+            );
+            if reported.insert(message.clone()) {
+                keep(found, Diagnostic::error(cell.culprit, message).help(Some(help)));
+            }
+        }
         if let Some(command) = command {
             let commands = &mut wrong.entry(cell.culprit).or_insert((spec.name, Vec::new())).1;
             if !commands.iter().any(|known| known.name == command.name) {
@@ -80,6 +91,13 @@ pub(super) fn check_rows<'c>(
     let fits = wrong.is_empty() && unable.is_empty();
     report(wrong, unable, found);
     fits
+}
+
+/// The command that an action belongs to alone: one whose rows a server may have to leave out.
+fn owner(rules: &Vocabulary, action: &str) -> Option<&'static str> {
+    let is_conditional = |command: &&CommandSpec| rules.conditional.contains(&command.name);
+    let mut commands = rules.commands.iter().filter(is_conditional);
+    commands.find(|command| command.actions.contains(&action)).map(|command| command.name)
 }
 
 fn report(
@@ -235,14 +253,28 @@ impl Row<'_> {
             return Some((format!("{code} asks for more, and nothing reads it"), usual));
         }
         // With another action the code is wrong for that reason, and `actions` says so.
-        let command =
-            self.meaning.command.filter(|command| command.actions.contains(&self.spec.name));
+        let does = |command: &&CommandSpec| command.actions.contains(&self.spec.name);
+        let command = self.meaning.command.filter(does);
         if let Some(command) = command.filter(|command| !command.codes.contains(&code)) {
-            let codes = command.codes.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ");
-            let message = format!("`{}` is accepted with {codes}, not with {code}", command.name);
+            let message = format!(
+                "`{}` is accepted with {}, not with {code}",
+                command.name,
+                numbers(command.codes)
+            );
             return Some((message, self.usual_codes()));
         }
-        if command.is_some() || self.meaning.is_unable {
+        // An action says the same under another verb.
+        let is_free = self.meaning.command.is_none() && self.spec.name != self.rules.refusing;
+        let meant = self.rules.commands.iter().find(does).filter(|_| is_free);
+        if let Some(meant) = meant.filter(|meant| !meant.codes.contains(&code)) {
+            let (does, codes) = (self.spec.name, numbers(meant.codes));
+            let message = format!("`{does}` is answered with {codes}, not with {code}");
+            return Some((
+                message,
+                format!("`reply = {codes};`").replace(" or ", ";`, or `reply = "),
+            ));
+        }
+        if command.is_some() || meant.is_some() || self.meaning.is_unable {
             return None;
         }
         let (_, says) = self.rules.other_codes.iter().find(|(other, _)| *other == code)?;
@@ -292,6 +324,11 @@ impl Row<'_> {
     }
 }
 
+fn numbers(codes: &[u16]) -> String {
+    codes.iter().map(u16::to_string).collect::<Vec<_>>().join(" or ")
+}
+
+/// A status in a reply's words, as `2.1.5`, is of the reply's own class.
 /// A status in a reply's words, as `2.1.5`, is of the reply's own class.
 fn status(reply: &Reply) -> Option<(String, String)> {
     let word = reply.text.as_deref()?.split(' ').next()?;

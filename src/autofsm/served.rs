@@ -85,8 +85,19 @@ fn check_content(
                 format!("`{shown}` has {} without {}", rules.end, rules.content),
                 rules.content,
             ),
-            [Some(_), Some(_)] => {
+            [Some(piece), Some(_)] => {
                 check_unheard(definition, StateIndex(state), framers, found);
+                if piece.next != state {
+                    let message = format!(
+                        "the row for {} leaves `{shown}`, and content comes in pieces of any size",
+                        rules.content
+                    );
+                    let help = "leave out `next`: else the network would decide what follows";
+                    keep(
+                        found,
+                        Diagnostic::error(piece.culprit, message).help(Some(help.to_owned())),
+                    );
+                }
                 continue;
             }
             [None, None] => continue,

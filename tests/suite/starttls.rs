@@ -90,6 +90,33 @@ fn in_the_handshake_nothing_is_said_and_the_limits_go_on_counting() {
     assert!(!peer.open, "the commands before STARTTLS count");
 }
 
+/// The words of a row do not take the keywords' place; the domain stays first (RFC 5321 4.1.1.1).
+#[test]
+fn a_row_of_ehlo_with_words_offers_the_keywords_all_the_same() {
+    let text = PAGE.replace(
+        "ttype = greet_extended; reply = 250;",
+        "ttype = greet_extended; reply = '250 at your service';",
+    );
+    let machine = Machine::load("page", &definition(&text)).unwrap();
+    let mut peer = Peer::with_machine(&config(), machine);
+    peer.said.clear();
+    peer.give(Input::Octets(b"EHLO me\r\n"));
+    let said = String::from_utf8(peer.said.clone()).unwrap();
+    assert!(said.starts_with("250-postman.local at your service\r\n250-PIPELINING\r\n"), "{said}");
+    assert!(said.ends_with("\r\n250 STARTTLS\r\n"), "{said}");
+}
+
+#[test]
+fn help_takes_an_argument_only_if_its_syntax_shows_one() {
+    let text = PAGE.replace("HELP = \"HELP [command]\";\n", "");
+    let machine = Machine::load("page", &definition(&text)).unwrap();
+    let mut peer = Peer::with_machine(&config(), machine);
+    peer.said.clear();
+    peer.give(Input::Octets(b"HELP\r\nHELP MAIL\r\n"));
+    let said = String::from_utf8(peer.said.clone()).unwrap();
+    assert!(said.ends_with("\r\n501 5.5.4 Syntax: HELP\r\n"), "{said}");
+}
+
 #[test]
 fn nothing_of_before_is_held() {
     let mut peer = shaking_hands(format!("EHLO {}\r\n", "x".repeat(200)).as_bytes());
@@ -289,6 +316,30 @@ fn check_says_what_is_left_out_and_writes_the_page_as_it_is_served() {
     let warning =
         "no client can send mail: the definition wants STARTTLS first, which needs a certificate";
     assert!(code == Some(0) && said.contains(warning), "{said}{errors}");
+    // Nor does what nothing reaches keep the page from being checked.
+    let lost = folder.path().join("lost.def");
+    let text = PAGE
+        .replace(
+            "tst = client_init, client_ready;       tev = MAIL;",
+            "tst = client_ready; tev = MAIL;",
+        )
+        .replace("after = '.* [HELO EHLO END]'; ", "after = '.* STARTTLS .* [HELO EHLO END]'; ")
+        .replace(
+            "after = '.* [HELO EHLO] [^ STARTTLS]* RSET'; ",
+            "after = '.* STARTTLS .* [HELO EHLO] .* RSET'; ",
+        );
+    fs::write(&lost, text).unwrap();
+    let (code, served, _) = postman(&[
+        "check",
+        "--skip-port",
+        "--maildir",
+        mail,
+        "--page",
+        "--states",
+        lost.to_str().unwrap(),
+    ]);
+    assert_eq!(code, Some(0));
+    assert!(!definition(&served).states.iter().any(|state| state.name == "read_data"));
     // A page without such a row is served as it is written.
     let (code, again, _) =
         postman(&["check", "--skip-port", "--maildir", mail, "--states", file, "--page"]);

@@ -11,13 +11,16 @@ use crate::smtp::reply::Reply;
 
 impl Session {
     pub(super) fn judge_answer(&self, event: EventId, argument: &str) -> Result<Accepted, Reply> {
-        let takes_argument =
-            self.settings.machine.syntax(event).split_ascii_whitespace().nth(1).is_some();
-        if argument.is_empty() || takes_argument {
+        if argument.is_empty() || self.takes_argument(event) {
             Ok(Accepted::Answer)
         } else {
             Err(self.syntax(event))
         }
+    }
+
+    /// Whether the command's syntax shows an argument.
+    pub(super) fn takes_argument(&self, event: EventId) -> bool {
+        self.settings.machine.syntax(event).split_ascii_whitespace().nth(1).is_some()
     }
 
     pub(super) fn answer(cell: &Transition) -> Reply {

@@ -43,12 +43,17 @@ impl Session {
 
     pub(super) fn greet_extended(&mut self, cell: &Transition, name: String) -> Reply {
         self.things.greeting = Some(Greeting { name, with: "ESMTP" });
-        row_reply(cell, || self.extensions())
+        self.extensions(cell)
     }
 
-    /// EHLO's answer: what the table lets the session offer in the state after it.
-    fn extensions(&self) -> Reply {
-        let mut lines: Vec<Cow<'static, str>> = vec![self.settings.domain.to_string().into()];
+    /// EHLO's answer: the domain, with the row's words if it has any, and what the table lets the
+    /// session offer in the state after it.
+    fn extensions(&self, cell: &Transition) -> Reply {
+        // ehlo-ok-rsp = ("250" SP Domain [ SP ehlo-greet ] CRLF) / ...    RFC 5321 4.1.1.1
+        let words = cell.reply.and_then(|reply| reply.text);
+        let domain = &self.settings.domain;
+        let first = words.map_or_else(|| domain.to_string(), |words| format!("{domain} {words}"));
+        let mut lines: Vec<Cow<'static, str>> = vec![first.into()];
         lines.extend(self.position().offered().map(|keyword| match keyword {
             size if size.eq_ignore_ascii_case("SIZE") => {
                 format!("SIZE {}", self.settings.limits.message_bytes_max).into()

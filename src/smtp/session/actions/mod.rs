@@ -110,7 +110,7 @@ impl Session {
             Action::OpenMessage if argument.is_empty() => Accepted::OpenMessage,
             Action::Reset if argument.is_empty() => Accepted::Reset,
             Action::Verify => return self.judge_verify(event, argument),
-            Action::Explain => Accepted::Explain(self.judge_explain(cell, argument)?),
+            Action::Explain => Accepted::Explain(self.judge_explain(event, cell, argument)?),
             Action::Answer => self.judge_answer(event, argument)?,
             // The compiler gives the last two to the framer's events alone, which no line can be.
             Action::OpenMessage | Action::Reset | Action::Append | Action::Deliver => {
