@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 use postman::autofsm::{Definition, Marks, compile, dot, mermaid, svg, table};
 use postman::smtp::vocabulary::VOCABULARY;
 
-use crate::peer::PAGE;
+/// A page of six states, whose pictures and runs are short: the project's before STARTTLS.
+const PAGE: &str = include_str!("../pages/smtp.def");
 
 /// The tests' page with these edits.
 fn edited(edits: &[(&str, &str)]) -> String {
