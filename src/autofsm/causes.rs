@@ -10,7 +10,7 @@ use super::diagnostic::{Lines, Unknown, shown};
 use super::lexer::Comment;
 use super::resolve::Resolved;
 use super::slips::nearest;
-use super::{Definition, Diagnostic, Span, normal, same_name};
+use super::{Definition, Diagnostic, Severity, Span, normal, same_name};
 
 /// Which of the declared states and events the rows name, by their numbers.
 #[derive(Debug, Default)]
@@ -49,13 +49,25 @@ pub(super) fn order(
                 for index in group {
                     dropped[index] = true;
                 }
-                found.push(comment);
+                // It takes the place of the warning; once is enough.
+                let is_same = |said: &&Diagnostic| said.span == comment.span;
+                let is_refused =
+                    found.iter().filter(is_same).any(|said| said.severity == Severity::Error);
+                for (said, dropped) in
+                    found.iter().zip(&mut dropped).filter(|(said, _)| is_same(said))
+                {
+                    *dropped |= said.severity == Severity::Warning;
+                }
+                if !is_refused {
+                    found.push(comment);
+                }
             } else {
+                let is_several = group.len() > 1;
                 join(
                     &lines,
                     &unknown,
                     &group,
-                    unused(definition, used, &unknown),
+                    unused(definition, used, &unknown, is_several),
                     found,
                     &mut dropped,
                 );
@@ -68,6 +80,27 @@ pub(super) fn order(
         });
     }
     found.sort_by_key(|diagnostic| (diagnostic.severity, !diagnostic.is_cause, diagnostic.span));
+}
+
+/// The most comments that are reported.
+const OVERRUNS_MAX: usize = 20;
+
+/// The comments that go on over the start of another one, since they lack their end.
+pub(super) fn overruns(source: &str, comments: &[Comment], is_error: bool) -> Vec<Diagnostic> {
+    let lines = Lines::new(source);
+    let over = comments.iter().filter_map(|comment| {
+        let text = source.get(comment.span.start..comment.span.end)?;
+        let other = text.strip_prefix("/*")?.find("/*")? + comment.span.start + 2;
+        let (line, column) = lines.place(other);
+        let span = Span { start: comment.span.start, end: comment.span.start + 2 };
+        let message = format!(
+            "this comment goes on over another `/*` at {line}:{column}; its `*/` is missing"
+        );
+        let severity = if is_error { Severity::Error } else { Severity::Warning };
+        let said = Diagnostic { severity, ..Diagnostic::error(span, message) };
+        Some(said.help(Some("close it with `*/`".to_owned())).cause())
+    });
+    over.take(OVERRUNS_MAX).collect()
 }
 
 /// A comment without an end goes on to that of the next one, and takes what is declared in between.
@@ -90,6 +123,7 @@ fn unused<'d>(
     definition: &'d Definition,
     used: &Used,
     unknown: &Unknown,
+    is_several: bool,
 ) -> Option<(&'d str, Span)> {
     let is_event = unknown.kind == "event";
     let declared: Vec<(&str, Span)> = if is_event {
@@ -111,7 +145,17 @@ fn unused<'d>(
         *span != Span::default() && !used.get(*index).copied().unwrap_or(false)
     });
     let free: Vec<_> = free.map(|(_, declared)| *declared).collect();
-    let name = nearest(&unknown.name, free.iter().map(|(name, _)| *name))?;
+    let names = || free.iter().map(|(name, _)| *name);
+    let wanted = normal(&unknown.name);
+    let far = |name: &&str| {
+        name.len() > 3
+            && name.len().abs_diff(wanted.len()) <= 2
+            && strsim::damerau_levenshtein(&normal(name), &wanted) <= 2
+    };
+    // A name that is used several times is surely meant, and one of these that is little like it
+    // may be the old one.
+    let name =
+        nearest(&wanted, names()).or_else(|| is_several.then(|| names().find(far)).flatten())?;
     free.into_iter().find(|(free, _)| *free == name).filter(|(name, _)| !in_paths(name))
 }
 

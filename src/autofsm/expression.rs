@@ -198,7 +198,12 @@ impl Parser<'_> {
             events[index] = true;
             return;
         }
-        let help = suggest(name, known.iter().map(|event| event.name.as_str()));
+        let is_state = self.definition.states.iter().any(|state| same_name(&state.name, name));
+        let help = if is_state {
+            Some(format!("`{name}` is a state: a rule speaks of events"))
+        } else {
+            suggest(name, known.iter().map(|event| event.name.as_str()))
+        };
         let diagnostic =
             self.diagnostic(start..self.place, &format!("no event is called `{name}`"));
         let diagnostic = diagnostic.help(help).unknown("event", name);

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::diagnostic::keep;
-use super::served::{action, cells, event};
+use super::served::{action, cells, event, only_says_it_closes, reads_content};
 use super::{
     ActionSpec, Argument, Cell, CommandSpec, Definition, Diagnostic, Event, Reply, Span,
     Vocabulary, same_name,
@@ -82,7 +82,7 @@ pub(super) fn check_rows<'c>(
             if !commands.iter().any(|known| known.name == command.name) {
                 commands.push(command);
             }
-        } else if let Some((message, help)) = argument(spec, event)
+        } else if let Some((message, help)) = argument(spec, event, meaning.command.is_none())
             && reported.insert(message.clone())
         {
             keep(found, Diagnostic::error(cell.culprit, message).help(Some(help)));
@@ -125,7 +125,8 @@ fn report(
     }
 }
 
-fn argument(spec: &ActionSpec, event: &Event) -> Option<(String, String)> {
+/// What is wrong with a syntax for an action. `is_free` tells whether another action may do it.
+fn argument(spec: &ActionSpec, event: &Event, is_free: bool) -> Option<(String, String)> {
     let syntax = event.display.as_deref().unwrap_or(&event.name);
     let why = match (spec.argument, shown(syntax)) {
         (Argument::Required, Shown::None) => {
@@ -139,8 +140,9 @@ fn argument(spec: &ActionSpec, event: &Event) -> Option<(String, String)> {
         }
         _ => return None,
     };
-    let help =
-        format!("another action, or another syntax at the top: `{0} = \"{0} ...\";`", event.name);
+    let or = if is_free { "another action, or " } else { "" };
+    let argument = if spec.argument == Argument::Refused { "" } else { " ..." };
+    let help = format!("{or}another syntax at the top: `{0} = \"{0}{argument}\";`", event.name);
     Some((format!("`{}` {why}", spec.name), help))
 }
 
@@ -166,14 +168,12 @@ pub(super) fn check_replies(
     let meanings: Vec<_> =
         definition.events.iter().map(|event| Meaning::of(event, rules)).collect();
     let (content, end) = (event(definition, rules.content), event(definition, rules.end));
-    // Where one of the two rows is missing, that was reported.
-    let is_read = |state: usize| {
-        [content, end].iter().flatten().any(|event| definition.cell(state, *event).is_some())
-    };
     let mut reported = BTreeSet::new();
     for (state, index, cell) in cells(definition) {
         let (Some(spec), Some(reply)) = (action(rules, cell), &cell.reply) else { continue };
-        let content_follows = is_read(cell.next);
+        // Where one of the two rows of content is missing, or the end leads to content, that was
+        // reported.
+        let content_follows = Some(index) != end && reads_content(definition, rules, cell.next);
         let meaning = &meanings[index];
         let row =
             Row { definition, rules, state, event: index, cell, spec, meaning, content_follows };
@@ -186,11 +186,10 @@ pub(super) fn check_replies(
         if let Some((message, help)) = mistake
             && reported.insert((cell.culprit, message.clone()))
         {
-            keep(
-                found,
-                Diagnostic::error(cell.reply_span.unwrap_or(cell.culprit), message)
-                    .help(Some(help)),
-            );
+            let said = Diagnostic::error(cell.reply_span.unwrap_or(cell.culprit), message);
+            let is_cause = only_says_it_closes(definition, rules, cell);
+            let said = if is_cause { said.cause() } else { said };
+            keep(found, said.help(Some(help)));
         }
     }
 }
@@ -261,7 +260,12 @@ impl Row<'_> {
                 command.name,
                 numbers(command.codes)
             );
-            return Some((message, self.usual_codes()));
+            let or = if self.spec.name == self.rules.refusing {
+                "; or refuse, with a `reply` of 400 or more"
+            } else {
+                ""
+            };
+            return Some((message, self.usual_codes() + or));
         }
         // An action says the same under another verb.
         let is_free = self.meaning.command.is_none() && self.spec.name != self.rules.refusing;
@@ -289,7 +293,11 @@ impl Row<'_> {
             let message = format!(
                 "{code} says that the connection closes, and this row does not lead to `{last}`"
             );
-            return Some((message, format!("add `next = {last};`, or use another code")));
+            let needs_it = self.meaning.command.is_some_and(|command| {
+                command.codes.iter().all(|code| self.rules.closing_codes.contains(code))
+            });
+            let or = if needs_it { "" } else { "; or use another code" };
+            return Some((message, format!("write `next = {last};`{or}")));
         }
         if says || !self.closes() {
             return None;

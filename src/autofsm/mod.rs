@@ -90,13 +90,13 @@ pub fn compile_with(source: &str, rules: Option<&Vocabulary>, defines: &[&str]) 
         if is_well_formed || !parsed.attributes.is_empty() {
             slips::mend(&mut parsed, rules.is_some(), &mut diagnostics);
             let found = resolve::resolve(source, &parsed, rules, &mut diagnostics);
-            checked = check(
-                source,
-                &found,
-                rules.filter(|_| found.answers),
-                is_well_formed,
-                &mut diagnostics,
-            );
+            // In a definition to be served no row may be lost without a word.
+            let is_served = rules.is_some() && (found.answers || has_error(&diagnostics));
+            let overruns = causes::overruns(source, &parsed.comments, is_served);
+            let is_whole = is_well_formed && (!is_served || overruns.is_empty());
+            diagnostics.extend(overruns);
+            checked =
+                check(source, &found, rules.filter(|_| found.answers), is_whole, &mut diagnostics);
             resolved = Some(found);
             comments = parsed.comments;
         }
@@ -138,23 +138,26 @@ fn check(
     let definition = &found.definition;
     let has_cells = found.has_cells() && is_well_formed;
     let is_whole = has_cells && found.has_replies();
+    // A refusal that moves is a mistake, and so is a row that says a closing code and goes on: what
+    // the rules say of such a move would follow from it.
+    let last = definition.states.len().saturating_sub(1);
+    let strays = rules.is_some_and(|rules| {
+        served::cells(definition).any(|(state, _, cell)| {
+            cell.is_refusal() && ![state, last].contains(&cell.next)
+                || served::only_says_it_closes(definition, rules, cell)
+        })
+    });
     let mut lacking = Vec::new();
     if let Some(rules) = rules {
         let cells = served::cells(definition).map(|(_, event, cell)| (event, cell));
         let loose = found.loose.iter().map(|(event, cell)| (*event, cell));
         let fits = fitting::check_rows(definition, rules, cells.chain(loose), said);
         if is_whole && found.knows_actions() {
-            lacking = served::check(definition, rules, fits, said);
+            lacking = served::check(definition, rules, fits && !strays, said);
             keywords::check(definition, rules, said);
             fitting::check_replies(definition, rules, said);
         }
     }
-    // A refusal that moves is a mistake, and what the rules say of its move would follow from it.
-    let last = definition.states.len().saturating_sub(1);
-    let strays = |(state, _, cell): (usize, usize, &Cell)| {
-        cell.is_refusal() && ![state, last].contains(&cell.next)
-    };
-    let strays = rules.is_some() && served::cells(definition).any(strays);
     let is_sound = is_whole && !strays;
     proof::check(source, definition, is_sound, &lacking, said);
     Checked { has_cells, is_proven: is_sound && (rules.is_none() || found.knows_actions()) }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::diagnostic::keep;
-use super::graph::{Node, StateIndex, Walk};
+use super::graph::{Node, Run, StateIndex, Walk};
 use super::{ActionSpec, Cell, Definition, Diagnostic, Severity, Vocabulary, same_name};
 
 type Resources = BTreeSet<&'static str>;
@@ -33,7 +33,7 @@ pub(super) fn check(
     let before = found.len();
     let lacking = check_content(definition, rules, found);
     check_framers(definition, rules, found);
-    check_end(definition, &lacking, found);
+    check_end(definition, rules, &lacking, found);
     if fits && found.len() == before {
         prove_needs(definition, rules, found);
     }
@@ -85,18 +85,14 @@ fn check_content(
                 format!("`{shown}` has {} without {}", rules.end, rules.content),
                 rules.content,
             ),
-            [Some(piece), Some(_)] => {
+            [Some(piece), Some(end)] => {
                 check_unheard(definition, StateIndex(state), framers, found);
                 if piece.next != state {
-                    let message = format!(
-                        "the row for {} leaves `{shown}`, and content comes in pieces of any size",
-                        rules.content
-                    );
-                    let help = "leave out `next`: else the network would decide what follows";
-                    keep(
-                        found,
-                        Diagnostic::error(piece.culprit, message).help(Some(help.to_owned())),
-                    );
+                    found.push(moves_by_pieces(shown, rules, piece));
+                }
+                if reads_content(definition, rules, end.next) {
+                    lacking.push(StateIndex(state));
+                    found.push(goes_on_reading(definition, rules, end));
                 }
                 continue;
             }
@@ -107,6 +103,33 @@ fn check_content(
         keep(found, Diagnostic::error(cell.culprit, message).help(Some(help)).cause());
     }
     lacking
+}
+
+/// Whether a state has a row for the framer's events.
+pub(super) fn reads_content(definition: &Definition, rules: &Vocabulary, state: usize) -> bool {
+    let framers = [rules.content, rules.end].map(|name| event(definition, name));
+    framers.iter().flatten().any(|event| definition.cell(state, *event).is_some())
+}
+
+/// How content is cut into pieces depends on the network, and so would the state.
+fn moves_by_pieces(state: &str, rules: &Vocabulary, piece: &Cell) -> Diagnostic {
+    let message = format!(
+        "the row for {} leaves `{state}`, and content comes in pieces of any size",
+        rules.content
+    );
+    let help = "leave out `next`: else the network would decide what follows".to_owned();
+    Diagnostic::error(piece.culprit, message).help(Some(help))
+}
+
+/// The end of content leads to where content is read.
+fn goes_on_reading(definition: &Definition, rules: &Vocabulary, cell: &Cell) -> Diagnostic {
+    let next = &definition.states[cell.next].name;
+    let message = format!(
+        "content ends with `{}`, and this row leads to `{next}`, which reads more",
+        rules.end
+    );
+    let help = "a `next` that leads on to a state for commands".to_owned();
+    Diagnostic::error(cell.culprit, message).help(Some(help)).cause()
 }
 
 /// Where content is read, no row has another event than the framer's.
@@ -151,11 +174,29 @@ fn check_framers(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Di
     }
 }
 
-/// Each state has a way to the end. Those that have one to a state that lacks a row of content may
-/// have it once that row is there.
-fn check_end(definition: &Definition, lacking: &[StateIndex], found: &mut Vec<Diagnostic>) {
+/// Whether a row says that the connection closes, and goes on. `fitting` reports it.
+pub(super) fn only_says_it_closes(
+    definition: &Definition,
+    rules: &Vocabulary,
+    cell: &Cell,
+) -> bool {
+    let says = cell.reply.as_ref().is_some_and(|reply| rules.closing_codes.contains(&reply.code));
+    says && cell.next + 1 != definition.states.len()
+}
+
+/// Each state has a way to the end. Those that have one to a state that lacks a row of content, or
+/// to one whose row only says that it closes, may have it once that is mended.
+fn check_end(
+    definition: &Definition,
+    rules: &Vocabulary,
+    lacking: &[StateIndex],
+    found: &mut Vec<Diagnostic>,
+) {
     let last = definition.states.len() - 1;
-    let ends = lacking.iter().copied().chain([StateIndex(last)]);
+    let says = cells(definition)
+        .filter(|(.., cell)| only_says_it_closes(definition, rules, cell))
+        .map(|(state, ..)| StateIndex(state));
+    let ends = lacking.iter().copied().chain(says).chain([StateIndex(last)]);
     let leads = definition.leading_to(ends);
     for (index, is_reached) in definition.reached().into_iter().enumerate() {
         if is_reached && !leads[index] {
@@ -184,7 +225,7 @@ fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diag
     let mut known = BTreeSet::from([start.clone()]);
     let mut walk = Walk::new();
     walk.meet(start, None);
-    let mut reported = BTreeSet::new();
+    let (mut met, mut reported) = (BTreeSet::new(), BTreeSet::new());
     while let Some(at) = walk.visit() {
         let Place { state, held } = walk.node(at).clone();
         for (event, cell) in definition.cells_of(state) {
@@ -195,10 +236,18 @@ fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diag
             let Some(spec) = action(rules, cell).filter(|_| !cell.is_refusal()) else { continue };
             let then = after(&held, spec);
             if let Some((thing, message)) = wrong(definition, rules, cell, spec, (&held, &then)) {
-                if reported.insert((cell.culprit, thing)) {
-                    let run = walk.run(at, Some(event));
+                if !met.insert((cell.culprit, thing)) {
+                    continue;
+                }
+                let run = walk.run(at, Some(event));
+                let said = match lost(definition, rules, &run, spec, thing) {
+                    Some(row) => lost_on_the_way(definition, row, cell, spec, thing),
+                    None => Diagnostic::error(cell.culprit, message),
+                };
+                // What one row loses is reported once, whatever needs it.
+                if reported.insert((said.span, thing)) {
                     let notes = shortened(run.dialogue(definition));
-                    keep(found, Diagnostic::error(cell.culprit, message).notes(notes).run(run));
+                    keep(found, said.notes(notes).run(run));
                 }
                 continue;
             }
@@ -208,6 +257,50 @@ fn prove_needs(definition: &Definition, rules: &Vocabulary, found: &mut Vec<Diag
             }
         }
     }
+}
+
+/// The row of a run that dropped what its last action needs, if one did.
+fn lost<'d>(
+    definition: &'d Definition,
+    rules: &Vocabulary,
+    run: &Run,
+    spec: &ActionSpec,
+    thing: &str,
+) -> Option<&'d Cell> {
+    let (_, before) = run.moves.split_last().filter(|_| spec.needs.contains(&thing))?;
+    let (mut held, mut row) = (Resources::new(), None);
+    for step in before {
+        let cell = definition.cell(step.state.0, step.event.0)?;
+        let Some(spec) = action(rules, cell).filter(|_| !cell.is_refusal()) else { continue };
+        let then = after(&held, spec);
+        if held.contains(thing) && !then.contains(thing) {
+            row = Some(cell);
+        }
+        held = then;
+    }
+    row
+}
+
+/// It is that row which leads to the wrong state, and not the one that misses the thing there.
+fn lost_on_the_way(
+    definition: &Definition,
+    row: &Cell,
+    needing: &Cell,
+    spec: &ActionSpec,
+    thing: &str,
+) -> Diagnostic {
+    let (does, next) =
+        (row.action.as_deref().unwrap_or_default(), &definition.states[row.next].name);
+    let message = format!(
+        "after `{does}` there is no longer {thing}, and this row leads to `{next}`, from where a way \
+         leads to `{}`, which needs {thing}",
+        spec.name
+    );
+    let help = format!("another `next`; or take `{next}` out of the other row's `tst`");
+    Diagnostic::error(row.culprit, message)
+        .also("the row that needs it", needing.culprit)
+        .help(Some(help))
+        .cause()
 }
 
 /// What a session holds after an action.

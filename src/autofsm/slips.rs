@@ -200,7 +200,13 @@ impl Slips<'_> {
             None
         };
         let Some(near) = near else {
-            if self.served && !in_doubt {
+            let is_syntax = attribute.name.len() > 2 && same_name(verb(attribute), attribute.name);
+            if is_syntax && self.served && !in_doubt {
+                // The syntax of a command that is not declared: see `causes`.
+                let message = format!("unknown attribute `{}`", shown(attribute.name));
+                let said = Diagnostic::error(attribute.span, message);
+                keep(self.found, said.unknown("event", attribute.name));
+            } else if self.served && !in_doubt {
                 self.report_other(attribute, "", TOP, ", and the name of each event");
             }
             return;

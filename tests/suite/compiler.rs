@@ -112,7 +112,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("reply = 354;", "reply = 199;", "`199` is not a reply"),
     ("reply = 354;", "", "has no `reply`"),
     ("'502 5.5.1 No lists here'", "\"502 a\\r\\n250 b\"", "is not a reply"),
-    ("tev = QUIT; next = done;", "tev = QUIT;", "no way leads from `init` to `done`"),
+    ("tev = QUIT; next = done;", "tev = QUIT;", "this row does not lead to `done`"),
     ("/* end of", "/ end of", "expected"),
     (
         "/*\n * The conversation",

@@ -65,6 +65,9 @@ fn each_fixture_is_rendered_as_it_should_be() {
 
 /// Those that are valid with a warning.
 const VALID: &[&str] = &[
+    "warning-comment-overruns",
+    "warning-directives",
+    "warning-if",
     "warning-not-a-directive",
     "warning-takes-nothing-back",
     "warning-first-letters",

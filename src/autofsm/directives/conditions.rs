@@ -56,6 +56,23 @@ impl Lexer<'_, '_> {
         }
     }
 
+    /// An `#if` that looks as if it could be true. What it hides has been passed.
+    pub(super) fn check_if(&mut self, line: &Line<'_>) {
+        // One without its end was reported.
+        let is_open = self.found.last().is_some_and(|last| last.span == line.span);
+        if is_open || line.rest.trim_matches(is_blank) == "0" {
+            return;
+        }
+        let hidden = self.source().get(line.span.end..self.place).unwrap_or_default().trim_end();
+        let lines = hidden.matches('\n').count().saturating_sub(1);
+        let message = format!(
+            "to GNU autogen an `#if` is never true: the text up to its `#endif` is passed over ({lines} lines)"
+        );
+        let help =
+            "`#if 0` if this is meant; if not, take `#if` and `#endif` away, or use `#ifdef`";
+        keep(self.found, Diagnostic::warning(line.span, message).help(Some(help.to_owned())));
+    }
+
     /// An `#else` after text that is read: what follows is passed over.
     pub(super) fn other(&mut self, line: &Line<'_>) {
         self.check_tail(&line.rest, line.rest_span);

@@ -91,7 +91,10 @@ impl<'a> Lexer<'a, '_> {
             self.say(whole.start, whole.end, message, "start it in the first column");
         }
         match line.word {
-            "if" => drop(self.skip(Until::EndOfIf, "if", whole)),
+            "if" => {
+                self.skip(Until::EndOfIf, "if", whole);
+                self.check_if(&line);
+            }
             "ifdef" | "ifndef" => self.condition(&line),
             "else" => self.other(&line),
             "endif" => {

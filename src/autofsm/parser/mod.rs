@@ -9,8 +9,10 @@ use std::collections::VecDeque;
 use super::diagnostic::shown;
 use super::directives::Directives;
 use super::lexer::{Comment, Kind, Lexer, Token};
+use super::slips::is_taken;
 use super::{Diagnostic, Span};
 
+mod quotes;
 mod recovery;
 
 #[derive(Clone, Debug)]
@@ -220,9 +222,16 @@ impl<'a> Parser<'a, '_> {
                     self.take();
                     self.recover(depth);
                 }
+                Kind::Name(_) | Kind::Sign('{') if self.goes_on(attributes.last(), depth) => {
+                    self.go_on(attributes.last_mut(), depth);
+                }
                 Kind::Name(name) => {
                     self.take();
                     attributes.push(self.attribute(name, span, depth));
+                }
+                Kind::Sign('{') if depth > 0 && attributes.is_empty() && self.follows('{') => {
+                    self.take();
+                    self.say(span, "a second `{`, and a row has one", "take it away");
                 }
                 // The next row: this one was not closed.
                 Kind::Sign(',' | '{') if depth > 0 => {
@@ -235,6 +244,39 @@ impl<'a> Parser<'a, '_> {
                     self.recover(depth);
                 }
             }
+        }
+    }
+
+    /// Whether the token that was taken last is this sign.
+    fn follows(&self, sign: char) -> bool {
+        self.lexer
+            .source()
+            .get(self.last.start..self.last.end)
+            .is_some_and(|last| last.starts_with(sign))
+    }
+
+    /// Whether a value stands here that can only belong to the list before it, which a `;` ended.
+    fn goes_on(&mut self, list: Option<&Attribute<'a>>, depth: usize) -> bool {
+        let Some(value) = list.and_then(|list| list.values.last()) else { return false };
+        let is_row = matches!(value.content, Content::Block(_)) && depth == 0;
+        let is_name = matches!(value.content, Content::Text(_));
+        self.follows(';')
+            && match self.peek().map(|token| token.kind.clone()) {
+                Some(Kind::Sign(_)) => is_row,
+                Some(Kind::Name(name)) => {
+                    is_name && !is_keyword(name) && !is_taken(name) && is_sign(self.look(1), ',')
+                }
+                _ => false,
+            }
+    }
+
+    /// Reads the rest of a list that a `;` ended too early.
+    fn go_on(&mut self, list: Option<&mut Attribute<'a>>, depth: usize) {
+        let help = "write `,`: the list goes on";
+        self.say(self.last, "this `;` ends a list, and another value follows", help);
+        if let Some(list) = list {
+            list.broken = true;
+            self.values(list.name, &mut list.values, depth);
         }
     }
 
@@ -261,7 +303,7 @@ impl<'a> Parser<'a, '_> {
                 }
             }
             if self.take_sign('=') {
-                self.values(&mut values, depth);
+                self.values(name, &mut values, depth);
             } else if !(self.broken && self.take_sign(';')) {
                 self.unexpected(&format!("`=` or `;` after `{}`", shown(name)));
                 self.recover(depth);
@@ -271,10 +313,15 @@ impl<'a> Parser<'a, '_> {
         Attribute { name, span, values, broken }
     }
 
-    fn values(&mut self, values: &mut Vec<Value<'a>>, depth: usize) {
+    fn values(&mut self, key: &str, values: &mut Vec<Value<'a>>, depth: usize) {
         loop {
-            if let Some(value) = self.value(depth) {
+            if let Some(value) = self.unquoted(key).or_else(|| self.value(depth)) {
                 values.push(value);
+                if self.ends_early()
+                    && let Some(value) = values.last_mut()
+                {
+                    value.content = Content::Unread;
+                }
             } else if !is_sign(self.peek(), ';') {
                 return self.recover(depth);
             }
@@ -299,6 +346,9 @@ impl<'a> Parser<'a, '_> {
                     return;
                 }
                 Kind::Sign('}') => return self.missing(';'),
+                Kind::Name(name) if self.is_first(span) && self.is_listed(name) => {
+                    self.missing(',');
+                }
                 Kind::Name(_) if is_sign(self.look(1), '=') || self.is_first(span) => {
                     return self.missing(';');
                 }
@@ -311,6 +361,15 @@ impl<'a> Parser<'a, '_> {
                 }
             }
         }
+    }
+
+    /// Whether a name at the start of a line is one more of a list: it is no attribute's, and another
+    /// one follows, or the list's end.
+    fn is_listed(&mut self, name: &str) -> bool {
+        let next = self.look(1).map(|token| token.kind.clone());
+        !is_taken(name)
+            && !is_keyword(name)
+            && matches!(next, Some(Kind::Sign(',' | ';' | '}') | Kind::Name(_)))
     }
 
     fn value(&mut self, depth: usize) -> Option<Value<'a>> {

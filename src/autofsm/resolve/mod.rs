@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use super::causes::Used;
 use super::diagnostic::{Lines, keep, shown};
 use super::parser::{Attribute, Content, Parsed, Value};
-use super::{Cell, Definition, Diagnostic, Span, State, Vocabulary, normal};
+use super::{Cell, Definition, Diagnostic, Span, State, Vocabulary, normal, same_name};
 
 /// A name of a list of these, close to a misspelt one, as a question.
 pub fn suggest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<String> {
@@ -254,12 +254,35 @@ impl<'a> Resolver<'a> {
         let (states, events) = (&self.definition.states, &self.definition.events);
         let help = match kind {
             _ if self.suggestions_left == 0 => None,
+            _ if let Some(help) = self.known_as(kind, name) => Some(help),
             "state" => suggest(name, states.iter().map(|state| &*state.name)),
             _ => suggest(name, events.iter().map(|event| &*event.name)),
         };
         self.suggestions_left = self.suggestions_left.saturating_sub(1);
         let message = format!("no {kind} is called `{}`", shown(name));
         self.keep(Diagnostic::error(span, message).help(help).unknown(kind, name));
+    }
+
+    /// What a name that is not declared as this kind is instead, and where it belongs; or that it is
+    /// one that the server knows.
+    fn known_as(&self, kind: &str, name: &str) -> Option<String> {
+        let (is_state, is_event) =
+            (self.states.contains_key(&normal(name)), self.events.contains_key(&normal(name)));
+        let name = shown(name);
+        if is_state {
+            return Some(format!("`{name}` is a state: it belongs to `tst` or `next`"));
+        }
+        if is_event {
+            return Some(format!("`{name}` is an event: it belongs to `tev`"));
+        }
+        let rules = self.rules?;
+        if rules.actions.iter().any(|action| action.name == name) {
+            return Some(format!("`{name}` is an action: it belongs to `ttype`"));
+        }
+        let commands = rules.commands.iter().map(|command| command.name);
+        let mut events = commands.chain([rules.content, rules.end]);
+        let is_known = kind == "event" && events.any(|known| same_name(known, &name));
+        is_known.then(|| format!("declare it: `event = {name};`"))
     }
 
     fn warn(&mut self) {

@@ -268,7 +268,9 @@ impl Resolver<'_> {
                 format!("`{}` gives the reply, and does nothing else", rules.refusing)
             } else {
                 let near = suggest(name, rules.actions.iter().map(|action| action.name));
-                near.unwrap_or_else(|| format!("the actions are {}", action_names(rules)))
+                self.known_as("action", name)
+                    .or(near)
+                    .unwrap_or_else(|| format!("the actions are {}", action_names(rules)))
             };
             self.say_with(span, format!("no action is called `{}`", shown(name)), help);
         }
