@@ -4,16 +4,18 @@
 //! GNU `autogen` the same next state and the same transition type in every cell.
 //!
 //! ```text
-//! text --lexer, parser--> attributes --slips--> mended --resolve--> Definition: names, cells, properties
-//!   rows        fitting     each does what it answers; needs the vocabulary
-//!   the table   served      each action finds what it needs, content ends, there is a way to the end
-//!   properties  proof       never and always; expression reads them
-//!   findings    causes      ordered, those of one cause joined; diagnostic shows them
-//! Definition --rust--> the table that is built; --diff--> against another
+//! text --lexer, directives, parser--> attributes --slips--> mended ones --resolve--> Definition
+//!   of a             by         what it checks
+//!   row              fitting    it does what it answers; the vocabulary says what that is
+//!   table            served     each action finds what it needs, content ends, all can end
+//!   table            keywords   each keyword that stands for a command is offered somewhere
+//!   property         proof      never and always; expression reads them
+//!   finding          causes     the order; those of one cause are one; diagnostic shows them
+//! Definition --rust--> the table that is built; --page--> a page again; --diff--> another
 //! Definition, findings --marks, picture, show--> for people
 //! ```
 //!
-//! Whatever follows a run of the machine does so by `graph`'s walk.
+//! Each module that follows runs of the machine uses `graph`'s walk.
 //!
 //! This module knows nothing of SMTP, nor of the rest of this crate: the build script includes
 //! it by path, so that what the build checks and what the command line checks is one piece of
@@ -224,7 +226,7 @@ pub struct Vocabulary {
 pub struct KeywordSpec {
     /// The word.
     pub name: &'static str,
-    /// The command that it stands for, if it does: it is offered where that is accepted.
+    /// The command that it stands for, if there is one: it is offered where that is accepted.
     pub command: Option<&'static str>,
 }
 
@@ -337,7 +339,7 @@ impl Definition {
 pub struct Keyword {
     /// The word.
     pub name: String,
-    /// The number of the command that it stands for; none if it stands for no command.
+    /// The number of the command that it stands for, if there is one.
     pub command: Option<usize>,
     /// Where the word is.
     pub span: Span,
@@ -367,7 +369,7 @@ pub struct Property {
 pub struct State {
     /// The name as it was declared.
     pub name: String,
-    /// The comment that stands beside its declaration, or "".
+    /// The comment beside its declaration, or "".
     pub doc: String,
     /// Where it is declared.
     pub span: Span,
@@ -380,7 +382,7 @@ pub struct Event {
     pub name: String,
     /// The display name (`NOOP = "NOOP [text]";`): for a command, its syntax.
     pub display: Option<String>,
-    /// The comment that stands beside its declaration, or "".
+    /// The comment beside its declaration, or "".
     pub doc: String,
     /// Where it is declared.
     pub span: Span,
@@ -423,7 +425,7 @@ pub struct Reply {
     pub text: Option<String>,
 }
 
-/// A piece of the source, in octets from its begin.
+/// A piece of the source, in octets from its start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
     /// The first octet.

@@ -1,4 +1,5 @@
-//! A definition without some of its events, and a definition as a page again.
+//! A definition without some of its events, and a definition as a page again. A server runs its
+//! table without the same rows; this is that machine as text.
 //!
 //! Fewer rows allow fewer conversations, so that no `never` can break, and an `always` that does
 //! not speak of what is left out holds of the conversations that are left. One that does is not

@@ -106,7 +106,7 @@ fn broken(
         }
         None => {}
     }
-    // The block's begin: a caret under all of it would hide the words.
+    // The start of the block: a caret under all of it would hide the words.
     let begin = Span { start: property.span.start, end: property.span.start + 1 };
     let (line, column) = place(source, begin.start);
     let help = format!("if this is what you want, change the rule: it is at {line}:{column}");

@@ -1,9 +1,10 @@
 //! Text into words: AutoGen's lexical forms as AutoFSM's definitions use them.
 //!
 //! Comments `/* */` and `//`; words; numbers; `"C strings"` and `'raw strings'`, of which those
-//! that follow each other join; and the characters `{ } = , ; [ ]`. Other forms of AutoGen's
-//! (directives, shell, Scheme, here-strings, files) get an error that names them, and so does
-//! what GNU autogen reads otherwise than it looks, such as a comment that touches a word.
+//! that follow each other join; and the characters `{ } = , ; [ ]`. Directives are read by
+//! `directives`. Other forms of AutoGen's (shell, Scheme, here-strings, files) get an error that
+//! names them, and so does what GNU autogen reads otherwise than it looks, such as a comment that
+//! touches a word.
 
 use std::borrow::Cow;
 
@@ -232,7 +233,7 @@ impl<'a, 'f> Lexer<'a, 'f> {
         if is_whole && !is_number { Kind::Name(word) } else { Kind::Bare(word) }
     }
 
-    /// Signs that begin nothing.
+    /// Characters that begin nothing.
     fn nonsense(&mut self) -> Kind<'a> {
         let start = self.place;
         let sign = self.rest().chars().next().unwrap_or_default();

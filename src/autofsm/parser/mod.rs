@@ -86,7 +86,7 @@ pub(super) fn parse<'a>(
     Parsed { attributes, comments: parser.lexer.comments, broken }
 }
 
-/// Whether a token is this sign.
+/// Whether a token is this character.
 fn is_sign(token: Option<&Token<'_>>, sign: char) -> bool {
     token.is_some_and(|token| token.kind == Kind::Sign(sign))
 }
@@ -247,7 +247,7 @@ impl<'a> Parser<'a, '_> {
         }
     }
 
-    /// Whether the token that was taken last is this sign.
+    /// Whether the token that was taken last is this character.
     fn follows(&self, sign: char) -> bool {
         self.lexer
             .source()
@@ -255,7 +255,7 @@ impl<'a> Parser<'a, '_> {
             .is_some_and(|last| last.starts_with(sign))
     }
 
-    /// Whether a value stands here that can only belong to the list before it, which a `;` ended.
+    /// Whether a value is here that can only belong to the list before it, which a `;` ended.
     fn goes_on(&mut self, list: Option<&Attribute<'a>>, depth: usize) -> bool {
         let Some(value) = list.and_then(|list| list.values.last()) else { return false };
         let is_row = matches!(value.content, Content::Block(_)) && depth == 0;

@@ -66,7 +66,7 @@ fn crossings(layers: &Layers, rows: &[Vec<usize>], positions: &[usize]) -> usize
     total
 }
 
-/// Crossings of the lines of two neighbours, as they stand and swapped.
+/// Crossings of the lines of two neighbours, as they are and swapped.
 fn pair(one: &[(usize, f64)], other: &[(usize, f64)], positions: &[usize]) -> (usize, usize) {
     let (mut standing, mut swapped) = (0, 0);
     for (left, _) in one {

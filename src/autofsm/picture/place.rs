@@ -111,7 +111,7 @@ fn straighten(layers: &Layers, middles: &mut [f64], apart: impl Fn(&[usize], usi
         for chain in &chains {
             let mut rest = chain.as_slice();
             while !rest.is_empty() {
-                // As many of them as can stand on one line.
+                // As many of them as fit on one line.
                 let (mut low, mut high, mut length, mut sum) = (f64::MIN, f64::MAX, 0, 0.0);
                 for node in rest {
                     let (row, index) = (&layers.rows[layers.nodes[*node].row], position[*node]);
@@ -142,7 +142,7 @@ fn straighten(layers: &Layers, middles: &mut [f64], apart: impl Fn(&[usize], usi
     }
 }
 
-/// What should stand on one line: along the heaviest pieces of line, from the top.
+/// What should be on one line: along the heaviest pieces of line, from the top.
 fn chains(layers: &Layers) -> Vec<Vec<usize>> {
     let mut next: Vec<Option<usize>> = vec![None; layers.nodes.len()];
     let mut has_before = vec![false; layers.nodes.len()];

@@ -54,7 +54,7 @@ pub(super) fn wrap(
 }
 
 /// The width at which a list of words becomes a block that is about four times as wide as high
-/// in signs, which looks like a label and neither like a column nor like a ribbon.
+/// in characters, which looks like a label and neither like a column nor like a ribbon.
 pub(super) fn label_columns(words: &[String]) -> usize {
     let total: usize = words.iter().map(|word| columns(word) + 1).sum();
     let mut width = 14;

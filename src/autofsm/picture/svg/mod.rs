@@ -6,7 +6,7 @@
 //! moves on leaves along a dashed one. What an error is about is red, on lines of its own, and the
 //! error is told below. The background is part of the picture and follows the
 //! reader's choice of light or dark, so that it can be read on any page. There is no id in it, no
-//! script and no empty line: it can stand in Markdown, and twice on one page.
+//! script and no empty line: it can be in Markdown, and twice on one page.
 
 use std::fmt::Write as _;
 
@@ -140,7 +140,7 @@ impl Drawing<'_> {
         CLASSES[kind + if is_refusal { 3 } else { 0 }]
     }
 
-    /// Rows from top to bottom; where lines go far to the side, the rows stand farther apart.
+    /// Rows from top to bottom; if lines go far to the side, the rows are farther apart.
     fn stack(&mut self) {
         let mut reach = vec![0.0_f64; self.layers.rows.len()];
         for link in &self.layers.links {
