@@ -13,7 +13,8 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::num::NonZero;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -334,7 +335,15 @@ fn options(config: &Config) -> Options {
 /// conditional commands are left out.
 #[must_use]
 pub fn kept(machine: &'static Machine) -> &'static Machine {
-    machine.without(VOCABULARY.conditional)
+    /// Machines with what is served of them: a table that lives as long as the process is made once.
+    static KEPT: Mutex<Vec<(&Machine, &Machine)>> = Mutex::new(Vec::new());
+    let mut known = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, kept)) = known.iter().find(|(whole, _)| ptr::eq(*whole, machine)) {
+        return kept;
+    }
+    let kept = machine.without(VOCABULARY.conditional);
+    known.push((machine, kept));
+    kept
 }
 
 /// How many threads serve clients, the reactor's among them. With as many as there are processors
