@@ -73,6 +73,12 @@ fn word(text: &str) -> String {
     if plain { text.to_owned() } else { quoted(text) }
 }
 
+/// Text that neither ends the comment that it is in, nor looks like the start of another: a name's
+/// comment may have been one that goes to the end of its line.
+fn within_comment(text: &str) -> String {
+    text.replace("*/", "* /").replace("/*", "/ *")
+}
+
 fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
@@ -126,7 +132,7 @@ fn rows(definition: &Definition) -> Vec<Row<'_>> {
 pub fn page(definition: &Definition, about: &[String]) -> String {
     let mut text = "/*\n".to_owned();
     for line in about {
-        let _ = writeln!(text, " * {line}");
+        let _ = writeln!(text, " * {}", within_comment(line));
     }
     text += " */\nAutoGen Definitions fsm;\n\n";
     if let Some(prefix) = &definition.prefix {
@@ -177,7 +183,7 @@ fn declare<'d>(text: &mut String, kind: &str, names: impl Iterator<Item = (&'d s
         if doc.is_empty() {
             text.push_str(&name);
         } else {
-            let _ = write!(text, "{name:<width$}   /* {doc} */");
+            let _ = write!(text, "{name:<width$}   /* {} */", within_comment(doc));
         }
         if begins_line {
             text.push('\n');

@@ -99,14 +99,14 @@ impl States {
         let rest = self.definition.without(left_out);
         let asked: Vec<_> = rest.properties.iter().map(|property| &property.says).collect();
         let mut about = vec![
-            format!("{} as it is served.", self.name.replace("*/", "* /")),
+            format!("{} as it is served.", self.name),
             format!("Left out, since there is no certificate: {}.", left_out.join(", ")),
         ];
         let dropped = self.definition.properties.iter().map(|property| &property.says);
         let mut dropped = dropped.filter(|says| !asked.contains(says)).peekable();
         if dropped.peek().is_some() {
             about.push("Not asked, since they speak of it:".to_owned());
-            about.extend(dropped.map(|says| format!("  {}", says.replace("*/", "* /"))));
+            about.extend(dropped.map(|says| format!("  {says}")));
         }
         autofsm::page(&rest, &about)
     }

@@ -225,6 +225,19 @@ fn a_definition_that_is_written_as_a_page_is_read_as_what_it_was() {
     }
 }
 
+/// A comment to the end of its line may say what would end, or seem to begin, one of the other kind.
+#[test]
+fn what_a_page_says_in_its_comments_stays_in_them() {
+    let from =
+        "client_init,         /* greeted, no mail in hand; a clear line can still be encrypted */";
+    assert!(PAGE.contains(from));
+    let text = PAGE.replace(from, "client_init, // greeted */ RCPT /* or not");
+    let written = autofsm::page(&definition(&text), &["a */ b /* c".to_owned()]);
+    let compiled = compile(&written, Some(&VOCABULARY));
+    assert_eq!(compiled.diagnostics, [], "{written}");
+    assert_eq!(compiled.definition.unwrap().states[1].doc, "greeted * / RCPT / * or not");
+}
+
 #[test]
 fn the_machine_without_a_row_is_that_of_the_page_without_it() {
     let whole = definition(PAGE);
