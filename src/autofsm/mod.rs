@@ -22,9 +22,8 @@
 //! code, and an import of anything else would not compile. The caller hands in what it can
 //! act upon, as a [`Vocabulary`].
 
-use std::collections::BTreeMap;
-
 mod causes;
+mod definition;
 mod diagnostic;
 mod diff;
 mod directives;
@@ -43,7 +42,9 @@ mod rust;
 mod served;
 mod show;
 mod slips;
+mod vocabulary;
 
+pub use definition::{Cell, Definition, Event, Keyword, Property, Reply, Span, State};
 pub use diagnostic::{Diagnostic, Severity, place, render};
 pub use diff::{Change, Comparison, Difference, diff, offers};
 pub use graph::{EventIndex, Move, Run, StateIndex};
@@ -53,6 +54,7 @@ pub use picture::{dot, mermaid, svg};
 pub use resolve::suggest;
 pub use rust::rust;
 pub use show::{json, table};
+pub use vocabulary::{ActionSpec, Argument, CommandSpec, KeywordSpec, Vocabulary};
 
 use resolve::Resolved;
 
@@ -182,254 +184,4 @@ fn normal(name: &str) -> String {
     name.chars()
         .map(|sign| if matches!(sign, '-' | '^') { '_' } else { sign.to_ascii_lowercase() })
         .collect()
-}
-
-/// What a server can do: the actions that a definition to be served may name.
-#[derive(Clone, Copy, Debug)]
-pub struct Vocabulary {
-    /// The actions, each with what the compiler must prove of it.
-    pub actions: &'static [ActionSpec],
-    /// The commands that have a meaning of their own; a row may accept them by their actions only.
-    pub commands: &'static [CommandSpec],
-    /// The commands, and other words that a client would take for an offer, whose meaning the
-    /// server cannot keep: a row may only refuse them.
-    pub unable: &'static [&'static str],
-    /// The commands that a server keeps only if it has what they need: else it leaves out their
-    /// rows.
-    pub conditional: &'static [&'static str],
-    /// The event that stands for a piece of content. It is not a client's, and is not answered.
-    pub content: &'static str,
-    /// The event that stands for the end of content. It is not a client's, and is never refused.
-    pub end: &'static str,
-    /// The keywords that it can keep. One that is the name of a command is kept by that command.
-    pub keywords: &'static [KeywordSpec],
-    /// The action whose answer offers the keywords.
-    pub offering: &'static str,
-    /// The action of `content`, and of no other event.
-    pub append: &'static str,
-    /// The action of `end`, and of no other event.
-    pub deliver: &'static str,
-    /// The thing that a session may hold only where content is read.
-    pub message: &'static str,
-    /// The action of a row that refuses: it gives the row's reply, and does nothing else.
-    pub refusing: &'static str,
-    /// The code that asks for content.
-    pub content_code: u16,
-    /// The codes that say that the connection closes: a row has one if it leads to the last state.
-    pub closing_codes: &'static [u16],
-    /// Codes of success that promise what no row does, each with what it says.
-    pub other_codes: &'static [(u16, &'static str)],
-}
-
-/// A keyword that has a meaning.
-#[derive(Clone, Copy, Debug)]
-pub struct KeywordSpec {
-    /// The word.
-    pub name: &'static str,
-    /// The command that it stands for, if there is one: it is offered where that is accepted.
-    pub command: Option<&'static str>,
-}
-
-impl Vocabulary {
-    /// The keyword of this name, in any case.
-    fn keyword(&self, word: &str) -> Option<&KeywordSpec> {
-        self.keywords.iter().find(|known| known.name.eq_ignore_ascii_case(word))
-    }
-}
-
-/// A command that has a meaning: what a success promises.
-#[derive(Clone, Copy, Debug)]
-pub struct CommandSpec {
-    /// The event's name.
-    pub name: &'static str,
-    /// The actions that do it.
-    pub actions: &'static [&'static str],
-    /// The codes of success that say that one of these actions was done.
-    pub codes: &'static [u16],
-    /// The word that a client writes before the argument, with its colon; "" if there is none.
-    pub word: &'static str,
-}
-
-/// Whether an action takes an argument; without one that is required, or with one that is
-/// refused, its command is never accepted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Argument {
-    /// There must be none.
-    Refused,
-    /// There may be one, where the command's syntax shows it.
-    Optional,
-    /// There must be one.
-    Required,
-}
-
-/// One action: its name, and what it needs, gives and drops of the conversation's resources.
-#[derive(Clone, Copy, Debug)]
-pub struct ActionSpec {
-    /// The word in the definition, `add_recipient`.
-    pub name: &'static str,
-    /// The same as a Rust variant, `AddRecipient`, for the generated table.
-    pub variant: &'static str,
-    /// Whether it looks for an argument after the command's verb.
-    pub argument: Argument,
-    /// What a session must hold on every path that leads here, each as a phrase: `a sender`.
-    pub needs: &'static [&'static str],
-    /// What it must not hold on any path that leads here.
-    pub lacks: &'static [&'static str],
-    /// What it holds afterwards.
-    pub gives: &'static [&'static str],
-    /// What it no longer holds afterwards, but for what the action also `gives`.
-    pub drops: &'static [&'static str],
-}
-
-/// A compiled definition.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Definition {
-    /// The `prefix` attribute, `smtp`.
-    pub prefix: Option<String>,
-    /// The states in the order of the table: `init`, those declared, `done`. (`invalid` is no
-    /// state of ours: it is the absence of a cell.)
-    pub states: Vec<State>,
-    /// The events in the order of their declaration.
-    pub events: Vec<Event>,
-    /// The values of `keyword`.
-    pub keywords: Vec<Keyword>,
-    /// One entry a state and event, at `state * events.len() + event`.
-    pub cells: Vec<Option<Cell>>,
-    /// The cells that a row takes back, by state and event, with that row first and then the rows
-    /// that it overrides, the last one first. (`ttype = invalid` takes back what a `"*"` row set.)
-    pub taken_back: BTreeMap<(usize, usize), Vec<Span>>,
-    /// What was written of `never` and `always`.
-    pub properties: Vec<Property>,
-}
-
-impl Definition {
-    /// The cell of a state and an event, by their numbers.
-    #[must_use]
-    pub fn cell(&self, state: usize, event: usize) -> Option<&Cell> {
-        if event >= self.events.len() {
-            return None;
-        }
-        self.cells.get(state * self.events.len() + event)?.as_ref()
-    }
-
-    /// The cell of a state and an event if the event is accepted there: a row that refuses it is a
-    /// cell, too, but its event is no letter of a run.
-    #[must_use]
-    pub fn accepted(&self, state: usize, event: usize) -> Option<&Cell> {
-        self.cell(state, event).filter(|cell| !cell.is_refusal())
-    }
-
-    /// Whether a row accepts a command by the action that does what the command means, and the
-    /// action is one that needs something: so that the definition is surely one for this server.
-    #[must_use]
-    pub fn accepts_by(&self, rules: &Vocabulary) -> bool {
-        served::cells(self).any(|(_, event, cell)| {
-            let action = served::action(rules, cell).filter(|action| !action.needs.is_empty());
-            let name = &self.events[event].name;
-            let mut commands = rules.commands.iter().filter(|known| same_name(known.name, name));
-            action.is_some_and(|action| {
-                commands.any(|command| command.actions.contains(&action.name))
-            })
-        })
-    }
-}
-
-/// A keyword of an extension.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keyword {
-    /// The word.
-    pub name: String,
-    /// The number of the command that it stands for, if there is one.
-    pub command: Option<usize>,
-    /// Where the word is.
-    pub span: Span,
-}
-
-/// A `never` or `always` block.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Property {
-    /// What it says in words.
-    pub says: String,
-    /// Where `says` has its value, quotes included.
-    pub says_span: Span,
-    /// The expression over events: `path` of a `never`, `after` of an `always`.
-    pub path: String,
-    /// Where the expression stands, quotes included.
-    pub path_span: Span,
-    /// The events of an `always`; none for a `never`.
-    pub accepts: Option<Vec<usize>>,
-    /// Where each event of `accepts` stands, in the same order.
-    pub accepts_spans: Vec<Span>,
-    /// Where the block begins.
-    pub span: Span,
-}
-
-/// A state.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct State {
-    /// The name as it was declared.
-    pub name: String,
-    /// The comment beside its declaration, or "".
-    pub doc: String,
-    /// Where it is declared.
-    pub span: Span,
-}
-
-/// An event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// The name as it was declared.
-    pub name: String,
-    /// The display name (`NOOP = "NOOP [text]";`): for a command, its syntax.
-    pub display: Option<String>,
-    /// The comment beside its declaration, or "".
-    pub doc: String,
-    /// Where it is declared.
-    pub span: Span,
-}
-
-/// What happens to an event in a state.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cell {
-    /// The index of the next state.
-    pub next: usize,
-    /// The transition type; none where the definition says `noop`.
-    pub action: Option<String>,
-    /// The answer, where the definition gives one.
-    pub reply: Option<Reply>,
-    /// Where the reply is written.
-    pub reply_span: Option<Span>,
-    /// What a finding about this cell points at: the row's `ttype`; the row if it has none.
-    pub culprit: Span,
-    /// The row that decided this cell, from `{` to `}`.
-    pub row: Span,
-    /// The rows that this one overrode here, whole, the last one first.
-    pub overridden: Vec<Span>,
-}
-
-impl Cell {
-    /// The row refuses its event with words of its own: its reply is 4xx or 5xx. If it moves, the
-    /// move is a part of the graph, but the event was not accepted.
-    #[must_use]
-    pub fn is_refusal(&self) -> bool {
-        self.reply.as_ref().is_some_and(|reply| reply.code >= 400)
-    }
-}
-
-/// The `reply` attribute: `reply = 250;` or `reply = '250 2.0.0 text';`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reply {
-    /// Three digits, 200 to 599.
-    pub code: u16,
-    /// The words after the code, if there are any.
-    pub text: Option<String>,
-}
-
-/// A piece of the source, in octets from its start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Span {
-    /// The first octet.
-    pub start: usize,
-    /// One past the last.
-    pub end: usize,
 }
