@@ -11,7 +11,7 @@ use super::graph::{EventIndex, Node, NodeIndex, StateIndex, Walk};
 use super::served::action;
 use super::{Cell, Definition, Span, Vocabulary, normal, same_name};
 
-/// What is compared, and from where on.
+/// How two definitions are compared, and the states that the comparison begins in.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Comparison<'r> {
     /// The vocabulary, if both are served: then the keywords are compared where they are offered,

@@ -62,7 +62,7 @@ pub struct CommandSpec {
     pub actions: &'static [&'static str],
     /// The codes of success that say that one of these actions was done.
     pub codes: &'static [u16],
-    /// The word that a client writes before the argument, with its colon; "" if there is none.
+    /// The word before the argument, with its colon, such as `FROM:`; "" without one.
     pub word: &'static str,
 }
 

@@ -17,7 +17,7 @@ impl Lexer<'_, '_> {
             let help = "a letter or `_`, then letters, digits and `_`";
             self.say(line.span.start, line.span.end, "this `#define` defines nothing", help);
         } else if value.starts_with('(') {
-            // A macro with arguments is none of AutoGen's, and has no effect.
+            // AutoGen has no macros with arguments: this one has no effect.
         } else {
             if value.starts_with(|sign| !is_blank(sign)) {
                 let message = format!("this defines `{}` to GNU autogen", shown(name));

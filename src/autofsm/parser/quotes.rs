@@ -19,7 +19,7 @@ fn has_words(key: &str) -> bool {
     matches!(&*key, "reply" | "says" | "path" | "after") || !is_taken(&key) && key != "accepts"
 }
 
-/// What is wrong with a text that begins without a quote: the sentence, and the help.
+/// The finding about a text that begins without a quote: its sentence and its help.
 fn unquoted(key: &str, text: &str) -> Option<(&'static str, String)> {
     if text.starts_with(QUOTES) {
         // It lacks the other one.

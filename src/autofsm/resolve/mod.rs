@@ -32,7 +32,7 @@ pub fn suggest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<
 /// The most suggestions: a file of nothing but wrong names has no use for more.
 const SUGGESTIONS_MAX: usize = 100;
 
-/// What is not known of a table, so that what would follow from it is not reported.
+/// The unknown parts of a table: a finding that would follow from one is not reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Doubt {
     /// Some declarations could not be read: a name may be known, or not.
@@ -52,7 +52,7 @@ pub(super) struct Resolved {
     pub answers: bool,
     /// The names that the rows use.
     pub used: Used,
-    /// What is not known of it.
+    /// Its unknown parts.
     pub doubts: BTreeSet<Doubt>,
     /// Rows that set no cell, by the events of theirs that are known: what is wrong with them by
     /// themselves can be reported.

@@ -69,7 +69,7 @@ fn verb_and_argument<'t>(event: &str, text: &'t str) -> (&'t str, &'t str) {
 
 /// A word before the argument that the command is not written with.
 struct WrongWord {
-    /// What is there instead; "" if nothing is.
+    /// The text that is there instead; "" without one.
     found: String,
     /// The argument with the right word.
     argument: String,

@@ -11,7 +11,7 @@ pub(super) const EVENT_SIZE: f64 = 11.5;
 pub(super) const LINE: f64 = 15.0;
 /// A comment on a card breaks at about as many columns.
 const DOC_COLUMNS: usize = 30;
-/// What is written below the picture breaks at the picture's width, and at no fewer columns.
+/// The text below the picture breaks at the picture's width, but not below this number of columns.
 const CAPTION_COLUMNS_MIN: usize = 40;
 
 /// Events of a state that do not leave it, those of one style.
@@ -20,7 +20,7 @@ pub(super) struct Block {
     pub lines: Vec<String>,
 }
 
-/// What is written on a card or on a line.
+/// The text on a card or on a line.
 #[derive(Default)]
 pub(super) struct Words {
     pub name: String,
@@ -83,7 +83,7 @@ pub(super) fn block_width(lines: &[String]) -> f64 {
     widest(lines, |line| fixed_width(line, EVENT_SIZE))
 }
 
-/// What is written below a picture of this width, each text on lines of its own.
+/// The texts below a picture of this width, each on lines of its own.
 pub(super) fn caption(texts: &[String], width: f64) -> Vec<String> {
     let mut columns = CAPTION_COLUMNS_MIN;
     while proportional_width(&"x".repeat(columns + 1), DOC_SIZE) <= width {
