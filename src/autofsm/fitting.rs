@@ -125,7 +125,8 @@ fn report(
     }
 }
 
-/// The mistake in a syntax for an action, and the help. `is_free` tells whether another action may do it.
+/// The mistake in a syntax for an action, and the help. `is_free` tells whether another action may
+/// do it.
 fn argument(spec: &ActionSpec, event: &Event, is_free: bool) -> Option<(String, String)> {
     let syntax = event.display.as_deref().unwrap_or(&event.name);
     let why = match (spec.argument, shown(syntax)) {
