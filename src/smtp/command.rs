@@ -27,15 +27,11 @@ pub enum ArgumentError {
 }
 
 // command = verb [SP argument] CRLF                                      RFC 5321 2.4, 4.1.1
+// Blanks at its end are taken away before. Only one reading of a line is possible at each octet: the
+// library's quickest engine can take it.
 static COMMAND: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(r"^(?P<verb>[A-Za-z][A-Za-z0-9_^-]*)(?:[ \t]+(?P<argument>.*?))?[ \t]*$")
+    pattern(r"^(?P<verb>[A-Za-z][A-Za-z0-9_^-]*)(?:[ \t]+(?P<argument>[^ \t\n].*))?$")
 });
-
-// esmtp-param = esmtp-keyword ["=" esmtp-value]                          RFC 5321 4.1.2
-// esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
-// esmtp-value = 1*(%d33-60 / %d62-126)
-static PARAMETER: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^(?P<keyword>[A-Za-z0-9][A-Za-z0-9-]*)(?:=(?P<value>[!-<>-~]+))?$"));
 
 // The first line of a web client, also if its target is longer than a line may be, and the field
 // that each of its requests has (RFC 9112 3, 3.2). It would go on with a body that another server's
@@ -67,6 +63,7 @@ pub struct Words<'a> {
 /// argument, where the grammar has none. Blanks at the end are tolerated (RFC 5321 4.1.1).
 #[must_use]
 pub fn split(line: &str, syntax: Syntax) -> Option<Words<'_>> {
+    let line = line.trim_end_matches([' ', '\t']);
     let parts = COMMAND.captures(line)?;
     let verb = parts.name("verb")?;
     let mut start = parts.name("argument").map_or(line.len(), |argument| argument.start());
@@ -131,14 +128,33 @@ pub(super) fn parameters(text: &str, syntax: Syntax) -> Result<Parameters<'_>, A
     };
     let mut parameters: Parameters<'_> = Vec::new();
     for word in words {
-        let parts = PARAMETER.captures(word).ok_or(ArgumentError::BadParameter)?;
-        let keyword = parts.name("keyword").map_or("", |found| found.as_str());
+        let (keyword, value) = parameter(word).ok_or(ArgumentError::BadParameter)?;
         if parameters.iter().any(|(known, _)| known.eq_ignore_ascii_case(keyword)) {
             return Err(ArgumentError::BadParameter);
         }
-        parameters.push((keyword, parts.name("value").map(|found| found.as_str())));
+        parameters.push((keyword, value));
     }
     Ok(parameters)
+}
+
+/// Reads one parameter.
+///
+/// ```text
+/// esmtp-param = esmtp-keyword ["=" esmtp-value]      RFC 5321 4.1.2
+/// esmtp-keyword = (ALPHA / DIGIT) *(ALPHA / DIGIT / "-")
+/// esmtp-value = 1*(%d33-60 / %d62-126)
+/// ```
+fn parameter(word: &str) -> Option<(&str, Option<&str>)> {
+    let (keyword, value) = match word.split_once('=') {
+        Some((keyword, value)) => (keyword, Some(value)),
+        None => (word, None),
+    };
+    let is_keyword = keyword.starts_with(|first: char| first.is_ascii_alphanumeric())
+        && keyword.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'-');
+    let is_value = |value: &str| {
+        !value.is_empty() && value.bytes().all(|octet| octet.is_ascii_graphic() && octet != b'=')
+    };
+    (is_keyword && value.is_none_or(is_value)).then_some((keyword, value))
 }
 
 #[cfg(test)]

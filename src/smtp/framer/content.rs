@@ -124,7 +124,14 @@ impl Content {
                     Some(ahead) => place += ahead,
                 }
             }
-            let Some(&octet) = octets.get(place) else { break (place, Run::Octets(from..place)) };
+            let rest = octets.get(place..).unwrap_or_default();
+            if matches!(seen, Seen::Inside | Seen::Start) && rest.starts_with(b"\r\n") {
+                // The end of a line, as a rule whole: the table would take two steps.
+                (place, seen) = (place + 2, Seen::Start);
+                (lines, lines_octets) = (lines + 1, self.octets + (place - from) as u64);
+                continue;
+            }
+            let Some(&octet) = rest.first() else { break (place, Run::Octets(from..place)) };
             let column = match octet {
                 b'\r' => 0,
                 b'\n' => 1,

@@ -46,6 +46,14 @@ impl Lines {
         let end = memchr::memchr(b'\n', octets);
         let taken = end.map_or(octets.len(), |place| place + 1);
         let piece = octets.get(..taken).unwrap_or(octets);
+        if let [line @ .., b'\r', b'\n'] = piece
+            && self.held.is_empty()
+            && !self.overlong
+            && piece.len() <= bytes_max
+        {
+            // Nearly every line arrives in one piece.
+            return (taken, Some(Line::Whole(Cow::Borrowed(line))));
+        }
         if self.overlong || self.held.len() + piece.len() > bytes_max {
             self.overlong = true;
             // An over-long line must hold little memory while it is swallowed.
