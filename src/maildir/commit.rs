@@ -37,6 +37,8 @@ pub(super) struct Commit {
 /// To be called again for each that is not over ([`Commit::is_over`]).
 pub(super) fn commit(store: &Arc<Inner>, commits: &mut [Commit]) {
     let steps = catch_unwind(AssertUnwindSafe(|| {
+        // 0. The folders of new mailboxes, and their names, are safe.
+        open_folders(store, commits);
         // 1. Each file, whole, in a tmp folder: no reader looks there.
         each(commits, |commit| commit.write(store));
         // 2. Their octets are safe.
@@ -71,7 +73,7 @@ impl Commit {
         self.files.iter_mut().filter(|file| !file.is_safe)
     }
 
-    fn write(&mut self, store: &Inner) -> Result<(), StoreError> {
+    fn write(&mut self, store: &Arc<Inner>) -> Result<(), StoreError> {
         let message = Arc::clone(&self.message);
         self.new_files().try_for_each(|file| file.write(store, &message))
     }
@@ -115,6 +117,38 @@ fn each(commits: &mut [Commit], step: impl Fn(&mut Commit) -> Result<(), StoreEr
         commit.kept = catch_unwind(AssertUnwindSafe(|| step(commit)))
             .unwrap_or_else(|_| Err(StoreError::panicked()));
     }
+}
+
+/// Makes the new mailboxes of a batch side by side, each by its own thread, so that their syncs
+/// wait for the disk at the same time.
+fn open_folders(store: &Arc<Inner>, commits: &mut [Commit]) {
+    let mut seen = HashSet::new();
+    let mut new = Vec::new();
+    let files =
+        commits.iter().filter(|commit| commit.kept.is_ok()).flat_map(|commit| &commit.files);
+    for File { target, .. } in files.filter(|file| file.open_file().is_err()) {
+        let key = (target.place, target.folder.clone());
+        if !store.folders.is_known(key.0, &key.1) && seen.insert(key.clone()) {
+            new.push((key, Ok(())));
+        }
+    }
+    if new.len() < 2 {
+        return;
+    }
+    let opening = Arc::clone(store);
+    let opened = store.pool.for_each_parallel(new, move |((place, folder), opened)| {
+        *opened = Err(StoreError::panicked());
+        *opened = opening.folders.home(&opening, *place, folder).map(drop);
+    });
+    // A mailbox that failed is not tried again for this batch: its next sync would lie.
+    let failed: HashMap<_, _> =
+        opened.into_iter().filter_map(|(key, opened)| Some((key, opened.err()?))).collect();
+    each(commits, |commit| {
+        let error = commit
+            .new_files()
+            .find_map(|file| failed.get(&(file.target.place, file.target.folder.clone())).cloned());
+        error.map_or(Ok(()), Err)
+    });
 }
 
 /// The octets of a file, to be synced: the number of its commit, and its own there.

@@ -122,7 +122,11 @@ impl File {
     }
 
     /// Writes all of the message that is not written yet.
-    pub(super) fn write(&mut self, store: &Inner, message: &Message) -> Result<(), StoreError> {
+    pub(super) fn write(
+        &mut self,
+        store: &Arc<Inner>,
+        message: &Message,
+    ) -> Result<(), StoreError> {
         if self.open.is_none() {
             self.open(store, message)?;
             if let Some(spool) = &message.spool {
@@ -142,7 +146,11 @@ impl File {
     }
 
     /// Writes content while it comes.
-    pub(super) fn spill(&mut self, store: &Inner, message: &Message) -> Result<(), StoreError> {
+    pub(super) fn spill(
+        &mut self,
+        store: &Arc<Inner>,
+        message: &Message,
+    ) -> Result<(), StoreError> {
         if self.open.is_none() {
             self.open(store, message)?;
         }
@@ -163,19 +171,19 @@ impl File {
         })
     }
 
-    fn open(&mut self, store: &Inner, message: &Message) -> Result<(), StoreError> {
+    fn open(&mut self, store: &Arc<Inner>, message: &Message) -> Result<(), StoreError> {
         let Target { place, folder, .. } = &self.target;
         let (disk, format) = (&store.disk, store.options.format);
         let tmp_name = store.tmp_name();
         // A copy is as good as what it is copied from.
         let failures =
             message.spool.as_ref().map_or_else(|| store.syncfs.failures(), |spool| spool.failures);
-        let mut home = store.folders.home(disk, &store.root, *place, folder)?;
+        let mut home = store.folders.home(store, *place, folder)?;
         let mut created = disk.create(&home.tmp, &tmp_name);
         if matches!(&created, Err(error) if error.kind() == io::ErrorKind::NotFound) {
             // The folder that was held is gone: it is made again.
             store.folders.forget(*place, folder);
-            home = store.folders.home(disk, &store.root, *place, folder)?;
+            home = store.folders.home(store, *place, folder)?;
             created = disk.create(&home.tmp, &tmp_name);
         }
         if created.is_err() {

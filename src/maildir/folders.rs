@@ -17,9 +17,10 @@
 //! The first time that this process meets a folder, its name is synced in the folder above, also if
 //! the folder was there: an earlier process may have made it and ended before the sync. Then the
 //! folder is known to be durable, by its path and its identity, which holds the time when it was
-//! made. A folder that was removed and made again is another one. All that make folders in one
-//! folder at the same time share its sync ([`SharedSync`]); if that fails, a folder that was made
-//! for it is removed again.
+//! made. A folder that was removed and made again is another one. All folders of a home are made
+//! first, and then the folders above them are synced at the same time, so that a new mailbox waits
+//! for one sync, however long that takes. The syncs of one folder overlap, and share what is known
+//! of their errors ([`FolderSync`]); if one fails, the folders that were made are removed again.
 //!
 //! **Invariants.**
 //! - No message is written to a folder whose name is not on stable storage.
@@ -45,9 +46,8 @@ use std::time::{Duration, Instant};
 use crate::smtp::envelope::Place;
 
 use super::disk::{Disk, Handle, Identity, Number};
-use super::folder_sync::FolderSync;
-use super::shared_sync::SharedSync;
-use super::{Doing, QUEUE, StoreError, context, locked};
+use super::folder_sync::{FolderSync, Ticket};
+use super::{Doing, Inner, QUEUE, StoreError, context, locked};
 
 /// How long a home is held open for the next message.
 const HELD_FOR: Duration = Duration::from_secs(1);
@@ -107,6 +107,12 @@ fn open_or_make(disk: &dyn Disk, at: &Handle, name: &str) -> io::Result<(Handle,
     Err(io::Error::other("it is removed each time that it is made"))
 }
 
+/// Whether a folder is on the file system of the mail folder.
+fn is_on_root_fs(store: &Inner, folder: &Handle) -> bool {
+    let device = |folder| store.disk.identity(folder).map(|(device, ..)| device);
+    device(folder).is_some_and(|found| device(&store.root) == Some(found))
+}
+
 /// Whether an error says that a folder is not there, or that something else is.
 fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
@@ -126,7 +132,35 @@ pub(super) struct Folders {
     /// Those that were met on another file system than the mail folder's.
     other_file_systems: Mutex<HashSet<(Place, String)>>,
     /// The syncs of folders in which folders are made, by path.
-    making: Mutex<HashMap<String, Weak<SharedSync>>>,
+    making: Mutex<HashMap<String, Weak<FolderSync>>>,
+}
+
+/// A folder with names that are not known to be on stable storage.
+struct Parent {
+    /// Its path below the mail folder; "" is the mail folder.
+    path: String,
+    /// The folder itself.
+    handle: Handle,
+    /// Its syncs, shared with all that make folders in it.
+    sync: Arc<FolderSync>,
+    /// What the sync has to know, from before the first of the names.
+    ticket: Ticket,
+    /// The names.
+    names: Vec<NewName>,
+    /// How the sync ended.
+    synced: io::Result<()>,
+}
+
+/// The name of a folder, to be synced in its parent.
+struct NewName {
+    /// The path of the folder below the mail folder.
+    path: String,
+    /// The last part of the path.
+    name: String,
+    /// Whether the folder was made here.
+    made: bool,
+    /// Which folder it is.
+    identity: Option<Identity>,
 }
 
 impl Folders {
@@ -144,8 +178,7 @@ impl Folders {
     /// The home of a mailbox or a domain. It is made if it is missing.
     pub(super) fn home(
         &self,
-        disk: &dyn Disk,
-        root: &Handle,
+        store: &Arc<Inner>,
         place: Place,
         folder: &str,
     ) -> Result<Arc<Home>, StoreError> {
@@ -154,18 +187,19 @@ impl Folders {
             .get(&key)
             .filter(|home| home.opened.elapsed() < HELD_FOR)
             .map(Arc::clone);
-        if let Some(home) = held
-            && home.is_in_place(disk, root).unwrap_or(false)
-        {
-            return Ok(home);
+        if let Some(home) = held {
+            let is_in_place = home.is_in_place(&store.disk, &store.root);
+            if context(Doing::CheckFolder, folder, is_in_place)? {
+                return Ok(home);
+            }
         }
-        let mut opened = self.open(disk, root, place, folder);
+        let mut opened = self.open(store, place, folder);
         for _ in 1..OPENINGS_MAX {
             if !matches!(&opened, Err(error) if error.is_missing_folder()) {
                 break;
             }
             // A folder that was opened above was removed before the one below it was made.
-            opened = self.open(disk, root, place, folder);
+            opened = self.open(store, place, folder);
         }
         let home = Arc::new(opened?);
         let mut held = locked(&self.held);
@@ -178,14 +212,36 @@ impl Folders {
         Ok(home)
     }
 
-    fn open(
+    /// Whether the names of its folders are known to be on stable storage, so that to open it takes
+    /// no sync.
+    pub(super) fn is_known(&self, place: Place, folder: &str) -> bool {
+        let last = match place {
+            Place::Local => format!("{folder}/new"),
+            Place::Remote => format!("{QUEUE}/{folder}/tmp"),
+        };
+        locked(&self.durable).contains_key(&last)
+    }
+
+    /// Makes all folders first, and then syncs their parents at the same time: that takes as long
+    /// as one sync.
+    fn open(&self, store: &Arc<Inner>, place: Place, folder: &str) -> Result<Home, StoreError> {
+        let mut parents = Vec::new();
+        let mut home = self.open_folders(store, place, folder, &mut parents)?;
+        context(Doing::SyncFolder, folder, self.sync_parents(store, parents))?;
+        home.opened = Instant::now();
+        Ok(home)
+    }
+
+    fn open_folders(
         &self,
-        disk: &dyn Disk,
-        root: &Handle,
+        store: &Inner,
         place: Place,
         folder: &str,
+        parents: &mut Vec<Parent>,
     ) -> Result<Home, StoreError> {
-        let in_root = |name| match self.folder(disk, root, name) {
+        let (disk, root): (&dyn Disk, _) = (&store.disk, &store.root);
+        let mut open = |at: &Handle, path: &str| self.folder(store, at, path, parents);
+        let root_lacks = |name: &str, opened: io::Result<Handle>| match opened {
             // What cannot be made for want of its parent has none: the mail folder itself was
             // removed.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -197,19 +253,18 @@ impl Folders {
             |handle: &Handle| context(Doing::CheckFolder, folder, disk.number(handle, "."));
         let (home, path, above) = match place {
             Place::Local => {
-                let home = in_root(folder)?;
+                let home = root_lacks(folder, open(root, folder))?;
                 let above = (folder.to_owned(), number(&home)?);
                 (home, folder.to_owned(), above)
             }
             Place::Remote => {
-                let queue = in_root(QUEUE)?;
+                let queue = root_lacks(QUEUE, open(root, QUEUE))?;
                 let path = format!("{QUEUE}/{folder}");
-                let home = context(Doing::OpenFolder, folder, self.folder(disk, &queue, &path))?;
+                let home = context(Doing::OpenFolder, folder, open(&queue, &path))?;
                 (home, path, (QUEUE.to_owned(), number(&queue)?))
             }
         };
-        let device = |folder| disk.identity(folder).map(|(device, ..)| device);
-        let on_root_fs = device(&home).is_some_and(|home| device(root) == Some(home));
+        let on_root_fs = is_on_root_fs(store, &home);
         if !on_root_fs {
             let mut others = locked(&self.other_file_systems);
             if others.len() >= KNOWN_MAX {
@@ -217,14 +272,13 @@ impl Folders {
             }
             others.insert((place, folder.to_owned()));
         }
-        let tmp =
-            context(Doing::OpenTmp, folder, self.folder(disk, &home, &format!("{path}/tmp")))?;
+        let tmp = context(Doing::OpenTmp, folder, open(&home, &format!("{path}/tmp")))?;
         let (dest, path) = match place {
             Place::Remote => (home, path),
             Place::Local => {
-                context(Doing::OpenCur, folder, self.folder(disk, &home, &format!("{path}/cur")))?;
+                context(Doing::OpenCur, folder, open(&home, &format!("{path}/cur")))?;
                 let path = format!("{path}/new");
-                (context(Doing::OpenNew, folder, self.folder(disk, &home, &path))?, path)
+                (context(Doing::OpenNew, folder, open(&home, &path))?, path)
             }
         };
         let path = vec![above, (path, number(&dest)?)];
@@ -233,43 +287,89 @@ impl Folders {
     }
 
     /// Opens a folder, and makes it if it is missing. The first time that this process meets it,
-    /// its name in the folder above is synced.
-    fn folder(&self, disk: &dyn Disk, at: &Handle, path: &str) -> io::Result<Handle> {
+    /// its name in the parent is to be synced: an earlier process may have made it and ended before
+    /// the sync.
+    fn folder(
+        &self,
+        store: &Inner,
+        at: &Handle,
+        path: &str,
+        parents: &mut Vec<Parent>,
+    ) -> io::Result<Handle> {
+        let disk = &store.disk;
         let (above, name) = path.rsplit_once('/').unwrap_or(("", path));
-        let above = self.making(above);
-        let failures = above.failures();
+        match disk.open_folder(at, name) {
+            Ok(folder) if self.is_durable(path, disk.identity(&folder)) => return Ok(folder),
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let known = parents.iter().position(|parent| parent.path == above);
+        let parent = if let Some(known) = known {
+            parents.get_mut(known)
+        } else {
+            let sync = self.making(above, is_on_root_fs(store, at));
+            let ticket = sync.ticket(disk, at)?;
+            parents.push(Parent {
+                path: above.to_owned(),
+                handle: at.clone(),
+                sync,
+                ticket,
+                names: Vec::new(),
+                synced: Err(io::Error::other("it was not synced")),
+            });
+            parents.last_mut()
+        };
+        // Only now: the ticket is from before the name.
         let (folder, made) = open_or_make(disk, at, name)?;
         let identity = disk.identity(&folder);
-        if identity.is_some() && identity == locked(&self.durable).get(path).copied() {
-            return Ok(folder);
-        }
-        if let Err(error) = above.wait(failures, || disk.sync_folder(at)) {
-            // The next sync would lie about this name. The folder is removed, to be made again, if
-            // it was made here.
-            if made {
-                let _ = disk.remove_folder(at, name);
-            }
-            return Err(error);
-        }
-        if let Some(identity) = identity {
-            let mut durable = locked(&self.durable);
-            if durable.len() >= KNOWN_MAX {
-                durable.clear();
-            }
-            durable.insert(path.to_owned(), identity);
+        if let Some(parent) = parent {
+            let (path, name) = (path.to_owned(), name.to_owned());
+            parent.names.push(NewName { path, name, made, identity });
         }
         Ok(folder)
     }
 
-    /// The sync of a folder in which folders are made. All that make some at the same time share
-    /// it, and its error.
-    fn making(&self, path: &str) -> Arc<SharedSync> {
+    fn is_durable(&self, path: &str, identity: Option<Identity>) -> bool {
+        identity.is_some() && identity == locked(&self.durable).get(path).copied()
+    }
+
+    /// Syncs the parents side by side. If one fails, none of the names is there afterwards.
+    fn sync_parents(&self, store: &Arc<Inner>, parents: Vec<Parent>) -> io::Result<()> {
+        let syncing = Arc::clone(store);
+        let mut parents = store.pool.for_each_parallel(parents, move |parent| {
+            parent.synced = parent.sync.sync(&syncing.disk, &parent.ticket);
+        });
+        let failed = parents.iter_mut().position(|parent| parent.synced.is_err());
+        if let Some(failed) = failed {
+            // The next sync would lie about these names. Folders that were made here are removed,
+            // the lowest first, to be made again.
+            for Parent { handle, names, .. } in parents.iter().rev() {
+                for NewName { name, .. } in names.iter().filter(|name| name.made) {
+                    let _ = store.disk.remove_folder(handle, name);
+                }
+            }
+            return parents.swap_remove(failed).synced;
+        }
+        for NewName { path, identity, .. } in parents.into_iter().flat_map(|parent| parent.names) {
+            let Some(identity) = identity else { continue };
+            let mut durable = locked(&self.durable);
+            if durable.len() >= KNOWN_MAX {
+                durable.clear();
+            }
+            durable.insert(path, identity);
+        }
+        Ok(())
+    }
+
+    /// The syncs of a folder in which folders are made. All that make some at the same time share
+    /// what is known of their errors.
+    fn making(&self, path: &str, on_root_fs: bool) -> Arc<FolderSync> {
         let mut making = locked(&self.making);
         if let Some(sync) = making.get(path).and_then(Weak::upgrade) {
             return sync;
         }
         making.retain(|_, sync| sync.strong_count() > 0);
-        let sync = Arc::new(SharedSync::default());
+        let sync = Arc::new(FolderSync::new(on_root_fs && self.reports_to_each));
         making.insert(path.to_owned(), Arc::downgrade(&sync));
         sync
     }

@@ -1,4 +1,4 @@
-//! For tests: a disk whose syncs of files wait until a gate is opened.
+//! For tests: a disk whose syncs of files, and of folders if asked for, wait until a gate is opened.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex};
@@ -14,6 +14,7 @@ pub(crate) struct Gate(Arc<(Mutex<State>, Condvar)>);
 #[derive(Default)]
 struct State {
     open: bool,
+    holds_folders: bool,
     waiting: usize,
 }
 
@@ -21,6 +22,11 @@ impl Gate {
     pub(crate) fn open(&self) {
         self.0.0.lock().unwrap().open = true;
         self.0.1.notify_all();
+    }
+
+    /// From now on syncs of folders wait too.
+    pub(crate) fn holds_folders(&self) {
+        self.0.0.lock().unwrap().holds_folders = true;
     }
 
     /// Waits until a sync waits.
@@ -73,6 +79,9 @@ impl Disk for GatedDisk {
         RealDisk.sync_file(file)
     }
     fn sync_folder(&self, folder: &Handle) -> io::Result<()> {
+        if self.0.0.0.lock().unwrap().holds_folders {
+            self.0.pass();
+        }
         RealDisk.sync_folder(folder)
     }
     fn sync_fs(&self, folder: &Handle) -> io::Result<()> {

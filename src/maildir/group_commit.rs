@@ -264,7 +264,7 @@ impl Batch {
             let begun = state.begin_batches();
             if begun == 0 {
                 self.has_ended = true;
-                if state.waiting.is_empty() {
+                if state.waiting.is_empty() && state.watchdog_running {
                     store.group_commit.is_empty.notify_all();
                 }
                 return;

@@ -128,10 +128,15 @@ impl Pool {
     /// Does the same work on many things at once, with the help of all threads that are free.
     pub(super) fn for_each_parallel<T: Send + 'static>(
         self: &Arc<Self>,
-        things: Vec<T>,
+        mut things: Vec<T>,
         work: impl Fn(&mut T) + Send + Sync + 'static,
     ) -> Vec<T> {
         let count = things.len();
+        if count < 2 {
+            // There is nothing to share.
+            let _ = catch_unwind(AssertUnwindSafe(|| things.iter_mut().for_each(work)));
+            return things;
+        }
         let crew = Arc::new(ParallelFor {
             things: things.into_iter().map(|thing| Mutex::new(Some(thing))).collect(),
             next: AtomicUsize::new(0),

@@ -11,16 +11,19 @@
 //! beside each other only get slower, and a low limit lets more messages share a sync. Nothing
 //! tells the two disks apart in advance, and a neighbour's load makes one of the other.
 //!
-//! **Plan.** The limit is measured, in turns, as a benchmark would do it. It begins at [`LIMIT_AT_FIRST`]. After each period of some messages the scheduler asks what another limit could gain at best:
+//! **Plan.** The limit is measured, in turns, as a benchmark would do it. It begins at the most:
+//! each message is a batch, as in a server that shares nothing. After each period of some messages
+//! the scheduler asks what another limit could gain at best:
 //!
 //! - A lower one, K, at best makes each batch as fast as the fastest of the last periods, and a
 //!   message then waits for the end of half of the time between two batches: F (1 + 1/2K).
 //! - A higher one at best removes the waiting for a batch.
 //!
-//! If neither bound promises [`WORTH`], nothing is tried: a lone client and a disk whose syncs do
-//! not slow each other down seldom pay for a trial. Else the two limits take turns for four
-//! periods, fewer if the difference is plain, and the one with the shorter mean time is kept. After
-//! a trial that gained nothing the next one is twice as far away; after one that gained something
+//! If neither bound promises [`WORTH`], or a message takes less than [`SLOWED`] times the fastest
+//! batch, nothing is tried: a lone client and a disk whose syncs do not slow each other down seldom
+//! pay for a trial. Else the two limits take turns for four periods, fewer if the difference is
+//! plain, and the one with the shorter mean time is kept. After a trial that gained nothing the next
+//! one is twice as far away; after one that gained something
 //! the next one goes on in the same direction. Batches that take far longer than the last ones say
 //! that the disk has changed: then the limit is raised at once ([`Scheduler::stalled`]).
 //!
@@ -29,17 +32,15 @@
 //! is the slope from the fastest batch to the mean one. Where that gained nothing, and upwards, the
 //! neighbours are tried.
 //!
-//! **Invariants.** The limit is between 1 and the most. A batch whose limit changed while it was on its way counts
-//! for no limit. A trial ends.
+//! **Invariants.** The limit is between 1 and the most. A batch whose limit changed while it was on
+//! its way counts for no limit. A trial ends.
 //!
-//! **Tested** below, with a simulated disk and a simulated clock: throughput beside the best fixed limit, for
-//! disks from 0.1 ms to 1 s a sync, parallel, serial and between, and from 1 to 200 sessions.
+//! **Tested** below, with a simulated disk and a simulated clock: throughput beside the best fixed
+//! limit, for disks from 0.1 ms to 1 s a sync, parallel, serial and between, and from 1 to 200
+//! sessions.
 
 use std::time::Duration;
 
-/// The limit before anything was measured: enough for a disk that does many syncs at the same time,
-/// and soon over on one that does one after the other.
-const LIMIT_AT_FIRST: usize = 16;
 /// The messages of a period, at least, and as a multiple of the messages that are present; its
 /// batches, at least; and the most batches that a period waits for.
 const PERIOD_MESSAGES: usize = 32;
@@ -49,6 +50,10 @@ const PERIOD_BATCHES_MAX: usize = 16;
 /// What a trial has to promise, and what another limit has to gain, as parts of the mean time.
 const WORTH: f64 = 0.1;
 const GAIN: f64 = 0.03;
+/// How many times as long as the fastest batch a message has to take before a lower limit is tried
+/// for it. A trial costs what the messages in it wait: where batches slow each other down little,
+/// more than it could gain.
+const SLOWED: f64 = 2.0;
 /// A difference that needs no second look, as a part of the best limit's mean time.
 const PLAIN_GAIN: f64 = 0.75;
 const PLAIN_LOSS: f64 = 1.2;
@@ -159,7 +164,7 @@ impl Scheduler {
         Self {
             batches_max,
             in_flight: 0,
-            best: batches_max.min(LIMIT_AT_FIRST),
+            best: batches_max,
             trial: None,
             period: Period::default(),
             skipped: 0,
@@ -302,8 +307,8 @@ impl Scheduler {
     #[allow(clippy::cast_precision_loss)]
     fn other_limit(&self, period: Period) -> Option<usize> {
         let mean = period.mean();
-        let lower = self.lower_limit(period);
         let fastest = self.fastest[0].min(self.fastest[1]);
+        let lower = self.lower_limit(period).filter(|_| mean > SLOWED * fastest);
         let lower_gain =
             lower.map_or(0.0, |limit| 1.0 - fastest * (1.0 + 0.5 / limit as f64) / mean);
         let higher_gain = if self.best < self.batches_max {

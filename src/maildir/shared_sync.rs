@@ -1,5 +1,4 @@
-//! One sync for all that wait for it: for a whole file system, and for the folders that are made in
-//! a folder.
+//! One sync for all that wait for it: that of a whole file system.
 //!
 //! **Goal.** Many need the same sync at the same time, and one is enough for all whose changes were
 //! made before it began.

@@ -304,8 +304,11 @@ fn a_living_servers_files_are_not_swept_by_another() {
 fn a_mailbox_that_somebody_made_anew_is_made_safe_anew() {
     let disk = Simulated::new();
     let root = Simulated::root();
-    let folders = folders::Folders::new(4, true);
-    folders.home(&disk, &root, Place::Local, "user").unwrap();
+    let store =
+        Store::with_disk(options(Path::new("/nowhere")), Box::new(disk.clone()), root.clone());
+    let store = store.unwrap();
+    let folders = &store.0.folders;
+    folders.home(&store.0, Place::Local, "user").unwrap();
     folders.close(true);
     let user = disk.open_folder(&root, "user").unwrap();
     for name in ["tmp", "cur", "new"] {
@@ -313,7 +316,7 @@ fn a_mailbox_that_somebody_made_anew_is_made_safe_anew() {
     }
     disk.remove_folder(&root, "user").unwrap();
     disk.make_folder(&root, "user").unwrap();
-    folders.home(&disk, &root, Place::Local, "user").unwrap();
+    folders.home(&store.0, Place::Local, "user").unwrap();
     // Of all that could be lost, everything is.
     let after = Simulated::restarted(disk.state().crash(|_| 0));
     let user = after.open_folder(&root, "user").expect("the name was synced");

@@ -198,26 +198,19 @@ impl Simulated {
 
     /// What a sync that fails does: it is lost, and no longer known to be unsynced. Each other
     /// handle is told once.
-    pub(super) fn fail_sync(&self, handle: &Handle) {
-        self.lose(handle);
+    pub(super) fn fail_sync(&self, handle: &Handle, error: Errno) {
+        // At one moment: a sync that ends between the loss and its error would be told of neither.
         if let (Ok(node), Handle::Simulated(_, told)) = (locked(&self.0).node(handle), handle) {
+            node.lose();
             node.errors += 1;
+            node.error = Some(error);
             told.store(node.errors, Ordering::SeqCst);
-        }
-    }
-
-    fn lose(&self, handle: &Handle) {
-        if let Ok(node) = locked(&self.0).node(handle) {
-            node.pages.clear();
-            node.sizes.clear();
-            node.changes.clear();
         }
     }
 
     /// The same for everything.
     pub(super) fn fail_sync_fs(&self) {
-        let count = locked(&self.0).state.nodes.len();
-        (0..count).for_each(|number| self.lose(&simulated(number)));
+        locked(&self.0).state.nodes.iter_mut().for_each(|node| Arc::make_mut(node).lose());
     }
 
     /// The folder at a path below the root.

@@ -83,3 +83,20 @@ fn a_stall_while_several_messages_wait_leaves_none_of_them_waiting() {
     }
     assert!(store.close(Duration::from_mins(1)));
 }
+
+/// The first message to a mailbox waits for one sync more than the next.
+#[test]
+fn new_mailboxes_are_made_side_by_side_and_the_names_of_their_folders_synced_at_the_same_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let gate = gate::Gate::default();
+    let store = gate::open(options(dir.path()), gate.clone()).unwrap();
+    gate.holds_folders();
+    let draft = draft(&store, &["a@postman.local", "b@postman.local", "c@example.org"], b"x");
+    let (back, done) = channel();
+    store.commit(draft, move |result| drop(back.send(result.map(drop))));
+    // Each mailbox syncs the mail folder and itself; the queue's folder one more.
+    gate.is_reached_by(7);
+    gate.open();
+    done.recv().unwrap().unwrap();
+    assert!(store.close(Duration::from_mins(1)));
+}

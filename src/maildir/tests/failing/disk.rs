@@ -56,7 +56,7 @@ impl FailingDisk {
         match self.how {
             How::Error(error) | How::After(error) => {
                 if self.fails() {
-                    self.disk.fail_sync(handle);
+                    self.disk.fail_sync(handle, error);
                     return Err(error.into());
                 }
                 operation()

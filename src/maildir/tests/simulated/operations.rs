@@ -66,17 +66,17 @@ impl Disk for Simulated {
 
     fn sync_folder(&self, folder: &Handle) -> io::Result<()> {
         // It takes time, and keeps what was there when it began.
-        let begun = self.change(|world| Ok(world.node(folder)?.changes.clone()))?;
-        if let Handle::Simulated(_, told) = folder {
-            let errors = locked(&self.0).node(folder)?.errors;
-            if told.swap(errors, Ordering::SeqCst) != errors {
-                return Err(Errno::IO.into());
-            }
-        }
+        let begun = self.change(|world| Ok(world.node(folder)?.clone()))?;
         self.change(|world| {
             let (lie, node) = (world.lie, world.node(folder)?);
+            // Linux asks for errors at the end: those that came while it ran are told too.
+            if let Handle::Simulated(_, told) = folder
+                && told.swap(node.errors, Ordering::SeqCst) != node.errors
+            {
+                return Err(node.error.unwrap_or(Errno::IO).into());
+            }
             if lie != Lie::NoSyncOf(node.title.clone().leak()) {
-                node.keep_names(begun);
+                node.keep_names(&begun);
             }
             Ok(())
         })?;
@@ -89,7 +89,7 @@ impl Disk for Simulated {
     }
 
     fn sync_fs(&self, _: &Handle) -> io::Result<()> {
-        // It takes time too; it keeps nothing of what is written until it ends.
+        // It takes time too; of what is written meanwhile it keeps nothing.
         let begun = self.change(|world| Ok(world.state.nodes.clone()))?;
         let dirty = |then: &Node| {
             !then.changes.is_empty() || !then.pages.is_empty() || !then.sizes.is_empty()
@@ -111,7 +111,7 @@ impl Disk for Simulated {
                     }
                     _ => world.keep_octets(number, &then),
                 }
-                world.node(&simulated(number))?.keep_names(then.changes.clone());
+                world.node(&simulated(number))?.keep_names(&then);
                 Ok(())
             })?;
         }

@@ -16,6 +16,8 @@ pub(super) struct Node {
     pub(super) safe: Vec<u8>,
     /// Of a folder: its syncs that failed.
     pub(super) errors: u64,
+    /// The last one: each handle is told the same.
+    pub(super) error: Option<rustix::io::Errno>,
     /// Of a folder: whether it was removed.
     pub(super) removed: bool,
     /// Of a file: whether octets that it had found no place.
@@ -27,6 +29,8 @@ pub(super) struct Node {
     pub(super) safe_names: BTreeMap<String, usize>,
     /// Of a folder: what each name was since the last sync, in order.
     pub(super) changes: BTreeMap<String, Vec<Option<usize>>>,
+    /// Of a folder: how many changes of each name came before those, and are synced or lost.
+    pub(super) settled: BTreeMap<String, usize>,
 }
 
 /// All that is on the disk, and who was answered 250.
@@ -94,6 +98,7 @@ impl State {
                 node.names.clone_from(&node.safe_names);
                 node.octets.clone_from(&node.safe);
                 node.changes.clear();
+                node.settled.clear();
                 node.pages.clear();
                 node.sizes.clear();
             }
@@ -172,17 +177,33 @@ pub(super) fn copy_page(from: &[u8], to: &mut [u8], page: usize) {
 }
 
 impl Node {
-    /// The names as they were when a sync began are safe.
-    pub(super) fn keep_names(&mut self, begun: BTreeMap<String, Vec<Option<usize>>>) {
-        for (name, values) in begun {
+    /// The names as they were when a sync began are safe; unless another sync, which began later,
+    /// has kept a later one already.
+    pub(super) fn keep_names(&mut self, then: &Self) {
+        for (name, values) in &then.changes {
+            let settled = self.settled.entry(name.clone()).or_default();
+            let total = then.settled.get(name).copied().unwrap_or_default() + values.len();
+            let Some(count) = total.checked_sub(*settled).filter(|count| *count > 0) else {
+                continue;
+            };
+            *settled = total;
             match values.last().copied().flatten() {
                 Some(value) => self.safe_names.insert(name.clone(), value),
-                None => self.safe_names.remove(&name),
+                None => self.safe_names.remove(name),
             };
-            if let Some(changes) = self.changes.get_mut(&name) {
-                changes.drain(..values.len().min(changes.len()));
+            if let Some(changes) = self.changes.get_mut(name) {
+                changes.drain(..count.min(changes.len()));
             }
         }
         self.changes.retain(|_, changes| !changes.is_empty());
+    }
+
+    /// What is not synced is lost, and no longer known to be unsynced.
+    pub(super) fn lose(&mut self) {
+        self.pages.clear();
+        self.sizes.clear();
+        for (name, values) in std::mem::take(&mut self.changes) {
+            *self.settled.entry(name).or_default() += values.len();
+        }
     }
 }
