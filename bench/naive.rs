@@ -65,6 +65,8 @@ impl World for Connection {
         match question {
             Question::Room(_) => Input::Room(Ok(())),
             Question::User(_) => Input::User(Ok(())),
+            // The row that asks it is left out.
+            Question::Handshake => Input::Handshake(Err(Refusal::Broken)),
             Question::Store => {
                 let stored = self
                     .message
@@ -111,7 +113,7 @@ fn store(folder: &Path, envelope: &Envelope, content: &[u8]) -> io::Result<()> {
 
 fn serve(mut stream: TcpStream, settings: Arc<Settings>, folder: PathBuf) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let (address, local) = (stream.peer_addr()?.ip(), stream.local_addr()?.ip());
+    let (address, local) = (Some(stream.peer_addr()?.ip()), Some(stream.local_addr()?.ip()));
     let client = Client { id: "1".to_owned(), address, local, may_relay: false, refused: false };
     let mut session = Session::new(settings, client);
     let mut connection = Connection {

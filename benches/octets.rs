@@ -142,6 +142,7 @@ impl World for Written {
             Question::Room(_) => Input::Room(Ok(())),
             Question::User(_) => Input::User(Ok(())),
             Question::Store => Input::Stored(Ok(())),
+            Question::Handshake => Input::Handshake(Ok(())),
         }
     }
 }

@@ -147,8 +147,9 @@ fn envelope(boxes: usize) -> Result<Envelope> {
         sender: ReversePath::parse("<a@client.example>", Syntax::Lenient).map_err(|_| "no path")?,
         recipients: (0..boxes).map(recipient).collect::<Result<_>>()?,
         helo: "client.example".to_owned(),
-        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        client: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         with: "ESMTP",
+        encryption: None,
     })
 }
 

@@ -1,4 +1,4 @@
-//! The command line: serve, check, config, fsm. Exit 0 fine, 1 findings, 2 could not run.
+//! The command line: serve, check, config, certificate, fsm. Exit 0 fine, 1 findings, 2 could not run.
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -8,11 +8,14 @@ use clap::{Parser, Subcommand};
 
 use crate::config::Config;
 
+mod certificate;
 mod fsm;
+mod listening;
 mod serve;
 mod start;
 mod states;
 
+use certificate::Certificate;
 use fsm::Fsm;
 use serve::{Check, Serve};
 
@@ -34,6 +37,9 @@ enum Command {
     Check(Check),
     /// Print the default configuration, a comment for each key.
     Config,
+    /// Make a certificate for TLS.
+    #[command(subcommand)]
+    Certificate(Certificate),
     /// Look at a definition: the built-in one, or any of AutoFSM's.
     #[command(subcommand)]
     Fsm(Fsm),
@@ -67,6 +73,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Serve(options)) => serve::serve(&options),
         Some(Command::Check(options)) => serve::check(&options),
         Some(Command::Config) => print(&Config::sample()),
+        Some(Command::Certificate(command)) => certificate::run(&command),
         Some(Command::Fsm(command)) => fsm::run(&command),
     };
     match result {

@@ -2,13 +2,16 @@
 
 use std::io::{self, Write as _};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
 
 use clap::Args;
 
+use super::listening::Listening;
 use super::start::{Options, Start};
 use super::{End, print};
+use crate::config::Tls;
 use crate::logging::escape;
-use crate::server::{Server, kept, service};
+use crate::server::{Server, service};
 
 #[derive(Args)]
 pub(super) struct Serve {
@@ -20,10 +23,10 @@ pub(super) struct Serve {
 pub(super) struct Check {
     #[command(flatten)]
     options: Options,
-    /// Leave the port out, to check beside a server that uses it.
+    /// Leave the ports out, to check beside a server that uses them.
     #[arg(long)]
     skip_port: bool,
-    /// Print the definition as it is served, without the rows that this server cannot keep.
+    /// Print the definition as the first listener serves it, without the rows that it cannot keep.
     #[arg(long, conflicts_with = "explain_sandbox")]
     page: bool,
     /// Say what the sandbox will allow, too.
@@ -38,7 +41,8 @@ pub(super) fn check(check: &Check) -> Result<(), End> {
         for warning in &start.warnings {
             let _ = writeln!(io::stderr(), "warning: {warning}");
         }
-        return print(&start.states.page());
+        let page = start.listening.first().map(Listening::page);
+        return print(&page.unwrap_or_default());
     }
     let mut text = start.about();
     if check.explain_sandbox {
@@ -56,35 +60,63 @@ pub(super) fn serve(serve: &Serve) -> Result<(), End> {
     let start = Start::new(&serve.options, true)?;
     let unlocked = start.enter_sandbox()?;
     let about = start.about();
-    let Start { config, states, listener, address, logs, made, warnings, .. } = start;
-    let listener = listener.ok_or_else(|| "no port was opened".to_owned())?;
+    let Start { config, listening, certificates, logs, made, warnings, .. } = start;
     let logging = logs.start(&config.log)?;
-    let built_in = if states.built_in { " built_in=yes" } else { "" };
-    log::info!("- definition file=\"{}\" sha256={}{built_in}", escape(&states.name), states.digest);
-    for command in kept(states.machine).left_out {
-        log::info!("- left_out command={command} reason=\"no certificate\"");
+    for (number, listener) in listening.iter().enumerate() {
+        let states = &listener.states;
+        let is_known = |earlier: &Listening| Arc::ptr_eq(&earlier.states, states);
+        if !listening.iter().take(number).any(is_known) {
+            let built_in = if states.built_in { " built_in=yes" } else { "" };
+            let (name, digest) = (escape(&states.name), &states.digest);
+            log::info!("- definition file=\"{name}\" sha256={digest}{built_in}");
+        }
+        let (left_out, why) = listener.left_out();
+        for command in left_out {
+            let address = escape(&listener.opened.address);
+            log::info!("- left_out command={command} reason=\"{why}\" listener=\"{address}\"");
+        }
+    }
+    for about in certificates.iter().flat_map(|certificates| certificates.about()) {
+        let (chain, names) = (escape(&about.chain), escape(&about.names.join(",")));
+        log::info!("- certificate chain=\"{chain}\" names=\"{names}\" until={}", about.until);
     }
     for warning in warnings.into_iter().chain(unlocked) {
         log::warn!("- {warning}");
     }
     let (user, domain) = (config.users.one().to_owned(), config.domain.clone());
+    let addresses: Vec<String> =
+        listening.iter().map(|listening| listening.opened.address.clone()).collect();
+    let near = near(&listening);
+    let listeners = listening.into_iter().map(|listening| (listening.opened, listening.served));
+    let server = Server::open(config, listeners.collect(), certificates)?;
+    made.keep();
+    let ready = || {
+        let text = format!(
+            "Postman receives mail.\n{about}  to stop     Ctrl-C\n  to try it   swaks --to {user}@{domain} {near}\n",
+        );
+        let _ = print(&text);
+        for address in &addresses {
+            log::info!("- listening address={address} domain={domain}");
+        }
+        service::ready();
+    };
+    server.run(&|| logging.reopen(), ready)?;
+    Ok(())
+}
+
+/// How swaks reaches the first listener, from this machine.
+fn near(listening: &[Listening]) -> String {
+    let Some(Listening { opened, .. }) = listening.first() else { return String::new() };
+    let tls = if opened.listener.tls == Tls::FirstOctet { " --tls-on-connect" } else { "" };
+    let Some(address) = opened.tcp else {
+        let path = opened.address.strip_prefix("unix:").unwrap_or(&opened.address);
+        return format!("--socket {path}{tls}");
+    };
     // A client on this machine reaches every address by loopback's.
     let near = match address.ip() {
         ip if !ip.is_unspecified() => ip,
         IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
     };
-    let near = SocketAddr::new(near, address.port());
-    let server = Server::open(config, states.machine, listener)?;
-    made.keep();
-    let ready = || {
-        let text = format!(
-            "Postman receives mail.\n{about}  to stop     Ctrl-C\n  to try it   swaks --to {user}@{domain} --server {near}\n",
-        );
-        let _ = print(&text);
-        log::info!("- listening address={address} domain={domain}");
-        service::ready();
-    };
-    server.run(&|| logging.reopen(), ready)?;
-    Ok(())
+    format!("--server {}{tls}", SocketAddr::new(near, address.port()))
 }

@@ -1,18 +1,20 @@
 //! The start of a server, up to its first client. `serve` goes on from here; `check` ends here, and
 //! takes back what the start has made.
 
-use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::thread;
 
 use clap::Args;
 
 use super::End;
+use super::listening::Listening;
 use super::states::States;
 use crate::config::{Config, Listen};
 use crate::logging::LogFiles;
 use crate::maildir::{Made, Store};
-use crate::server::{self, sandbox, service, user};
+use crate::server::certificates::Certificates;
+use crate::server::{listeners, sandbox, user};
 use crate::smtp::path::Domain;
 
 /// What a server is started with; each option overrules the configuration.
@@ -43,6 +45,13 @@ impl Options {
         let mut config =
             self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
         if let Some(listen) = self.listen {
+            if !config.listeners.is_empty() {
+                return Err(
+                    "--listen is for one listener, and the configuration has `listeners`; \
+                            leave one of the two out"
+                        .to_owned(),
+                );
+            }
             config.listen_on(listen);
         }
         if let Some(folder) = &self.maildir {
@@ -61,10 +70,9 @@ impl Options {
 /// A server that needs nothing more of the system than its clients.
 pub(super) struct Start {
     pub config: Config,
-    pub states: States,
-    /// `None` if the port was left out.
-    pub listener: Option<TcpListener>,
-    pub address: SocketAddr,
+    /// Each listener, with what it serves.
+    pub listening: Vec<Listening>,
+    pub certificates: Option<Arc<Certificates>>,
     pub logs: LogFiles,
     /// The folders that were made for the mail.
     pub made: Made,
@@ -78,27 +86,29 @@ impl Start {
     /// thread runs yet. What was made is taken back when the value is dropped, unless it is kept.
     pub(super) fn new(options: &Options, with_port: bool) -> Result<Self, End> {
         let config = options.configuration()?;
-        // A definition with an error is refused before the port is opened.
-        let states = States::load(options.states.as_deref())?;
+        // A definition with an error is refused before a port is opened.
+        let pages = pages(&config, options)?;
         user::configured(&config)?;
         if config.nice != 0 {
             rustix::process::setpriority_process(None, config.nice)
                 .map_err(|error| format!("cannot set the priority to {}: {error}", config.nice))?;
         }
-        let listener = match service::listener()? {
-            _ if !with_port => None,
-            Some(given) => Some(given),
-            None => Some(server::listen(&config)?),
-        };
-        let address = match &listener {
-            None => SocketAddr::new(config.host, config.port),
-            Some(listener) => listener
-                .local_addr()
-                .map_err(|error| format!("cannot tell the address of the port: {error}"))?,
-        };
+        let opened =
+            if with_port { listeners::open(&config)? } else { listeners::left_closed(&config) };
         // From here on nothing needs root, and no thread is started yet: it is given up for all.
+        let tcp: Vec<_> = opened.iter().filter_map(|opened| opened.tcp).collect();
         let mut warnings: Vec<String> =
-            user::become_configured(&config, address)?.into_iter().collect();
+            user::become_configured(&config, &tcp)?.into_iter().collect();
+        // They are read as the user that reads them again: what it cannot read shows now.
+        let certificates = Certificates::read(&config.certificates)?;
+        let about = certificates.iter().flat_map(|certificates| certificates.about());
+        warnings.extend(about.flat_map(|about| about.warnings));
+        let mut listening = Vec::new();
+        for opened in opened {
+            let page = pages.iter().find(|(path, _)| *path == opened.listener.states);
+            let Some((_, page)) = page.or(pages.first()) else { continue };
+            listening.push(Listening::new(opened, Arc::clone(page), certificates.is_some())?);
+        }
         let made = Store::make_folder(&config.maildir_path).map_err(|error| error.to_string())?;
         if let [_, above @ ..] = made.folders()
             && !above.is_empty()
@@ -110,16 +120,10 @@ impl Start {
                 "the mail folder {folder} is new, and so is what was missing above it: {above}"
             ));
         }
-        let served = server::kept(states.machine);
-        if states.machine.delivers() && !served.delivers() {
-            let left_out = served.left_out.join(", ");
-            warnings.push(format!(
-                "no client can send mail: the definition wants {left_out} first, which needs a certificate"
-            ));
-        }
+        warnings.extend(listening.iter().filter_map(Listening::warning));
         let logs = LogFiles::open(&config.log)?;
         let rules = sandbox::rules(&config, options.config.as_deref());
-        Ok(Self { config, states, listener, address, logs, made, warnings, rules })
+        Ok(Self { config, listening, certificates, logs, made, warnings, rules })
     }
 
     /// Locks this thread, and all that it starts, in.
@@ -162,9 +166,17 @@ impl Start {
             }
         };
         let new = if self.made.folders().is_empty() { "" } else { " (new)" };
-        let mut text = format!(
-            "  address     {}\n  domain      {}\n  mail        {}{new}\n  users       {users}\n  relay       {relay}\n",
-            self.address,
+        let pages = self.listening.iter().map(|listening| &listening.states);
+        let first = pages.clone().next();
+        let is_one = pages.clone().all(|page| first.is_some_and(|one| Arc::ptr_eq(one, page)));
+        let mut text: String =
+            self.listening.iter().map(|listening| listening.about(!is_one)).collect();
+        for about in self.certificates.iter().flat_map(|certificates| certificates.about()) {
+            let names = about.names.join(", ");
+            text += &format!("  certificate {names}, until {} ({})\n", about.until, about.chain);
+        }
+        text += &format!(
+            "  domain      {}\n  mail        {}{new}\n  users       {users}\n  relay       {relay}\n",
             config.domain,
             config.maildir_path.display(),
         );
@@ -177,12 +189,24 @@ impl Start {
                 config.group.as_ref().map_or_else(String::new, |group| format!(", group {group}"));
             text += &format!("  runs as     {user}{group}\n");
         }
-        text += &format!("  definition  {}\n", self.states.about());
-        let left_out = server::kept(self.states.machine).left_out;
-        if !left_out.is_empty() {
-            let left_out = left_out.join(", ");
-            text += &format!("  left out    {left_out}: there is no certificate\n");
+        if let Some(page) = first.filter(|_| is_one) {
+            text += &format!("  definition  {}\n", page.about());
         }
         text
     }
+}
+
+/// The definitions of all listeners, each once, by the path that names it.
+type Pages = Vec<(Option<PathBuf>, Arc<States>)>;
+
+fn pages(config: &Config, options: &Options) -> Result<Pages, End> {
+    let mut pages = Pages::new();
+    for listener in config.listening() {
+        if pages.iter().all(|(path, _)| *path != listener.states) {
+            let path = listener.states.as_ref().or(options.states.as_ref());
+            let page = Arc::new(States::load(path.map(PathBuf::as_path))?);
+            pages.push((listener.states, page));
+        }
+    }
+    Ok(pages)
 }

@@ -10,7 +10,6 @@ use super::fsm::file::read;
 use crate::autofsm::{self, Compilation, Definition, Diagnostic, Marks, Severity};
 use crate::config::Config;
 use crate::dialogue::Peer;
-use crate::server;
 use crate::smtp::machine::{BUILT, Machine};
 use crate::smtp::vocabulary::VOCABULARY;
 
@@ -89,10 +88,9 @@ impl States {
         Marks::of(&self.definition, &self.errors)
     }
 
-    /// The definition as this server serves it: the text, or, if rows are left out, the rest as a
-    /// page.
-    pub(super) fn page(&self) -> String {
-        let left_out = server::kept(self.machine).left_out;
+    /// The definition as a listener serves it: the text, or, if rows are left out for this reason,
+    /// the rest as a page.
+    pub(super) fn page(&self, left_out: &[&'static str], why: &str) -> String {
         if left_out.is_empty() {
             return self.source.clone();
         }
@@ -100,7 +98,7 @@ impl States {
         let asked: Vec<_> = rest.properties.iter().map(|property| &property.says).collect();
         let mut about = vec![
             format!("{} as it is served.", self.name),
-            format!("Left out, since there is no certificate: {}.", left_out.join(", ")),
+            format!("Left out, since {why}: {}.", left_out.join(", ")),
         ];
         let dropped = self.definition.properties.iter().map(|property| &property.says);
         let mut dropped = dropped.filter(|says| !asked.contains(says)).peekable();

@@ -8,8 +8,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use super::key::keys;
-use super::kind::{Account, Flag, Group, List, Pair, UNBOUNDED, Words};
+use super::kind::{Account, Flag, Group, List, Members, Pair, UNBOUNDED, Words};
 use super::kind::{address, domain, number, octets, parsed, path, seconds};
+use super::listeners::{Certificate, Listener};
 use super::network::Network;
 use super::values::{
     BareNewline, Level, MailboxFormat, NETWORKS, Uncapped, UncappedFrom, UserList, Users, Verify,
@@ -42,6 +43,23 @@ keys! {
         host: IpAddr = IpAddr::from([127, 0, 0, 1]), address();
         /// The port to listen on. 0 lets the system choose a free one.
         port: u16 = 2525, number(0..=65_535);
+        /// The places to listen, if one is not enough: [each with its kind of line and its
+        /// definition](docs/running.md#several-listeners). `host` and `port` are the short form of a
+        /// list of one.
+        listeners: Vec<Listener> = Vec::new(), List {
+            of: Members(&["address"]),
+            allowed: "a list of listeners, such as [(address: \"[::]:25\"), (address: \"[::]:465\", tls: FirstOctet)]",
+        };
+        /// The certificates for TLS, each in two files, PEM; [they are read again when they
+        /// change](docs/running.md#encryption). A client that asks for no name, or for an unknown
+        /// one, gets the first.
+        certificates: Vec<Certificate> = Vec::new(), List {
+            of: Members(&["chain", "key"]),
+            allowed: "a list of certificates, such as [(chain: \"/etc/postman/chain.pem\", key: \"/etc/postman/key.pem\")]",
+        };
+        /// The most TLS handshakes at once; STARTTLS gets 454 above, and a listener that is
+        /// encrypted from the first octet closes.
+        handshakes_max: usize = 100, number(1..=UNBOUNDED);
         /// The local domain. Its mail goes to mailboxes, other mail to the queue.
         domain: Domain = Domain::Name("postman.local".to_owned()), domain();
         /// The folder of the mailboxes and of the queue.

@@ -47,14 +47,18 @@ pub(super) trait Kind<T> {
 
     /// The rows of the documents' table.
     fn rows(&self, name: &str, words: &str, value: &T) -> Vec<Row> {
-        let words = words.lines().map(str::trim).collect::<Vec<_>>().join(" ");
-        vec![Row {
-            name: name.to_owned(),
-            default: self.written(value, 0),
-            allowed: self.allowed(),
-            words,
-        }]
+        vec![row(self, name, words, value)]
     }
+
+    /// The rows of the keys that each value of a list has.
+    fn members(&self, _: &str) -> Vec<Row> {
+        Vec::new()
+    }
+}
+
+fn row<T>(kind: &(impl Kind<T> + ?Sized), name: &str, words: &str, value: &T) -> Row {
+    let words = words.lines().map(str::trim).collect::<Vec<_>>().join(" ");
+    Row { name: name.to_owned(), default: kind.written(value, 0), allowed: kind.allowed(), words }
 }
 
 /// What a number counts.
@@ -289,6 +293,26 @@ impl Kind<Option<String>> for Account {
     }
 }
 
+/// A value that may be missing: `None`.
+pub(super) struct Optional<K>(pub K);
+
+impl<T, K: Kind<T>> Kind<Option<T>> for Optional<K> {
+    fn allowed(&self) -> String {
+        format!("None, or {}", self.0.allowed())
+    }
+
+    fn value(&self, raw: Raw<'_>) -> Result<Option<T>, Vec<Wrong>> {
+        if raw.text.trim() == "None" {
+            return Ok(None);
+        }
+        self.0.value(raw.inside("Some").unwrap_or(raw)).map(Some)
+    }
+
+    fn written(&self, value: &Option<T>, level: usize) -> String {
+        value.as_ref().map_or_else(|| "None".to_owned(), |value| self.0.written(value, level))
+    }
+}
+
 /// A list of values of one kind.
 pub(super) struct List<K> {
     pub of: K,
@@ -316,6 +340,12 @@ impl<T, K: Kind<T>> Kind<Vec<T>> for List<K> {
         let values: Vec<String> =
             values.iter().map(|value| self.of.written(value, level)).collect();
         format!("[{}]", values.join(", "))
+    }
+
+    fn rows(&self, name: &str, words: &str, values: &Vec<T>) -> Vec<Row> {
+        let mut rows = vec![row(self, name, words, values)];
+        rows.extend(self.of.members(name));
+        rows
     }
 }
 
@@ -370,5 +400,45 @@ impl<C: Keys> Kind<C> for Group {
     fn rows(&self, name: &str, _: &str, value: &C) -> Vec<Row> {
         let rows = key::rows(value).into_iter();
         rows.map(|row| Row { name: format!("{name}.{}", row.name), ..row }).collect()
+    }
+}
+
+/// Keys of their own, in parentheses, for each value of a list. Those that are named here have no
+/// default.
+pub(super) struct Members(pub &'static [&'static str]);
+
+impl<C: Keys> Kind<C> for Members {
+    fn allowed(&self) -> String {
+        Kind::<C>::allowed(&Group)
+    }
+
+    fn value(&self, raw: Raw<'_>) -> Result<C, Vec<Wrong>> {
+        let (entries, _) = reader::entries(raw);
+        let is_missing = |name: &&&str| !entries.iter().any(|entry| entry.key == **name);
+        match (Group.value(raw), self.0.iter().find(is_missing)) {
+            (Ok(_), Some(name)) => Err(vec![Wrong::Within(Finding {
+                at: raw.at,
+                key: String::new(),
+                message: format!("lacks the key `{name}`"),
+            })]),
+            (value, _) => value,
+        }
+    }
+
+    fn written(&self, value: &C, level: usize) -> String {
+        let keys: Vec<String> = C::KEYS
+            .iter()
+            .map(|key| format!("{}: {}", key.name, (key.written)(value, level)))
+            .collect();
+        format!("({})", keys.join(", "))
+    }
+
+    fn members(&self, name: &str) -> Vec<Row> {
+        let rows = key::rows(&C::default()).into_iter();
+        let default = |row: &Row| {
+            if self.0.contains(&row.name.as_str()) { "none" } else { &row.default }.to_owned()
+        };
+        rows.map(|row| Row { default: default(&row), name: format!("{name}.{}", row.name), ..row })
+            .collect()
     }
 }

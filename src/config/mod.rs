@@ -15,6 +15,7 @@ mod key;
 mod keys;
 mod kind;
 mod listen;
+mod listeners;
 mod network;
 mod reader;
 mod slip;
@@ -23,6 +24,7 @@ mod values;
 use key::Key;
 pub use keys::{Config, Log};
 pub use listen::Listen;
+pub use listeners::{Address, Certificate, Listener, NotAnAddress, Tls};
 pub use network::{Network, NotANetwork};
 use reader::{Entry, Finding, Raw};
 use slip::Mend;
@@ -115,6 +117,7 @@ impl Config {
     pub fn settings(&self, machine: &'static Machine) -> Settings {
         Settings {
             machine,
+            encrypted_at: None,
             standing: Standing::Proven,
             domain: self.domain.clone(),
             syntax: self.syntax,
@@ -149,6 +152,7 @@ fn parse(source: &str) -> (Config, Vec<Finding>) {
         let mut found = Vec::new();
         let config = key::table(&entries, &mut found);
         check_together(&config, &entries, &mut found);
+        listeners::check(&config, &entries, &mut found);
         // The value that was put in place of a wrong one is not the file's.
         found.retain(|finding| !mended.iter().any(|mend| mend.holds(finding.at)));
         findings.extend(found);

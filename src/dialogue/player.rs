@@ -44,6 +44,7 @@ impl Verdict {
             Question::Room(_) => Input::Room(refusal),
             Question::User(_) => Input::User(refusal.map_err(NoUser::Unavailable)),
             Question::Store => Input::Stored(refusal),
+            Question::Handshake => Input::Handshake(refusal),
         })
     }
 }

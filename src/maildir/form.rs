@@ -95,8 +95,8 @@ impl Target {
         let _ = writeln!(text, "X-Postman-From: {sender}\nX-Postman-Date: {time}");
         text += &address_list("X-Postman-To: ", &self.recipients);
         if queue {
-            let Envelope { id, client, with, .. } = envelope;
-            let helo = helo(envelope);
+            let Envelope { id, with, .. } = envelope;
+            let (helo, client) = (helo(envelope), client(envelope));
             let _ = writeln!(
                 text,
                 "X-Postman-Id: {id}\nX-Postman-Helo: {helo}\nX-Postman-Client: {client}\nX-Postman-With: {with}"
@@ -119,15 +119,19 @@ impl Target {
     // From-domain     = "FROM" FWS Extended-Domain
     // Extended-Domain = Domain / ( Domain FWS "(" TCP-info ")" ) /
     //                   ( address-literal FWS "(" TCP-info ")" )
-    // Opt-info        = [Via] [With] [ID] [For]
+    // Opt-info        = [Via] [With] [ID] [For] [Additional-Registered-Clauses]
+    // tls             = "tls" FWS tls-cipher                               RFC 8314 4.3
     fn received(&self, envelope: &Envelope, time: u64, host: &str) -> String {
-        let client = Domain::Literal(envelope.client.to_canonical());
+        let address = envelope.client.map(|address| Domain::Literal(address.to_canonical()));
         let helo = helo(envelope);
-        let from = match Domain::parse(&helo, Syntax::Strict) {
-            Ok(domain) => format!("{domain} ({client})"),
-            // A name that is not a domain is put into a comment, where it can end nothing.
-            Err(_) => format!("{client} (helo={})", comment(&helo)),
+        // A name that is not a domain is put into a comment, where it can end nothing.
+        let from = match (Domain::parse(&helo, Syntax::Strict), address) {
+            (Ok(domain), Some(address)) => format!("{domain} ({address})"),
+            (Err(_), Some(address)) => format!("{address} (helo={})", comment(&helo)),
+            (Ok(domain), None) => format!("{domain} (local)"),
+            (Err(_), None) => format!("localhost (local, helo={})", comment(&helo)),
         };
+        let via = if envelope.client.is_some() { " via TCP" } else { "" };
         let seconds = i64::try_from(time).unwrap_or(i64::MAX);
         let date = chrono::DateTime::from_timestamp(seconds, 0).unwrap_or_default().to_rfc2822();
         // Only a lone recipient is named: no recipient learns of another one.
@@ -135,8 +139,11 @@ impl Target {
             [one] => format!("\n\tfor <{one}>"),
             _ => String::new(),
         };
+        let tls = envelope.encryption.as_ref().map_or_else(String::new, |encryption| {
+            format!("\n\ttls {} ({})", encryption.cipher, encryption.version)
+        });
         format!(
-            "Received: from {from}\n\tby {host} (Postman) via TCP with {} id {}{with_for};\n\t{date}\n",
+            "Received: from {from}\n\tby {host} (Postman){via} with {} id {}{with_for}{tls};\n\t{date}\n",
             envelope.with, envelope.id
         )
     }
@@ -170,6 +177,11 @@ impl Head {
             self.text.extend_from_slice(if is_long { b"\r\n " } else { b" " });
         }
     }
+}
+
+/// The client as the queue's form names it.
+fn client(envelope: &Envelope) -> String {
+    envelope.client.map_or_else(|| "local".to_owned(), |address| address.to_string())
 }
 
 /// A field that lists addresses, folded after commas where it would be too long. An address is at
@@ -272,16 +284,28 @@ impl LineEnds {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::smtp::envelope::Encryption;
     use crate::smtp::path::{LocalPart, Mailbox, ReversePath};
 
     fn received(helo: &str, with: &'static str, recipients: &[&str]) -> String {
+        received_from(Some("::ffff:192.0.2.7".parse().unwrap()), helo, with, None, recipients)
+    }
+
+    fn received_from(
+        client: Option<std::net::IpAddr>,
+        helo: &str,
+        with: &'static str,
+        encryption: Option<Encryption>,
+        recipients: &[&str],
+    ) -> String {
         let envelope = Envelope {
             id: "2a-1".to_owned(),
             sender: ReversePath(None),
             recipients: Vec::new(),
             helo: helo.to_owned(),
-            client: "::ffff:192.0.2.7".parse().unwrap(),
+            client,
             with,
+            encryption,
         };
         let recipients = recipients.iter().map(|text| (*text).to_owned()).collect();
         let target =
@@ -311,6 +335,16 @@ mod tests {
         assert!(
             two.contains("from [192.0.2.7] ([192.0.2.7])\n\tby postman.local (Postman) via TCP with SMTP id 2a-1;")
         );
+        let encryption =
+            Encryption { version: "TLSv1.3", cipher: "TLS_AES_256_GCM_SHA384".to_owned() };
+        for (helo, from) in [("x.org", "x.org (local)"), ("a_b", "localhost (local, helo=a_b)")] {
+            let here = received_from(None, helo, "ESMTPS", Some(encryption.clone()), &["b@x.org"]);
+            let expected = format!(
+                "Received: from {from}\n\tby postman.local (Postman) with ESMTPS id 2a-1\n\tfor <b@x.org>\n\
+                 \ttls TLS_AES_256_GCM_SHA384 (TLSv1.3);\n\tSat, 19 Dec 2020 22:16:15 +0000\n"
+            );
+            assert!(here.contains(&expected), "{here}");
+        }
     }
 
     /// HELO's word is any printable one: it cannot end its field or its comment, nor begin the date.
@@ -332,7 +366,7 @@ mod tests {
     }
 
     fn envelope(helo: &str, sender: ReversePath) -> Envelope {
-        let client = "2001:db8:1234:5678:9abc:def0:1234:5678".parse().unwrap();
+        let client = Some("2001:db8:1234:5678:9abc:def0:1234:5678".parse().unwrap());
         let id = "0123456789abcdef-100000".to_owned();
         Envelope {
             id,
@@ -341,6 +375,7 @@ mod tests {
             helo: helo.to_owned(),
             client,
             with: "ESMTP",
+            encryption: None,
         }
     }
 

@@ -44,8 +44,9 @@ fn envelope(recipients: &[&str]) -> Envelope {
         sender: ReversePath::parse("<a@x.org>", Syntax::Strict).unwrap(),
         recipients: recipients.iter().map(recipient).collect(),
         helo: "client.example".to_owned(),
-        client: [127, 0, 0, 1].into(),
+        client: Some([127, 0, 0, 1].into()),
         with: "ESMTP",
+        encryption: None,
     }
 }
 

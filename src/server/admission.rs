@@ -67,8 +67,8 @@ pub(super) struct Admission {
 pub(super) struct Admitted {
     /// Where it is counted.
     admission: Arc<Admission>,
-    /// For which address.
-    address: IpAddr,
+    /// For which address; `None` for a client that has none.
+    address: Option<IpAddr>,
 }
 
 /// The 64 bits of an IPv6 address that name its network.
@@ -100,20 +100,21 @@ impl Admission {
     }
 
     /// Admits a client and counts it. `second` may be any clock's. Only the cap on all connections
-    /// holds for an exempt client.
+    /// holds for an exempt client, and for one without an address.
     ///
     /// # Errors
     /// The cap that is reached.
     pub(super) fn admit(
         self: &Arc<Self>,
-        address: IpAddr,
+        address: Option<IpAddr>,
         exempt: bool,
         second: u64,
     ) -> Result<Admitted, Refusal> {
-        let address = address.to_canonical();
-        let network = network(address);
+        let address = address.map(|address| address.to_canonical());
+        let held = address.filter(|_| !exempt);
+        let network = address.and_then(network);
         let mut counts = self.counts();
-        if !exempt {
+        if let Some(address) = held {
             if counts.second != second {
                 counts.second = second;
                 counts.recent = HashMap::new();
@@ -129,7 +130,7 @@ impl Admission {
         if counts.connections >= self.caps.connections {
             return Err(Refusal::Full);
         }
-        if !exempt {
+        if let Some(address) = held {
             if counts.addresses.get(&address).is_some_and(|count| *count >= self.caps.per_address) {
                 return Err(Refusal::Address);
             }
@@ -141,7 +142,9 @@ impl Admission {
             }
         }
         counts.connections += 1;
-        *counts.addresses.entry(address).or_default() += 1;
+        if let Some(address) = address {
+            *counts.addresses.entry(address).or_default() += 1;
+        }
         if let Some(bits) = network {
             *counts.networks.entry(bits).or_default() += 1;
         }
@@ -163,8 +166,9 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         let mut counts = self.admission.counts();
         counts.connections = counts.connections.saturating_sub(1);
-        count_out(&mut counts.addresses, &self.address);
-        if let Some(bits) = network(self.address) {
+        let Some(address) = self.address else { return };
+        count_out(&mut counts.addresses, &address);
+        if let Some(bits) = network(address) {
             count_out(&mut counts.networks, &bits);
         }
     }
@@ -176,8 +180,8 @@ mod tests {
 
     const CAPS: Caps = Caps { connections: 8, per_address: 2, per_network: 3, per_second: 100 };
 
-    fn address(text: &str) -> IpAddr {
-        text.parse().unwrap()
+    fn address(text: &str) -> Option<IpAddr> {
+        text.parse().ok()
     }
 
     #[test]
@@ -217,6 +221,15 @@ mod tests {
         // Of a network of 64 bits each address is the same client.
         assert_eq!((come("2001:db8::1", 6), come("2001:db8::2", 6)), (Ok(()), Ok(())));
         assert_eq!(come("2001:db8::3", 6), Err(Refusal::Rate));
+    }
+
+    #[test]
+    fn who_has_no_address_is_held_by_the_cap_on_all_only() {
+        let door = Admission::new(Caps { per_second: 1, ..CAPS });
+        let inside: Vec<_> = (0..8).map(|_| door.admit(None, false, 0).unwrap()).collect();
+        assert_eq!(door.admit(None, false, 0).unwrap_err(), Refusal::Full);
+        drop(inside);
+        assert_eq!(door.connections(), 0);
     }
 
     #[test]

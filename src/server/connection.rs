@@ -4,16 +4,16 @@
 //! `serve` is a loop: it waits for the client (`wait`), and gives the session (`give`) what has
 //! come: octets, silence, the stop. `take_outputs` does what the session then wants, up to a
 //! question, and `answer` makes the next input of that question. `give` ends with one write of the
-//! replies.
+//! replies. After STARTTLS it sends them before the handshake (`encryption.rs`).
 
 use std::io;
-use std::net::TcpStream;
 use std::time::SystemTime;
 
-use async_io::Async;
-
 use super::Shared;
+use super::encryption::Begun;
 use super::log::SessionLog;
+use super::socket::Socket;
+use super::terms::Terms;
 use super::watch::{Deadline, Ended};
 use super::wire::{Received, Wire};
 use crate::maildir::{self, Draft, Fill, StoreError};
@@ -28,23 +28,27 @@ enum Next {
     Read,
     /// The answer to a question of the session.
     Answer(Question),
+    /// The handshake.
+    Encrypt,
     /// The end: the session has closed, or the client is gone.
     Close,
 }
 
-struct Connection<'a> {
+pub(super) struct Connection<'a> {
     /// What all connections share.
-    shared: &'a Shared,
+    pub(super) shared: &'a Shared,
     /// The socket.
-    wire: Wire<'a>,
+    pub(super) wire: Wire<'a>,
     /// The protocol.
     session: Session,
     /// The session's lines in the log.
-    log: &'a mut SessionLog,
+    pub(super) log: &'a mut SessionLog,
+    /// The handshake that may begin, since the session has asked.
+    pub(super) handshake: Option<Begun>,
     /// The message whose content is arriving.
     draft: Option<Draft>,
     /// Since when the client owes a command, or the rest of a message, in the watch's time.
-    since: u64,
+    pub(super) since: u64,
     /// Whether the client sends content.
     reads_content: bool,
 }
@@ -52,20 +56,25 @@ struct Connection<'a> {
 /// Serves a client until it or the session ends the connection.
 pub(super) async fn serve(
     shared: &Shared,
-    stream: &Async<TcpStream>,
+    terms: &Terms,
+    socket: &Socket,
     client: Client,
     log: &mut SessionLog,
 ) -> io::Result<()> {
-    let wire = Wire::new(shared, stream)?;
+    let wire = Wire::new(shared, socket)?;
     let mut connection = Connection {
         shared,
         since: wire.waiter.now(),
         wire,
-        session: Session::new(shared.settings.clone(), client),
+        session: Session::new(terms.settings.clone(), client),
         log,
+        handshake: None,
         draft: None,
         reads_content: false,
     };
+    if terms.from_first_octet && !Box::pin(connection.encrypt_from_first_octet()).await {
+        return Ok(());
+    }
     // The work is boxed: it needs more room than a wait, and most clients wait.
     let mut next = Box::pin(connection.give(Input::Connect)).await?;
     let mut stopping = false;
@@ -129,9 +138,19 @@ impl Connection<'_> {
     /// Gives the session one input, and answers its questions until it wants to read or to close.
     async fn give(&mut self, input: Input<'_>) -> io::Result<Next> {
         let mut next = self.take_outputs(input).await;
-        while let Next::Answer(question) = next {
-            let answer = self.answer(question).await;
-            next = self.take_outputs(answer).await;
+        loop {
+            next = match next {
+                Next::Answer(question) => {
+                    let answer = self.answer(question).await;
+                    self.take_outputs(answer).await
+                }
+                Next::Encrypt => {
+                    let ended = Box::pin(self.encrypt()).await;
+                    let next = self.take_outputs(ended).await;
+                    if self.wire.is_encrypted() { next } else { Next::Close }
+                }
+                Next::Read | Next::Close => break,
+            };
         }
         if self.wire.has_replies() {
             let sent = self.wire.send().await;
@@ -166,7 +185,8 @@ impl Connection<'_> {
                     self.wire.write(&reply, enhanced);
                 }
                 Output::Ask(question) => next = Next::Answer(question),
-                Output::Open(envelope) => {
+                Output::Open(mut envelope) => {
+                    envelope.encryption = self.wire.encryption();
                     self.log.open(&envelope);
                     let now = SystemTime::now()
                         .duration_since(SystemTime::UNIX_EPOCH)
@@ -177,11 +197,7 @@ impl Connection<'_> {
                     self.log.content(content);
                     fill = self.draft.as_mut().map_or(Fill::Room, |draft| draft.push(content));
                 }
-                Output::Encrypt => {
-                    // The machine that is served (`kept`) has no row that leads here.
-                    debug_assert!(false, "an encryption that no row brings about");
-                    next = Next::Close;
-                }
+                Output::Encrypt => next = Next::Encrypt,
                 Output::Discard => self.draft = None,
                 Output::Step(step) => self.log.step(&step),
                 Output::Line(line, end) => self.log.line(line, end),
@@ -232,6 +248,7 @@ impl Connection<'_> {
                 Input::User(Err(NoUser::NameTooLong))
             }
             Question::User(_) => Input::User(Ok(())),
+            Question::Handshake => Input::Handshake(self.begin_handshake()),
             Question::Store => {
                 let Some(draft) = self.draft.take() else {
                     return Input::Stored(Err(Refusal::Broken));

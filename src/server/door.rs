@@ -1,15 +1,19 @@
 //! The door: accepts clients, and turns away those for which the caps or the system have no room.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
+use std::net::{IpAddr, TcpListener};
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::net::UnixListener;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_io::{Async, Timer};
 use rustix::io::Errno;
 
+use super::listeners;
 use super::log::Refusals;
-use super::{log, wire};
+use super::socket::Socket;
+use super::{Terms, log, wire};
 use crate::smtp::reply::{self, Reply};
 
 /// The pause after an accept that failed: the system may have room again.
@@ -18,15 +22,21 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The clients in a row that may have gone before they were accepted, without a pause.
 const GONE_MAX: u32 = 16;
 
+/// The socket that clients connect to, twice: to wait for one, and for an accept that does not wait.
+enum Listening {
+    Tcp(async_net::TcpListener, Arc<Async<TcpListener>>),
+    Unix(async_net::unix::UnixListener, Arc<Async<UnixListener>>),
+}
+
 /// A listener that goes on after every error.
 pub(super) struct Door {
     /// The socket that clients connect to.
-    listener: async_net::TcpListener,
-    /// The same socket, for an accept that does not wait.
-    socket: Arc<Async<TcpListener>>,
+    listening: Listening,
+    /// What holds for its clients.
+    pub(super) terms: Arc<Terms>,
     /// A descriptor that is kept for when there is no other: it is given up for one client, which
     /// then gets 421 instead of silence.
-    reserve: Option<TcpListener>,
+    reserve: Option<OwnedFd>,
     /// The lines about clients that were turned away.
     refusals: Refusals,
     /// Whether the last accept failed.
@@ -35,32 +45,77 @@ pub(super) struct Door {
     gone: u32,
 }
 
-impl Door {
-    pub(super) fn new(listener: TcpListener) -> io::Result<Self> {
-        // The reserve is a clone of the listener: it keeps no other descriptor busy.
-        let reserve = listener.try_clone().ok();
-        let listener = async_net::TcpListener::from(Async::new(listener)?);
-        let socket = listener.clone().into();
-        Ok(Self {
-            listener,
-            socket,
-            reserve,
-            refusals: Refusals::default(),
-            failing: false,
-            gone: 0,
+impl Listening {
+    fn new(socket: listeners::Socket) -> io::Result<Self> {
+        Ok(match socket {
+            listeners::Socket::Tcp(listener) => {
+                let listener = async_net::TcpListener::from(Async::new(listener)?);
+                let socket = listener.clone().into();
+                Self::Tcp(listener, socket)
+            }
+            listeners::Socket::Unix(listener) => {
+                let listener = async_net::unix::UnixListener::from(Async::new(listener)?);
+                let socket = listener.clone().into();
+                Self::Unix(listener, socket)
+            }
         })
     }
 
+    /// The next client, with its address if it has one.
+    async fn accept(&self) -> io::Result<(Socket, Option<IpAddr>)> {
+        match self {
+            Self::Tcp(listener, _) => {
+                let (stream, peer) = listener.accept().await?;
+                // A socket for IPv6 calls an IPv4 client `::ffff:192.0.2.7`.
+                Ok((Socket::Tcp(stream.into()), Some(peer.ip().to_canonical())))
+            }
+            Self::Unix(listener, _) => {
+                let (stream, _) = listener.accept().await?;
+                Ok((Socket::Unix(stream.into()), None))
+            }
+        }
+    }
+
+    /// A client that has connected already.
+    fn accept_now(&self) -> io::Result<Socket> {
+        Ok(match self {
+            Self::Tcp(_, socket) => {
+                let (stream, _) = socket.get_ref().accept()?;
+                Socket::Tcp(Arc::new(Async::new(stream)?))
+            }
+            Self::Unix(_, socket) => {
+                let (stream, _) = socket.get_ref().accept()?;
+                Socket::Unix(Arc::new(Async::new(stream)?))
+            }
+        })
+    }
+
+    /// A clone of the listener: it keeps no other descriptor busy.
+    fn reserve(&self) -> Option<OwnedFd> {
+        match self {
+            Self::Tcp(_, socket) => socket.as_fd().try_clone_to_owned().ok(),
+            Self::Unix(_, socket) => socket.as_fd().try_clone_to_owned().ok(),
+        }
+    }
+}
+
+impl Door {
+    pub(super) fn new(socket: listeners::Socket, terms: Arc<Terms>) -> io::Result<Self> {
+        let listening = Listening::new(socket)?;
+        let reserve = listening.reserve();
+        let refusals = Refusals::default();
+        Ok(Self { listening, terms, reserve, refusals, failing: false, gone: 0 })
+    }
+
     /// The next client; `None` if accept failed or the client has gone.
-    pub(super) async fn accept(&mut self) -> Option<(Arc<Async<TcpStream>>, IpAddr)> {
-        match self.listener.accept().await {
-            Ok((stream, peer)) => {
+    pub(super) async fn accept(&mut self) -> Option<(Socket, Option<IpAddr>)> {
+        match self.listening.accept().await {
+            Ok(accepted) => {
                 self.gone = 0;
                 if std::mem::take(&mut self.failing) {
                     log::accept_works();
                 }
-                // A socket for IPv6 calls an IPv4 client `::ffff:192.0.2.7`.
-                Some((stream.into(), peer.ip().to_canonical()))
+                Some(accepted)
             }
             Err(error) => {
                 self.fail(&error).await;
@@ -87,23 +142,35 @@ impl Door {
         }
         let out_of_descriptors =
             matches!(Errno::from_io_error(error), Some(Errno::MFILE | Errno::NFILE));
-        if out_of_descriptors && self.reserve.take().is_some() {
-            let accepted = self.socket.get_ref().accept();
-            if let Ok((stream, _)) = &accepted {
-                turn_away(stream, &reply::too_many_connections());
-            }
-            drop(accepted);
+        if out_of_descriptors
+            && self.reserve.take().is_some()
+            && let Ok(socket) = self.listening.accept_now()
+        {
+            self.turn_away(&socket);
         }
         if self.reserve.is_none() {
-            self.reserve = self.socket.get_ref().try_clone().ok();
+            self.reserve = self.listening.reserve();
         }
         Timer::after(ACCEPT_PAUSE).await;
     }
 
     /// Turns away a client for which the caps have no room.
-    pub(super) fn refuse(&mut self, stream: &TcpStream, client: IpAddr, reason: &str, second: u64) {
+    pub(super) fn refuse(
+        &mut self,
+        socket: &Socket,
+        client: Option<IpAddr>,
+        reason: &str,
+        second: u64,
+    ) {
         self.refusals.log(second, client, reason);
-        turn_away(stream, &reply::too_many_connections());
+        self.turn_away(socket);
+    }
+
+    fn turn_away(&self, socket: &Socket) {
+        // Where TLS begins at the first octet, nothing can be said before it.
+        if !self.terms.from_first_octet {
+            turn_away(socket, &reply::too_many_connections());
+        }
     }
 }
 
@@ -111,28 +178,37 @@ impl Door {
 const UNREAD_BYTES_MAX: usize = 4096;
 
 /// Sends one reply and closes, without waiting. A fresh socket has room for the reply.
-pub(super) fn turn_away(mut stream: &TcpStream, reply: &Reply) {
-    if stream.set_nonblocking(true).is_ok() && stream.write_all(&wire(reply)).is_ok() {
-        let _ = stream.shutdown(Shutdown::Write);
+pub(super) fn turn_away(mut socket: &Socket, reply: &Reply) {
+    if socket.write_all(&wire(reply)).is_ok() {
+        let _ = socket.shutdown_write();
         // A socket that is closed with octets unread resets the connection, and the client may lose
         // the reply.
-        let _ = stream.read(&mut [0; UNREAD_BYTES_MAX]);
+        let _ = socket.read(&mut [0; UNREAD_BYTES_MAX]);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::io::Read as _;
+    use std::net::TcpStream;
     use std::time::Instant;
 
     use super::*;
+    use crate::config::Config;
+    use crate::smtp::machine::of_the_tests;
+
+    fn with(listener: TcpListener) -> Door {
+        let terms = Terms::clear(&Config::default(), of_the_tests());
+        Door::new(listeners::Socket::Tcp(listener), Arc::new(terms)).unwrap()
+    }
 
     fn door() -> Door {
-        Door::new(TcpListener::bind("127.0.0.1:0").unwrap()).unwrap()
+        with(TcpListener::bind("127.0.0.1:0").unwrap())
     }
 
     fn client(door: &Door) -> TcpStream {
-        TcpStream::connect(door.socket.get_ref().local_addr().unwrap()).unwrap()
+        let Listening::Tcp(_, socket) = &door.listening else { panic!("a TCP socket") };
+        TcpStream::connect(socket.get_ref().local_addr().unwrap()).unwrap()
     }
 
     #[test]
@@ -141,9 +217,9 @@ mod tests {
         let Ok(listener) = TcpListener::bind("[::]:0") else { return };
         let port = listener.local_addr().unwrap().port();
         let client = TcpStream::connect(("127.0.0.1", port)).unwrap();
-        let mut door = Door::new(listener).unwrap();
+        let mut door = with(listener);
         let (_, address) = async_io::block_on(door.accept()).unwrap();
-        assert_eq!(address, client.local_addr().unwrap().ip());
+        assert_eq!(address, Some(client.local_addr().unwrap().ip()));
     }
 
     #[test]

@@ -16,15 +16,15 @@ use std::net::IpAddr;
 
 use ::log::{Level, debug, error, info, log_enabled, warn};
 
+use super::certificates::About;
 use super::message_id::MessageId;
 use super::trace::{TARGET, Trace};
 use crate::config::Config;
 use crate::logging::escape;
 use crate::maildir::{Delivered, StoreError};
-use crate::smtp::envelope::Envelope;
-use crate::smtp::machine::Machine;
+use crate::smtp::envelope::{Encryption, Envelope};
 use crate::smtp::reply::Reply;
-use crate::smtp::session::{Client, Input, LineEnd, Step};
+use crate::smtp::session::{Client, Input, LineEnd, Settings, Step};
 
 /// The most refused commands that are logged for a session; one more line says that the rest is
 /// left out.
@@ -69,6 +69,8 @@ pub(super) struct SessionLog {
     refusal: Option<String>,
     /// The message that is open.
     message: Option<Box<Transaction>>,
+    /// Whether the line is encrypted.
+    is_encrypted: bool,
     /// The last reply, if it was a refusal.
     last: Option<String>,
     /// Whether the server ends the session.
@@ -83,18 +85,24 @@ fn words(reply: &Reply) -> String {
     escape(&format!("{}{gap}{}", reply.enhanced, reply.lines.join(" / ")))
 }
 
+/// A client's address; one on a unix socket has none.
+fn shown(address: Option<IpAddr>) -> String {
+    address.map_or_else(|| "local".to_owned(), |address| address.to_string())
+}
+
 impl SessionLog {
     /// The log of a client that has connected.
-    pub(super) fn new(client: &Client, config: &Config, machine: &Machine) -> Self {
-        info!("{} connect client={}", client.id, client.address);
+    pub(super) fn new(client: &Client, config: &Config, settings: &Settings) -> Self {
+        info!("{} connect client={}", client.id, shown(client.address));
         let trace = log_enabled!(target: TARGET, Level::Trace)
-            .then(|| Box::new(Trace::new(client, config, machine)));
+            .then(|| Box::new(Trace::new(client, config, settings)));
         Self {
             id: client.id.clone(),
             refused: 0,
             line: Vec::new(),
             refusal: client.refused.then(|| CONNECTION.to_owned()),
             message: None,
+            is_encrypted: false,
             last: None,
             closes: false,
             trace,
@@ -105,6 +113,22 @@ impl SessionLog {
         if let Some(trace) = &mut self.trace {
             trace.input(input);
         }
+    }
+
+    /// The line is encrypted from now on.
+    pub(super) fn encrypted(&mut self, how: Option<Encryption>, name: Option<&str>) {
+        self.is_encrypted = true;
+        let Some(Encryption { version, cipher }) = how else { return };
+        let name = name.map_or_else(String::new, |name| format!(" name=\"{}\"", escape(name)));
+        info!("{} encrypted version={version} cipher={cipher}{name}", self.id);
+    }
+
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.is_encrypted
+    }
+
+    pub(super) fn handshake_failed(&self, why: &str) {
+        info!("{} handshake failed=\"{}\"", self.id, escape(why));
     }
 
     pub(super) fn line(&mut self, line: Vec<u8>, end: LineEnd) {
@@ -318,12 +342,12 @@ pub(super) struct Refusals {
 }
 
 impl Refusals {
-    pub(super) fn log(&mut self, second: u64, client: IpAddr, reason: &str) {
+    pub(super) fn log(&mut self, second: u64, client: Option<IpAddr>, reason: &str) {
         if self.second == second {
             self.others += 1;
             return;
         }
-        info!("- refused client={client} reason={reason} others={}", self.others);
+        info!("- refused client={} reason={reason} others={}", shown(client), self.others);
         *self = Self { second, others: 0 };
     }
 }
@@ -331,6 +355,26 @@ impl Refusals {
 /// The server listens, and these clients may relay.
 pub(super) fn relay(from: &str) {
     info!("- relay from=\"{from}\"");
+}
+
+/// A certificate was read while the server runs, and new handshakes use it.
+pub(super) fn certificate_read(about: &About) {
+    let names = about.names.join(",");
+    info!(
+        "- certificate chain=\"{}\" names=\"{}\" until={}",
+        escape(&about.chain),
+        escape(&names),
+        about.until
+    );
+}
+
+/// A certificate was read again, and cannot be used.
+pub(super) fn certificate_refused(why: &str) {
+    error!("- certificate refused=\"{}\"; the one before it stays", escape(why));
+}
+
+pub(super) fn certificate_warning(warning: &str) {
+    warn!("- {warning}");
 }
 
 /// The server takes no new clients.

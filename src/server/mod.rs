@@ -1,8 +1,9 @@
 //! The only async code: listen, serve, timers, stopping.
 //!
-//! The way of a client: `accept` has it from the `door`, counts it by `admission`, and begins its
-//! task, `serve_client`; `guard` keeps a panic in that task; `connection` joins the client's `wire`
-//! to a session and to the store, and waits by the `watch`.
+//! The way of a client: `accept` has it from the `door` of a listener, counts it by `admission`, and
+//! begins its task, `serve_client`; `guard` keeps a panic in that task; `connection` joins the
+//! client's `wire` to a session and to the store, and waits by the `watch`. The wire's octets go over
+//! a `line`, clear or encrypted by what `certificates` has.
 //!
 //! The tasks run on the reactor's thread (`reactor`), and on workers where the configuration and
 //! the processors allow more; file work runs on the store's threads. Stopping is a phase: no new
@@ -10,15 +11,15 @@
 //! 421; and it ends within a bounded time.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::net::IpAddr;
 use std::num::NonZero;
 use std::pin::Pin;
 use std::ptr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use async_io::Async;
 use async_signal::{Signal, Signals};
 use futures_lite::{FutureExt as _, StreamExt as _, future};
 use smol::Executor;
@@ -27,18 +28,25 @@ use crate::config::{BareNewline, Config, MailboxFormat, UncappedFrom};
 use crate::maildir::{Format, Options, Store};
 use crate::smtp::machine::Machine;
 use crate::smtp::reply::{self, Reply};
-use crate::smtp::session::{Client, Settings};
+use crate::smtp::session::Client;
 use crate::smtp::vocabulary::VOCABULARY;
 
 mod admission;
+pub mod certificates;
 mod connection;
 mod door;
+mod encryption;
 mod guard;
+mod handshakes;
+mod line;
+pub mod listeners;
 mod log;
 mod message_id;
 mod reactor;
 pub mod sandbox;
 pub mod service;
+mod socket;
+mod terms;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -47,9 +55,15 @@ mod watch;
 mod wire;
 
 use admission::{Admission, Admitted, Caps};
+use certificates::Certificates;
 use door::Door;
+use handshakes::Handshakes;
+use listeners::Opened;
 use log::SessionLog;
 use reactor::Driver;
+use socket::Socket;
+pub use terms::Served;
+use terms::Terms;
 use watch::Watch;
 
 /// The most file descriptors that are kept for the store: for commits and spools.
@@ -65,10 +79,14 @@ const STOP_LOOK: Duration = Duration::from_millis(5);
 /// What all connections share.
 struct Shared {
     config: Config,
-    settings: Arc<Settings>,
     store: Store,
     watch: Arc<Watch>,
     admission: Arc<Admission>,
+    /// The certificates; a server without any encrypts no line.
+    certificates: Option<Arc<Certificates>>,
+    handshakes: Arc<Handshakes>,
+    /// The clients so far, whose numbers are their ids.
+    clients: AtomicU64,
     /// What serves a client: [`serve`], or a test's double.
     serve: Serve,
 }
@@ -76,21 +94,25 @@ struct Shared {
 /// A client's session as a future.
 type Serving<'a> = Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
 type Serve =
-    for<'a> fn(&'a Shared, &'a Async<TcpStream>, Client, &'a mut SessionLog) -> Serving<'a>;
+    for<'a> fn(&'a Shared, &'a Terms, &'a Socket, Client, &'a mut SessionLog) -> Serving<'a>;
 
 fn serve<'a>(
     shared: &'a Shared,
-    stream: &'a Async<TcpStream>,
+    terms: &'a Terms,
+    socket: &'a Socket,
     client: Client,
     log: &'a mut SessionLog,
 ) -> Serving<'a> {
-    Box::pin(connection::serve(shared, stream, client, log))
+    Box::pin(connection::serve(shared, terms, socket, client, log))
 }
 
 /// A server that listens.
 pub struct Server {
-    listener: TcpListener,
+    /// The listeners, each with what holds for its clients.
+    listeners: Vec<(Opened, Arc<Terms>)>,
     shared: Arc<Shared>,
+    /// How often the certificates' files are looked at.
+    look: Duration,
 }
 
 impl Shared {
@@ -119,82 +141,62 @@ pub fn may_relay(config: &Config) -> String {
     networks.join(", ")
 }
 
-/// Opens the configured port.
-///
-/// # Errors
-/// One line: what was attempted, and the cause.
-pub fn listen(config: &Config) -> Result<TcpListener, String> {
-    let address = SocketAddr::new(config.host, config.port);
-    let listener = TcpListener::bind(address).map_err(|error| {
-        let help = match error.kind() {
-            io::ErrorKind::AddrInUse => "; --listen or `port` chooses another port",
-            io::ErrorKind::AddrNotAvailable => {
-                "; --listen or `host` names an address of this machine"
-            }
-            io::ErrorKind::PermissionDenied => {
-                "; this port needs root, which `user` then gives up, or a service manager"
-            }
-            _ => "",
-        };
-        format!("cannot listen on {address}: {error}{help}")
-    })?;
-    // The standard library asks for 128, and a client beyond them starts with a second of silence.
-    rustix::net::listen(&listener, config.backlog)
-        .map_err(|error| format!("cannot listen on {address}: {error}"))?;
-    Ok(listener)
-}
-
 impl Server {
-    /// Opens the store, for clients of this port.
+    /// Opens the store, for clients of these listeners, each with the machine that it serves.
     ///
     /// # Errors
     /// One line: what was attempted, and the cause.
     pub fn open(
         config: Config,
-        machine: &'static Machine,
-        listener: TcpListener,
+        listeners: Vec<(Opened, Served)>,
+        certificates: Option<Arc<Certificates>>,
     ) -> Result<Self, String> {
         guard::log_panics();
         let store = Store::open(options(&config)).map_err(|error| error.to_string())?;
-        Ok(Self::with(config, machine, listener, store, serve))
+        Ok(Self::with(config, listeners, certificates, store, serve))
     }
 
     fn with(
         config: Config,
-        machine: &'static Machine,
-        listener: TcpListener,
+        listeners: Vec<(Opened, Served)>,
+        certificates: Option<Arc<Certificates>>,
         store: Store,
         serve: Serve,
     ) -> Self {
-        let machine = kept(machine);
-        let settings = Arc::new(Settings { shows_lines: true, ..config.settings(machine) });
+        let listeners = listeners.into_iter().map(|(opened, served)| {
+            let terms = Terms::new(&config, served, opened.listener.may_relay);
+            (opened, Arc::new(terms))
+        });
+        let listeners = listeners.collect();
         let admission = Admission::new(Caps {
             connections: connections_max(&config),
             per_address: config.connections_per_address_max,
             per_network: config.connections_per_network_max,
             per_second: config.connects_per_second_max,
         });
-        let shared =
-            Arc::new(Shared { config, settings, store, watch: Watch::new(), admission, serve });
-        Self { listener, shared }
+        let handshakes = Handshakes::new(config.handshakes_max);
+        let shared = Arc::new(Shared {
+            config,
+            store,
+            watch: Watch::new(),
+            admission,
+            certificates,
+            handshakes,
+            clients: AtomicU64::new(0),
+            serve,
+        });
+        Self { listeners, shared, look: certificates::LOOK }
     }
 
-    /// The address, with the port that was given where 0 was asked for.
-    ///
-    /// # Errors
-    /// The system does not tell.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
-    }
-
-    /// Serves until SIGTERM or SIGINT; SIGHUP calls `reopen_logs`. `ready` is called when a
+    /// Serves until SIGTERM or SIGINT; SIGHUP calls `reopen_logs`, and has the certificates read
+    /// again. `ready` is called when a
     /// signal would be heard. Clients are served on the reactor's thread and, where the
     /// configuration and the processors allow more, on workers; this thread waits for signals.
     ///
     /// # Errors
     /// One line: what was attempted, and the cause.
     pub fn run(self, reopen_logs: &dyn Fn(), ready: impl FnOnce()) -> Result<(), String> {
-        let Self { listener, shared } = self;
+        let Self { mut listeners, shared, look } = self;
         let executor = Arc::new(Executor::new());
         let (finish, finished) = async_channel::bounded::<()>(1);
         let mut workers = Vec::new();
@@ -212,7 +214,8 @@ impl Server {
         }
         let signals = Signals::new([Signal::Term, Signal::Int, Signal::Hup])
             .map_err(|error| format!("cannot listen for signals: {error}"))?;
-        let door = Door::new(listener).map_err(|error| format!("cannot listen: {error}"))?;
+        let doors = doors(&mut listeners)?;
+        let renew = watch_certificates(&shared, look)?;
         let driver = if on_reactor { Some(Driver::start(&executor)) } else { None };
         let driver =
             driver.transpose().map_err(|error| format!("cannot start the reactor: {error}"))?;
@@ -223,10 +226,19 @@ impl Server {
         log::relay(&may_relay(&shared.config));
         ready();
         // Clients that have connected since the port was opened wait until here.
-        let accepting = executor.spawn(accept(Arc::clone(&shared), Arc::clone(&executor), door));
-        future::block_on(wait_for_the_end(&shared.watch, signals, reopen_logs));
-        // The port is closed before clients are told.
-        future::block_on(accepting);
+        let accepting = doors
+            .into_iter()
+            .map(|door| executor.spawn(accept(Arc::clone(&shared), Arc::clone(&executor), door)));
+        let accepting: Vec<_> = accepting.collect();
+        let hang_up = || {
+            reopen_logs();
+            let _ = renew.send(());
+        };
+        future::block_on(wait_for_the_end(&shared.watch, signals, &hang_up));
+        // The ports are closed before clients are told.
+        for accepting in accepting {
+            future::block_on(accepting);
+        }
         log::stopping();
         service::stopping();
         let stopped_by = Instant::now() + Duration::from_secs(shared.config.stop_seconds_max);
@@ -250,15 +262,38 @@ impl Server {
     }
 }
 
+/// Watches the certificates, if there are any, on a thread of its own. What is sent has all of them
+/// read again; the thread ends when nobody can send.
+fn watch_certificates(shared: &Shared, look: Duration) -> Result<mpsc::Sender<()>, String> {
+    let (renew, told) = mpsc::channel();
+    if let Some(certificates) = shared.certificates.clone() {
+        let watch = move || certificates.watch(&told, look);
+        let named = thread::Builder::new().name("certificates".to_owned());
+        named.spawn(watch).map_err(|error| format!("cannot watch the certificates: {error}"))?;
+    }
+    Ok(renew)
+}
+
+/// A door for each listener, which gives up its socket for it.
+fn doors(listeners: &mut [(Opened, Arc<Terms>)]) -> Result<Vec<Door>, String> {
+    let mut doors = Vec::new();
+    for (opened, terms) in listeners {
+        let Some(socket) = opened.socket.take() else { continue };
+        let door = Door::new(socket, Arc::clone(terms));
+        doors.push(door.map_err(|error| format!("cannot listen on {}: {error}", opened.address))?);
+    }
+    Ok(doors)
+}
+
 /// Hears signals until the server is to stop.
-async fn wait_for_the_end(watch: &Watch, mut signals: Signals, reopen_logs: &dyn Fn()) {
+async fn wait_for_the_end(watch: &Watch, mut signals: Signals, hang_up: &dyn Fn()) {
     while !watch.is_stopping() {
         let stopped = async {
             watch.stopped().await;
             None
         };
         match stopped.or(signals.next()).await {
-            Some(Ok(Signal::Hup)) => reopen_logs(),
+            Some(Ok(Signal::Hup)) => hang_up(),
             Some(Ok(_)) | None => watch.stop(),
             Some(Err(error)) => log::signal_failed(&error),
         }
@@ -267,7 +302,6 @@ async fn wait_for_the_end(watch: &Watch, mut signals: Signals, reopen_logs: &dyn
 
 /// Lets clients in until the server stops.
 async fn accept(shared: Arc<Shared>, executor: Arc<Executor<'static>>, mut door: Door) {
-    let mut number = 0_u64;
     loop {
         let stopped = async {
             shared.watch.stopped().await;
@@ -275,19 +309,18 @@ async fn accept(shared: Arc<Shared>, executor: Arc<Executor<'static>>, mut door:
         };
         let accepted = async { Some(door.accept().await) };
         let Some(accepted) = stopped.or(accepted).await else { return };
-        let Some((stream, address)) = accepted else {
+        let Some((socket, address)) = accepted else {
             // An accept that fails each time must not keep the reactor from anything else.
             future::yield_now().await;
             continue;
         };
         let second = shared.watch.now() / 1000;
-        match shared.admission.admit(address, shared.is_uncapped(address), second) {
-            Err(refusal) => door.refuse(stream.get_ref(), address, refusal.key(), second),
+        let is_uncapped = address.is_some_and(|address| shared.is_uncapped(address));
+        match shared.admission.admit(address, is_uncapped, second) {
+            Err(refusal) => door.refuse(&socket, address, refusal.key(), second),
             Ok(admitted) => {
-                number += 1;
-                executor
-                    .spawn(serve_client(Arc::clone(&shared), stream, address, number, admitted))
-                    .detach();
+                let (shared, terms) = (Arc::clone(&shared), Arc::clone(&door.terms));
+                executor.spawn(serve_client(shared, terms, socket, address, admitted)).detach();
             }
         }
     }
@@ -296,20 +329,23 @@ async fn accept(shared: Arc<Shared>, executor: Arc<Executor<'static>>, mut door:
 /// The life of a connection, from its first moment. The client is counted until the end of it.
 async fn serve_client(
     shared: Arc<Shared>,
-    stream: Arc<Async<TcpStream>>,
-    address: IpAddr,
-    number: u64,
+    terms: Arc<Terms>,
+    socket: Socket,
+    address: Option<IpAddr>,
     _counted: Admitted,
 ) {
-    let local = stream.get_ref().local_addr().map_or(address, |local| local.ip());
-    let refused = shared.config.refuse_from.iter().any(|network| network.contains(address));
-    let may_relay = shared.may_relay(address);
+    let number = shared.clients.fetch_add(1, Ordering::Relaxed) + 1;
+    let local = socket.local_ip().or(address);
+    let is_refused =
+        |address| shared.config.refuse_from.iter().any(|network| network.contains(address));
+    let refused = address.is_some_and(is_refused);
+    let may_relay = address.map_or(terms.may_relay, |address| shared.may_relay(address));
     let client = Client { id: format!("{number:04x}"), address, local, may_relay, refused };
-    let mut log = SessionLog::new(&client, &shared.config, shared.settings.machine);
+    let mut log = SessionLog::new(&client, &shared.config, &terms.settings);
     let id = client.id.clone();
-    let ended = guard::guard(&id, (shared.serve)(&shared, &stream, client, &mut log)).await;
-    if ended.is_none() {
-        door::turn_away(stream.get_ref(), &reply::broken());
+    let ended = guard::guard(&id, (shared.serve)(&shared, &terms, &socket, client, &mut log)).await;
+    if ended.is_none() && !log.is_encrypted() && !terms.from_first_octet {
+        door::turn_away(&socket, &reply::broken());
     }
     log.disconnect(ended);
 }
@@ -331,8 +367,8 @@ fn options(config: &Config) -> Options {
     }
 }
 
-/// The machine that is served. This server has no certificate: the rows of the vocabulary's
-/// conditional commands are left out.
+/// The machine without the rows of the vocabulary's conditional commands, as a listener serves it
+/// that cannot keep them: STARTTLS without a certificate, or on a line that is encrypted already.
 #[must_use]
 pub fn kept(machine: &'static Machine) -> &'static Machine {
     /// Machines with what is served of them: a table that lives as long as the process is made once.

@@ -54,6 +54,15 @@ pub fn rules(config: &Config, config_file: Option<&Path>) -> Vec<Rule> {
             why: format!("the log {}", file.display()),
         });
     }
+    for folder in certificate_folders(config) {
+        // A renewed certificate is another file, which needs a right on its folder.
+        rules.push(Rule {
+            path: folder,
+            access: make_bitflags!(AccessFs::{ReadFile}),
+            says: "read",
+            why: "certificates".to_owned(),
+        });
+    }
     if let Some(file) = config_file {
         let access = make_bitflags!(AccessFs::{ReadFile});
         rules.push(Rule {
@@ -64,6 +73,21 @@ pub fn rules(config: &Config, config_file: Option<&Path>) -> Vec<Rule> {
         });
     }
     rules
+}
+
+/// The folders of the certificates' files: those of their names, and those that they lead to now.
+fn certificate_folders(config: &Config) -> Vec<PathBuf> {
+    let mut folders = Vec::new();
+    for file in config.certificates.iter().flat_map(|one| [&one.chain, &one.key]) {
+        for path in [Some(file.clone()), fs::canonicalize(file).ok()].into_iter().flatten() {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            let folder = folder.unwrap_or(Path::new(".")).to_owned();
+            if !folders.contains(&folder) {
+                folders.push(folder);
+            }
+        }
+    }
+    folders
 }
 
 /// What `check --explain-sandbox` prints.

@@ -2,10 +2,13 @@
 //! a disk that waits.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::thread::{self, JoinHandle};
 
+use async_io::Async;
+
 use super::*;
+use crate::config::Tls;
 use crate::maildir::gate::{self, Gate};
 use crate::smtp::machine::of_the_tests;
 
@@ -25,11 +28,18 @@ fn start_with(config: &str, gate: Gate, serve: Serve) -> Running {
     let mut config = Config::parse(config).unwrap();
     (config.port, config.maildir_path) = (0, folder.path().to_owned());
     let store = gate::open(options(&config), gate).unwrap();
-    let listener = listen(&config).unwrap();
-    let server = Server::with(config, of_the_tests(), listener, store, serve);
-    let (address, watch) = (server.address().unwrap(), Arc::clone(&server.shared.watch));
+    let listener = opened(&config);
+    let address = listener.0.tcp.unwrap();
+    let server = Server::with(config, vec![listener], None, store, serve);
+    let watch = Arc::clone(&server.shared.watch);
     let thread = thread::spawn(move || server.run(&|| {}, || {}));
     Running { address, watch, thread, folder }
+}
+
+/// The listener of a configuration that has one, and what it serves without a certificate.
+fn opened(config: &Config) -> (Opened, Served) {
+    let opened = listeners::open(config).unwrap().pop().unwrap();
+    (opened, Served::of(of_the_tests(), Tls::StartTls, false).unwrap())
 }
 
 struct Talk(BufReader<TcpStream>);
@@ -79,16 +89,17 @@ impl Talk {
 /// Serves every client but the first one, and panics at that one's first octets.
 fn panic_at_the_first<'a>(
     shared: &'a Shared,
-    stream: &'a Async<TcpStream>,
+    terms: &'a Terms,
+    mut socket: &'a Socket,
     client: Client,
     log: &'a mut SessionLog,
 ) -> Serving<'a> {
     if client.id != "0001" {
-        return serve(shared, stream, client, log);
+        return serve(shared, terms, socket, client, log);
     }
     Box::pin(async move {
-        stream.get_ref().write_all(b"220 a broken session\r\n")?;
-        stream.readable().await?;
+        socket.write_all(b"220 a broken session\r\n")?;
+        socket.readable().await?;
         panic!("the test wants it");
     })
 }
@@ -223,18 +234,19 @@ fn an_idle_connection_holds_no_buffer_and_less_than_four_kib() {
     let mut config = Config::parse("()").unwrap();
     (config.port, config.maildir_path) = (0, folder.path().to_owned());
     let store = gate::open(options(&config), Gate::default()).unwrap();
-    let listener = listen(&config).unwrap();
-    let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    let address = IpAddr::from([127, 0, 0, 1]);
-    let shared = Server::with(config, of_the_tests(), listener, store, serve).shared;
+    let opened = opened(&config);
+    let stream = TcpStream::connect(opened.0.tcp.unwrap()).unwrap();
+    let address = Some(IpAddr::from([127, 0, 0, 1]));
+    let server = Server::with(config, vec![opened], None, store, serve);
+    let (shared, terms) = (server.shared, Arc::clone(&server.listeners[0].1));
     let admitted = shared.admission.admit(address, true, 0).unwrap();
-    let accepted = Arc::new(Async::new(stream.try_clone().unwrap()).unwrap());
-    let task = serve_client(Arc::clone(&shared), accepted, address, 1, admitted);
-    let stream = Async::new(stream).unwrap();
+    let socket = Socket::Tcp(Arc::new(Async::new(stream).unwrap()));
+    let task =
+        serve_client(Arc::clone(&shared), Arc::clone(&terms), socket.clone(), address, admitted);
     let client =
         Client { id: String::new(), address, local: address, may_relay: true, refused: false };
-    let mut log = SessionLog::new(&client, &shared.config, shared.settings.machine);
-    let serving = connection::serve(&shared, &stream, client, &mut log);
+    let mut log = SessionLog::new(&client, &shared.config, &terms.settings);
+    let serving = connection::serve(&shared, &terms, &socket, client, &mut log);
     assert!(size_of_val(&task) + size_of_val(&serving) < 4096);
 }
 

@@ -13,9 +13,8 @@
 use std::fmt::Write as _;
 
 use crate::config::Config;
-use crate::smtp::machine::Machine;
 use crate::smtp::reply::Reply;
-use crate::smtp::session::{Client, Input, Limits, LineEnd, NoUser, Refusal};
+use crate::smtp::session::{Client, Input, Limits, LineEnd, NoUser, Refusal, Settings};
 
 /// What the log's levels know these lines by.
 pub(super) const TARGET: &str = "postman::trace";
@@ -53,7 +52,7 @@ fn escape(octets: &[u8]) -> String {
 
 impl Trace {
     /// Writes the keys of the configuration on which the replies depend.
-    pub(super) fn new(client: &Client, config: &Config, machine: &Machine) -> Self {
+    pub(super) fn new(client: &Client, config: &Config, settings: &Settings) -> Self {
         let trace = Self {
             id: client.id.clone(),
             line_bytes_max: config.limits.line_bytes_max,
@@ -64,8 +63,11 @@ impl Trace {
         for (key, value) in keys(client, config) {
             trace.write(&format!("! {key}: {value}"));
         }
-        for command in machine.left_out {
+        for command in settings.machine.left_out {
             trace.write(&format!("! without: {command}"));
+        }
+        if settings.encrypted_at.is_some() {
+            trace.write("! encrypted: yes");
         }
         trace
     }
@@ -84,6 +86,7 @@ impl Trace {
         match input {
             Input::Room(Err(why))
             | Input::Stored(Err(why))
+            | Input::Handshake(Err(why))
             | Input::User(Err(NoUser::Unavailable(why))) => {
                 self.write(refusal(why));
             }
@@ -96,6 +99,7 @@ impl Trace {
             Input::User(Ok(()) | Err(NoUser::NameTooLong))
             | Input::Room(Ok(()))
             | Input::Stored(Ok(()))
+            | Input::Handshake(Ok(()))
             | Input::Connect
             | Input::Octets(_) => {}
         }

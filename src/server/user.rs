@@ -40,7 +40,11 @@ pub fn configured(config: &Config) -> Result<Option<(Uid, Gid)>, String> {
 ///
 /// # Errors
 /// One line: the configured user cannot be had, or root would serve other hosts than this one.
-pub fn become_configured(config: &Config, listening: SocketAddr) -> Result<Option<String>, String> {
+pub fn become_configured(
+    config: &Config,
+    listening: &[SocketAddr],
+) -> Result<Option<String>, String> {
+    let public = listening.iter().find(|address| !address.ip().to_canonical().is_loopback());
     match configured(config)? {
         Some((uid, _)) if !getuid().is_root() => {
             if getuid() == uid {
@@ -55,12 +59,14 @@ pub fn become_configured(config: &Config, listening: SocketAddr) -> Result<Optio
             Ok(None)
         }
         None if !getuid().is_root() => Ok(None),
-        None if listening.ip().to_canonical().is_loopback() => Ok(Some(
-            "serving as root, on loopback only: set `user` to run as another user".to_owned(),
-        )),
-        None => Err(format!(
-            "root serves on loopback only, not on {listening}: set `user` to the user to run as"
-        )),
+        None => match public {
+            None => Ok(Some(
+                "serving as root, on loopback only: set `user` to run as another user".to_owned(),
+            )),
+            Some(address) => Err(format!(
+                "root serves on loopback only, not on {address}: set `user` to the user to run as"
+            )),
+        },
     }
 }
 

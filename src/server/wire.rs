@@ -1,13 +1,16 @@
-//! A client's socket: what it sends is read when it is there, and replies leave in one write.
+//! A client's wire: what the client sends is read when it is there, and replies leave in one write.
+//! Its octets go over a line (`line.rs`), clear or encrypted.
 
-use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::io::{self, Read as _};
+use std::sync::Arc;
 
-use async_io::Async;
-use futures_lite::AsyncWriteExt as _;
+use rustls::ServerConfig;
 
 use super::Shared;
+use super::line::{Failure, Line};
+use super::socket::{Socket, is_for_later};
 use super::watch::{Deadline, Ended, Waiter};
+use crate::smtp::envelope::Encryption;
 use crate::smtp::reply::Reply;
 
 /// How much is read at once, in octets: little, and more while content fills it.
@@ -31,27 +34,26 @@ pub(super) enum Received {
 pub(super) struct Wire<'a> {
     /// What all connections share.
     shared: &'a Shared,
-    /// The socket.
-    stream: &'a Async<TcpStream>,
+    /// The socket, and TLS over it.
+    line: Line<'a>,
     /// The slot in the clock of all sessions.
     pub(super) waiter: Waiter,
     /// The replies that were not sent yet.
     out: Vec<u8>,
     /// The size of the next read.
     read_bytes: usize,
-    /// Whether the last read may have left something.
+    /// Whether the last read may have left something, in the socket or of what TLS has decrypted.
     is_filled: bool,
     /// Whether a reply was sent since the last read: it acknowledges what was read.
     has_replied: bool,
 }
 
 impl<'a> Wire<'a> {
-    pub(super) fn new(shared: &'a Shared, stream: &'a Async<TcpStream>) -> io::Result<Self> {
-        // Replies leave in one write: there is nothing to wait for.
-        stream.get_ref().set_nodelay(true)?;
+    pub(super) fn new(shared: &'a Shared, socket: &'a Socket) -> io::Result<Self> {
+        socket.set_nodelay()?;
         Ok(Self {
             shared,
-            stream,
+            line: Line::new(socket),
             waiter: shared.watch.waiter(),
             out: Vec::new(),
             read_bytes: READ_BYTES,
@@ -66,21 +68,52 @@ impl<'a> Wire<'a> {
         deadline: Deadline,
         heeds_stop: bool,
     ) -> Ended<io::Result<()>> {
-        self.waiter.until(deadline, heeds_stop, self.stream.readable()).await
+        if self.is_filled && self.line.is_encrypted() {
+            // What is decrypted already makes no socket readable.
+            return self.waiter.until(deadline, heeds_stop, std::future::ready(Ok(()))).await;
+        }
+        self.waiter.until(deadline, heeds_stop, self.line.readable()).await
+    }
+
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.line.is_encrypted()
+    }
+
+    /// How the line is encrypted; `None` on a clear one.
+    pub(super) fn encryption(&self) -> Option<Encryption> {
+        self.line.encryption()
+    }
+
+    /// The name that the client asked for in the handshake.
+    pub(super) fn server_name(&self) -> Option<&str> {
+        self.line.server_name()
+    }
+
+    /// Encrypts the line; the handshake may take as long as a command.
+    pub(super) async fn encrypt(
+        &mut self,
+        config: Arc<ServerConfig>,
+    ) -> Ended<Result<(), Failure>> {
+        let limits = &self.shared.config;
+        let after = |seconds: u64| self.waiter.now().saturating_add(seconds.saturating_mul(1000));
+        let deadline = Deadline {
+            usual: after(limits.command_seconds_max),
+            pressed: after(limits.pressure_seconds_max),
+        };
+        let ended = self.waiter.until(deadline, true, self.line.shake_hands(config)).await;
+        // The last octets of the handshake may have brought the first ones of the session.
+        self.is_filled = self.line.is_encrypted();
+        ended
     }
 
     /// Reads what is there.
     pub(super) fn read(&mut self, reads_content: bool) -> io::Result<Received> {
         let mut octets = vec![0; self.read_bytes];
-        let taken = match self.stream.get_ref().read(&mut octets) {
+        let taken = match self.line.read(&mut octets) {
             Ok(0) => return Ok(Received::End),
             Ok(taken) => taken,
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
-                ) =>
-            {
+            Err(error) if is_for_later(&error) => {
+                self.is_filled = false;
                 return Ok(Received::Nothing);
             }
             Err(error) => return Err(error),
@@ -100,8 +133,7 @@ impl<'a> Wire<'a> {
     /// is set again each time.
     pub(super) fn acknowledge(&self) {
         if !self.is_filled && !self.has_replied {
-            // Where it fails the client waits, as it would without this.
-            let _ = rustix::net::sockopt::set_tcp_quickack(self.stream.get_ref(), true);
+            self.line.socket().acknowledge();
         }
     }
 
@@ -127,30 +159,43 @@ impl<'a> Wire<'a> {
             return Ok(());
         }
         self.has_replied = true;
+        let mut rest = out.as_slice();
         // Nearly always there is room, and nothing to wait for.
-        match self.stream.get_ref().write(&out) {
-            Ok(sent) if sent == out.len() => Ok(()),
-            Ok(sent) => self.send_rest(out.get(sent..).unwrap_or_default()).await,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.send_rest(&out).await,
-            Err(error) => Err(error),
+        if self.line.send(&mut rest)? {
+            return Ok(());
         }
+        self.send_rest(rest).await
     }
 
-    async fn send_rest(&self, rest: &[u8]) -> io::Result<()> {
-        let (config, mut stream) = (&self.shared.config, self.stream);
+    async fn send_rest(&mut self, mut rest: &[u8]) -> io::Result<()> {
+        let config = &self.shared.config;
         let after = |seconds: u64| self.waiter.now().saturating_add(seconds.saturating_mul(1000));
         let deadline =
             Deadline { usual: after(config.timer), pressed: after(config.pressure_seconds_max) };
+        let line = &mut self.line;
+        let sending = async move {
+            loop {
+                line.writable().await?;
+                if line.send(&mut rest)? {
+                    return Ok(());
+                }
+            }
+        };
         // A server that stops sends what it has promised, as long as stopping may take.
-        match self.waiter.until(deadline, false, stream.write_all(rest)).await {
+        match self.waiter.until(deadline, false, sending).await {
             Ended::Done(sent) => sent,
             Ended::Late | Ended::Stop => Err(io::ErrorKind::TimedOut.into()),
         }
     }
 
-    /// Whether nothing has arrived that was not read.
+    /// Whether nothing has arrived that was not read. Over TLS something follows: a client says
+    /// farewell.
     pub(super) fn is_quiet(&self) -> bool {
-        match self.stream.get_ref().read(&mut [0]) {
+        let mut socket = self.line.socket();
+        if self.line.is_encrypted() {
+            return false;
+        }
+        match socket.read(&mut [0]) {
             Ok(taken) => taken == 0,
             Err(error) => error.kind() == io::ErrorKind::WouldBlock,
         }
@@ -158,21 +203,21 @@ impl<'a> Wire<'a> {
 
     /// Closes so that the last reply arrives: a close with unread octets makes the system reset the
     /// connection, and the client may lose the reply.
-    pub(super) async fn linger(&self) {
-        if self.stream.get_ref().shutdown(Shutdown::Write).is_err() {
+    pub(super) async fn linger(&mut self) {
+        self.line.take_leave();
+        let socket = self.line.socket();
+        if socket.shutdown_write().is_err() {
             return;
         }
-        let drain = async {
-            while self.stream.readable().await.is_ok() && !is_over(self.stream.get_ref()) {}
-        };
+        let drain = async { while socket.readable().await.is_ok() && !is_over(socket) {} };
         let end = self.waiter.now() + LINGER_MS;
         self.waiter.until(Deadline { usual: end, pressed: end }, false, drain).await;
     }
 }
 
 /// Reads and drops what arrives after the last reply. Returns whether the client has closed, too.
-fn is_over(mut stream: &TcpStream) -> bool {
-    match stream.read(&mut [0; 1024]) {
+fn is_over(mut socket: &Socket) -> bool {
+    match socket.read(&mut [0; 1024]) {
         Ok(taken) => taken == 0,
         Err(error) => error.kind() != io::ErrorKind::WouldBlock,
     }

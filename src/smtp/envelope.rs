@@ -33,8 +33,19 @@ pub struct Envelope {
     pub recipients: Vec<Recipient>,
     /// The client's name for itself: printable ASCII without blanks, at most 255 octets.
     pub helo: String,
-    /// The client's address.
-    pub client: IpAddr,
-    /// The protocol by which it arrived: `SMTP` or `ESMTP`. RFC 5321 4.4.
+    /// The client's address; `None` for one on a unix socket.
+    pub client: Option<IpAddr>,
+    /// The protocol by which it arrived: `SMTP`, `ESMTP` or `ESMTPS`. RFC 5321 4.4, RFC 3848.
     pub with: &'static str,
+    /// How the line is encrypted. The caller of the session fills it in: the session does not know.
+    pub encryption: Option<Encryption>,
+}
+
+/// How a line is encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encryption {
+    /// The version of the protocol, `TLSv1.3`.
+    pub version: &'static str,
+    /// The cipher suite by its registered name, `TLS_AES_256_GCM_SHA384`.
+    pub cipher: String,
 }

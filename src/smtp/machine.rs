@@ -181,6 +181,16 @@ impl Machine {
         Box::leak(Box::new(Self { left_out: left_out.leak(), cells, ..*self }))
     }
 
+    /// The state where the row for STARTTLS in the first state leads: there a session begins whose
+    /// line is encrypted from the first octet. RFC 8314.
+    #[must_use]
+    pub fn encrypted_start(&'static self) -> Option<StateId> {
+        let cell = |event: EventId| Position::initial(self).look(event);
+        let cells = (0..self.events.len()).filter_map(|event| u16::try_from(event).ok());
+        let mut cells = cells.filter_map(|event| cell(EventId(event)));
+        cells.find(|cell| cell.action == Action::StartTls).map(|cell| cell.next)
+    }
+
     /// Whether some conversation ends with a message that is delivered.
     #[must_use]
     pub fn delivers(&self) -> bool {
@@ -290,6 +300,12 @@ impl Position {
     #[must_use]
     pub const fn initial(machine: &'static Machine) -> Self {
         Self { machine, state: StateId(0) }
+    }
+
+    /// A state of a machine.
+    #[must_use]
+    pub const fn in_state(machine: &'static Machine, state: StateId) -> Self {
+        Self { machine, state }
     }
 
     /// The machine.

@@ -70,6 +70,8 @@ replies! {
     not_proxy = 421 "4.7.0" "The PROXY protocol is not expected here, closing";
     /// Octets in the clear after STARTTLS: they may be another's, put in before the client's own.
     clear_after_start_tls = 421 "4.7.0" "Nothing may follow STARTTLS before the handshake, closing";
+    /// Too many handshakes are under way, or no certificate can be used. RFC 3207 4.
+    no_handshake_now = 454 "4.7.0" "TLS is not available now, try again later";
     /// Below the reserve of free space, or over quota.
     store_full = 452 "4.3.1" "Out of space, try again later";
     /// Too many messages wait for the disk.

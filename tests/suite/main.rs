@@ -31,6 +31,9 @@
 //! - `system_calls`: what a client costs in them
 //! - `lettre`: a real client that is a crate
 //! - `cli`: the command line as a user runs it
+//! - `tls`: the encrypted line, by a client made of rustls
+//! - `certificates`: which one a client gets, and how they are renewed
+//! - `listeners`: several at once, unix sockets, and systemd's by name
 //! - `start`: what `serve` refuses `check` refuses, and takes everything back
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
@@ -39,6 +42,7 @@ mod abnf;
 mod autogen;
 mod bad_input;
 mod boundaries;
+mod certificates;
 mod checks;
 mod cli;
 mod compare;
@@ -54,6 +58,7 @@ mod fixtures;
 mod grammar;
 mod lettre;
 mod limits;
+mod listeners;
 mod log;
 mod machine;
 mod mail_files;
@@ -64,6 +69,7 @@ mod proof;
 mod refused;
 mod rig;
 mod scenarios;
+mod secure;
 mod server;
 mod session;
 mod slips;
@@ -71,4 +77,5 @@ mod smuggling;
 mod start;
 mod starttls;
 mod system_calls;
+mod tls;
 mod tools;

@@ -41,7 +41,10 @@ pub(crate) const PAGE_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/s
 /// killed.
 pub(crate) struct Server {
     child: Child,
+    /// The first TCP port that it listens on.
     pub(crate) address: SocketAddr,
+    /// All that it listens on.
+    pub(crate) addresses: Vec<String>,
     pub(crate) folder: TempDir,
 }
 
@@ -57,12 +60,22 @@ impl Server {
 
     /// The same by another definition, or by the built-in one.
     pub(crate) fn start_by(definition: Option<&Path>, config: &str, before: &str) -> Self {
+        Self::launch(definition, config, before, &["--listen", "127.0.0.1:0"])
+    }
+
+    /// One with the listeners that its configuration names, of which one at least is a TCP port.
+    pub(crate) fn start_listening(config: &str) -> Self {
+        Self::launch(Some(PAGE_PATH.as_ref()), config, ":", &[])
+    }
+
+    fn launch(definition: Option<&Path>, config: &str, before: &str, listen: &[&str]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("postman.ron");
         fs::write(&path, config).unwrap();
         let mut child = Command::new("sh")
             .args(["-c", &format!("{before}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_postman")])
-            .args(["--listen", "127.0.0.1:0", "--config"])
+            .args(listen)
+            .arg("--config")
             .arg(&path)
             .args(definition.map(|_| "--states"))
             .args(definition)
@@ -73,13 +86,14 @@ impl Server {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = lines
-            .find_map(|line| line.unwrap().trim().strip_prefix("address").map(str::to_owned))
-            .unwrap();
-        let address = line.trim().parse().unwrap();
-        // The rest must be read too, or the pipe breaks.
-        lines.find(|line| line.as_ref().unwrap().contains("swaks")).unwrap().unwrap();
-        Self { child, address, folder }
+        // All must be read, or the pipe breaks.
+        let mut addresses: Vec<String> = Vec::new();
+        for line in lines.by_ref().map(Result::unwrap).take_while(|line| !line.contains("swaks")) {
+            let address = line.trim().strip_prefix("address");
+            addresses.extend(address.map(|address| address.trim().to_owned()));
+        }
+        let address = addresses.iter().find_map(|address| address.parse().ok()).unwrap();
+        Self { child, address, addresses, folder }
     }
 
     pub(crate) fn connect(&self) -> Talk {
@@ -90,7 +104,12 @@ impl Server {
 
     /// A client that has not read its greeting.
     pub(crate) fn connect_quietly(&self) -> Talk {
-        let stream = TcpStream::connect(self.address).unwrap();
+        Self::connect_to(self.address)
+    }
+
+    /// A client of another listener, that has not read its greeting.
+    pub(crate) fn connect_to(address: SocketAddr) -> Talk {
+        let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
         Talk { reader: BufReader::new(stream) }
     }
@@ -193,6 +212,12 @@ impl Talk {
         let mut text = Vec::new();
         self.reader.read_to_end(&mut text).unwrap();
         String::from_utf8(text).unwrap()
+    }
+
+    /// The socket, without what was read of it.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        assert!(self.reader.buffer().is_empty());
+        self.reader.into_inner()
     }
 
     pub(crate) fn stream(&self) -> &TcpStream {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::smtp::envelope::Envelope;
-use crate::smtp::machine::Machine;
+use crate::smtp::machine::{Machine, StateId};
 use crate::smtp::path::{Domain, LocalPart, Syntax};
 use crate::smtp::reply::Reply;
 
@@ -22,6 +22,9 @@ pub enum Standing {
 pub struct Settings {
     /// The protocol.
     pub machine: &'static Machine,
+    /// The state in which a session begins whose line is encrypted from the first octet
+    /// ([`Machine::encrypted_start`]). `None`: the line is clear, and the initial state is the first.
+    pub encrypted_at: Option<StateId>,
     /// What the compiler has said of the protocol.
     pub standing: Standing,
     /// The server's own domain.
@@ -65,11 +68,11 @@ pub struct Limits {
 pub struct Client {
     /// The session's id: letters and digits.
     pub id: String,
-    /// The client's address.
-    pub address: IpAddr,
+    /// The client's address. `None`: it is on this machine, at the other end of a unix socket.
+    pub address: Option<IpAddr>,
     /// The server's address on this connection: its address literal is a name of the server's
-    /// domain.
-    pub local: IpAddr,
+    /// domain. A unix socket has none.
+    pub local: Option<IpAddr>,
     /// Whether mail for other domains is taken.
     pub may_relay: bool,
     /// Whether it is not served at all: 554, and all that it can say is QUIT. RFC 5321 3.1.
@@ -90,6 +93,8 @@ pub enum Input<'a> {
     /// The answer to [`Question::Store`]. `Ok` is a promise: the message is on stable storage for
     /// every recipient.
     Stored(Result<(), Refusal>),
+    /// The answer to [`Question::Handshake`].
+    Handshake(Result<(), Refusal>),
     /// The handshake that [`Output::Encrypt`] asked for is over, and the line is encrypted. After a
     /// handshake that failed the input is [`Input::HangUp`].
     Encrypted,
@@ -101,14 +106,15 @@ pub enum Input<'a> {
     HangUp,
 }
 
-/// Why the store takes no message now. The client may try again.
+/// Why the store takes no message now, or the line cannot be encrypted now. The client may try
+/// again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// Too little space is free.
     Full,
-    /// Too many messages wait for the disk.
+    /// Too many messages wait for the disk, or too many handshakes are under way.
     Busy,
-    /// The disk failed.
+    /// The disk failed, or no certificate can be used.
     Broken,
 }
 
@@ -132,6 +138,8 @@ pub enum Question {
     User(LocalPart),
     /// Make the open message safe. [`Input::Stored`].
     Store,
+    /// Can a handshake begin? [`Input::Handshake`].
+    Handshake,
 }
 
 /// How a line of the client ended.

@@ -24,6 +24,7 @@
 //! let definition = autofsm::compile(page, Some(&VOCABULARY)).definition.unwrap();
 //! let machine = Machine::load("smtp-states.def", &definition).unwrap();
 //! let local = [127, 0, 0, 1].into();
+//! let local = Some(local);
 //! let client = Client { id: "1".to_owned(), address: local, local, may_relay: false, refused: false };
 //! let mut session = Session::new(Arc::new(Config::default().settings(machine)), client);
 //! let text = "EHLO me\r\nMAIL FROM:<>\r\nRCPT TO:<b@postman.local>\r\nDATA\r\nSubject: hi\r\n.\r\n";
@@ -37,6 +38,7 @@
 //!             Output::Ask(Question::Room(_)) => inputs.push(Input::Room(Ok(()))),
 //!             Output::Ask(Question::User(_)) => inputs.push(Input::User(Ok(()))),
 //!             Output::Ask(Question::Store) => inputs.push(Input::Stored(Ok(()))),
+//!             Output::Ask(Question::Handshake) => inputs.push(Input::Handshake(Ok(()))),
 //!             Output::Encrypt => inputs.push(Input::Encrypted),     // after the handshake
 //!             Output::Open(_) | Output::Discard | Output::Close => {}
 //!             Output::Step(_) | Output::Line(..) | Output::Refused(..) => {}                // for a log
@@ -137,14 +139,16 @@ impl Session {
     /// A session before its greeting.
     #[must_use]
     pub fn new(settings: Arc<Settings>, client: Client) -> Self {
-        let table = settings.machine;
+        let (table, encrypted_at) = (settings.machine, settings.encrypted_at);
+        let begin =
+            encrypted_at.map_or(Position::initial(table), |state| Position::in_state(table, state));
         Self {
             settings,
             client,
-            machine: StateMachine::from_state(Position::initial(table)),
+            machine: StateMachine::from_state(begin),
             content: table.event(VOCABULARY.content),
             end: table.event(VOCABULARY.end),
-            things: Things::default(),
+            things: Things { is_encrypted: encrypted_at.is_some(), ..Things::default() },
             queue: VecDeque::new(),
             waiting: None,
             unread: Vec::new(),
@@ -199,6 +203,14 @@ impl Session {
     /// Goes on with what has waited for this answer.
     fn answered(&mut self, answer: Result<(), Reply>) {
         match (self.waiting.take(), answer) {
+            (Some(Waiting::Command { accepted: Accepted::StartTls, line, .. }), Ok(()))
+                if !self.unread.is_empty() =>
+            {
+                // They came in the clear while the caller looked for its answer.
+                let reply = reply::clear_after_start_tls();
+                self.note_refused(&line, reply.code);
+                self.end(reply);
+            }
             (Some(Waiting::Command { event, accepted, .. }), Ok(())) => {
                 self.accept(event, accepted);
             }
@@ -429,6 +441,9 @@ impl Session {
                 self.answered(answer.map_err(reply::store_refusal));
             }
             Input::User(answer) => self.answered(answer.map_err(reply::no_user)),
+            Input::Handshake(answer) => {
+                self.answered(answer.map_err(|_| reply::no_handshake_now()));
+            }
             Input::Silence => self.end(reply::silent()),
             Input::Stop => {
                 self.stopping = true;

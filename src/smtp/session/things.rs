@@ -19,8 +19,19 @@ use crate::smtp::vocabulary::{
 pub(super) struct Greeting {
     /// The client's name for itself: printable ASCII without blanks.
     pub(super) name: String,
-    /// The protocol for the trace, `SMTP` or `ESMTP`.
-    pub(super) with: &'static str,
+    /// Whether it was EHLO.
+    pub(super) is_extended: bool,
+}
+
+impl Greeting {
+    /// The protocol for the trace. RFC 3848; after HELO it has no word for an encrypted line.
+    pub(super) fn with(&self, is_encrypted: bool) -> &'static str {
+        match (self.is_extended, is_encrypted) {
+            (true, true) => "ESMTPS",
+            (true, false) => "ESMTP",
+            (false, _) => "SMTP",
+        }
+    }
 }
 
 /// A message whose content is arriving.

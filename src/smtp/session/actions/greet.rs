@@ -37,12 +37,12 @@ impl Session {
     }
 
     pub(super) fn greet(&mut self, cell: &Transition, name: String) -> Reply {
-        self.things.greeting = Some(Greeting { name, with: "SMTP" });
+        self.things.greeting = Some(Greeting { name, is_extended: false });
         row_reply(cell, || Reply::new(250, "", self.settings.domain.to_string()))
     }
 
     pub(super) fn greet_extended(&mut self, cell: &Transition, name: String) -> Reply {
-        self.things.greeting = Some(Greeting { name, with: "ESMTP" });
+        self.things.greeting = Some(Greeting { name, is_extended: true });
         self.extensions(cell)
     }
 

@@ -174,7 +174,10 @@ impl Session {
     fn is_local(&self, mailbox: &Mailbox) -> bool {
         use crate::smtp::path::Domain;
         match &mailbox.domain {
-            Domain::Literal(address) => address.to_canonical() == self.client.local.to_canonical(),
+            Domain::Literal(address) => self
+                .client
+                .local
+                .is_some_and(|local| address.to_canonical() == local.to_canonical()),
             other => other.folded() == self.settings.domain.folded(),
         }
     }

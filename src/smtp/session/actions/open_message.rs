@@ -21,7 +21,8 @@ impl Session {
             recipients: self.things.recipients.clone(),
             helo: greeting.name.clone(),
             client: self.client.address,
-            with: greeting.with,
+            with: greeting.with(self.things.is_encrypted),
+            encryption: None,
         };
         self.things.message = Some(Message::default());
         self.queue.push_back(Output::Open(Box::new(envelope)));

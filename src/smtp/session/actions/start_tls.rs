@@ -5,10 +5,10 @@
 //! [`Input::Encrypted`](super::super::Input::Encrypted).
 
 use super::super::{Session, Waiting, reply};
-use super::{Judged, plain_reply};
+use super::{Accepted, Judged, plain_reply};
 use crate::smtp::machine::{EventId, Transition};
 use crate::smtp::reply::Reply;
-use crate::smtp::session::Output;
+use crate::smtp::session::{Output, Question};
 
 // starttls = "STARTTLS" CRLF                                             RFC 3207 4
 
@@ -22,7 +22,7 @@ impl Session {
         if self.is_followed {
             return Ok(Judged::End(reply::clear_after_start_tls()));
         }
-        Ok(Judged::Accepted(super::Accepted::StartTls))
+        Ok(Judged::Ask(Question::Handshake, Accepted::StartTls))
     }
 
     pub(super) fn start_tls(&mut self, cell: &Transition) -> Reply {

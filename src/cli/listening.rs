@@ -1,0 +1,100 @@
+//! A listener with the page that it serves, and what is said of it.
+
+use std::sync::Arc;
+
+use super::states::States;
+use crate::config::Tls;
+use crate::server::Served;
+use crate::server::listeners::Opened;
+
+/// A listener with the page that it serves.
+pub(super) struct Listening {
+    pub opened: Opened,
+    pub states: Arc<States>,
+    pub served: Served,
+    /// Why rows are left out, if any are.
+    why: &'static str,
+}
+
+impl Listening {
+    /// # Errors
+    /// One line: the listener cannot serve the page.
+    pub(super) fn new(
+        opened: Opened,
+        states: Arc<States>,
+        has_certificate: bool,
+    ) -> Result<Self, String> {
+        let tls = opened.listener.tls;
+        let served = Served::of(states.machine, tls, has_certificate).ok_or_else(|| {
+            format!(
+                "cannot open {}, which is encrypted from the first octet: {} has no row for STARTTLS in its first state, \
+                 and it begins where that row leads",
+                opened.address, states.name
+            )
+        })?;
+        let why = match tls {
+            Tls::StartTls => "there is no certificate",
+            Tls::FirstOctet => "its lines are encrypted already",
+            Tls::Never => "its tls is Never",
+        };
+        Ok(Self { opened, states, served, why })
+    }
+
+    /// The commands whose rows are left out, and why.
+    pub(super) fn left_out(&self) -> (&'static [&'static str], &'static str) {
+        (self.served.machine.left_out, self.why)
+    }
+
+    /// The page as it is served.
+    pub(super) fn page(&self) -> String {
+        self.states.page(self.served.machine.left_out, self.why)
+    }
+
+    /// What an operator should know: that no client can send mail here.
+    pub(super) fn warning(&self) -> Option<String> {
+        let is_in_vain = self.opened.listener.tls != Tls::FirstOctet
+            && self.states.machine.delivers()
+            && !self.served.machine.delivers();
+        is_in_vain.then(|| {
+            let (left_out, why) = self.left_out();
+            let left_out = left_out.join(", ");
+            let address = &self.opened.address;
+            match self.opened.listener.tls {
+                Tls::Never => format!("no client of {address} can send mail: the definition wants {left_out} first, and {why}"),
+                _ => format!("no client can send mail: the definition wants {left_out} first, which needs a certificate"),
+            }
+        })
+    }
+
+    /// What it is, in a few lines, with its page if others have another.
+    pub(super) fn about(&self, says_page: bool) -> String {
+        let offers = self.served.offers().map_or_else(
+            || "nothing: EHLO is not accepted first".to_owned(),
+            |offers| if offers.is_empty() { "nothing".to_owned() } else { offers.join(", ") },
+        );
+        let (left_out, why) = self.left_out();
+        let encrypted = match self.opened.listener.tls {
+            Tls::FirstOctet => "from the first octet",
+            Tls::StartTls if left_out.is_empty() && self.offers_start_tls() => "after STARTTLS",
+            Tls::StartTls | Tls::Never => "never",
+        };
+        let mut text = format!(
+            "  address     {}\n  encrypted   {encrypted}\n  offers      {offers}\n",
+            self.opened.address
+        );
+        if says_page {
+            text += &format!("  definition  {}\n", self.states.about());
+        }
+        if !left_out.is_empty() {
+            text += &format!("  left out    {}: {why}\n", left_out.join(", "));
+        }
+        if self.opened.listener.may_relay {
+            text += "  may relay   each of its clients\n";
+        }
+        text
+    }
+
+    fn offers_start_tls(&self) -> bool {
+        self.served.machine.encrypted_start().is_some()
+    }
+}
