@@ -58,7 +58,7 @@ pub fn rust(definition: &Definition, rules: &Vocabulary, source: &str, page: &st
         let _ =
             writeln!(text, "        Keyword {{ name: {:?}, command: {command} }},", keyword.name);
     }
-    text += "    ],\n    left_out: &[],\n    cells: &[\n";
+    text += "    ],\n    left_out: &[],\n    encrypted_at: None,\n    cells: &[\n";
     let lines = Lines::new(page);
     let width = definition.events.iter().map(|event| event.name.len()).max().unwrap_or(0);
     for (state, row) in

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use super::states::States;
 use crate::config::Tls;
-use crate::server::Served;
 use crate::server::listeners::Opened;
+use crate::server::served;
+use crate::smtp::machine::{Machine, Position};
 
 /// A listener with the page that it serves.
 pub(super) struct Listening {
     pub opened: Opened,
     pub states: Arc<States>,
-    pub served: Served,
+    pub served: &'static Machine,
     /// Why rows are left out, if any are.
     why: &'static str,
 }
@@ -25,7 +26,7 @@ impl Listening {
         has_certificate: bool,
     ) -> Result<Self, String> {
         let tls = opened.listener.tls;
-        let served = Served::of(states.machine, tls, has_certificate).ok_or_else(|| {
+        let served = served(states.machine, tls, has_certificate).ok_or_else(|| {
             format!(
                 "cannot open {}, which is encrypted from the first octet: {} has no row for STARTTLS in its first state, \
                  and it begins where that row leads",
@@ -42,19 +43,19 @@ impl Listening {
 
     /// The commands whose rows are left out, and why.
     pub(super) fn left_out(&self) -> (&'static [&'static str], &'static str) {
-        (self.served.machine.left_out, self.why)
+        (self.served.left_out, self.why)
     }
 
     /// The page as it is served.
     pub(super) fn page(&self) -> String {
-        self.states.page(self.served.machine.left_out, self.why)
+        self.states.page(self.served.left_out, self.why)
     }
 
     /// What an operator should know: that no client can send mail here.
     pub(super) fn warning(&self) -> Option<String> {
         let is_in_vain = self.opened.listener.tls != Tls::FirstOctet
             && self.states.machine.delivers()
-            && !self.served.machine.delivers();
+            && !self.served.delivers();
         is_in_vain.then(|| {
             let (left_out, why) = self.left_out();
             let left_out = left_out.join(", ");
@@ -68,7 +69,7 @@ impl Listening {
 
     /// What it is, in a few lines, with its page if others have another.
     pub(super) fn about(&self, says_page: bool) -> String {
-        let offers = self.served.offers().map_or_else(
+        let offers = Position::initial(self.served).offered_by_ehlo().map_or_else(
             || "nothing: EHLO is not accepted first".to_owned(),
             |offers| if offers.is_empty() { "nothing".to_owned() } else { offers.join(", ") },
         );
@@ -95,6 +96,6 @@ impl Listening {
     }
 
     fn offers_start_tls(&self) -> bool {
-        self.served.machine.encrypted_start().is_some()
+        self.served.accepts("STARTTLS")
     }
 }

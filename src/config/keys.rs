@@ -7,8 +7,9 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::groups::{Group, List, Members, Pair};
 use super::key::keys;
-use super::kind::{Account, Flag, Group, List, Members, Pair, UNBOUNDED, Words};
+use super::kind::{Account, Flag, UNBOUNDED, Words};
 use super::kind::{address, domain, number, octets, parsed, path, seconds};
 use super::listeners::{Certificate, Listener};
 use super::network::Network;
@@ -59,7 +60,7 @@ keys! {
         };
         /// The most TLS handshakes at once; STARTTLS gets 454 above, and a listener that is
         /// encrypted from the first octet closes.
-        handshakes_max: usize = 100, number(1..=UNBOUNDED);
+        handshakes_max: usize = 500, number(1..=UNBOUNDED);
         /// The local domain. Its mail goes to mailboxes, other mail to the queue.
         domain: Domain = Domain::Name("postman.local".to_owned()), domain();
         /// The folder of the mailboxes and of the queue.

@@ -11,6 +11,7 @@ use crate::smtp::machine::Machine;
 use crate::smtp::path::Syntax;
 use crate::smtp::session::{Settings, Standing};
 
+mod groups;
 mod key;
 mod keys;
 mod kind;
@@ -117,7 +118,6 @@ impl Config {
     pub fn settings(&self, machine: &'static Machine) -> Settings {
         Settings {
             machine,
-            encrypted_at: None,
             standing: Standing::Proven,
             domain: self.domain.clone(),
             syntax: self.syntax,

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::kind::{Kind, List, Wrong, parsed, quoted};
+use super::groups::List;
+use super::kind::{Kind, Wrong, parsed, quoted};
 use super::network::Network;
 use super::reader::Raw;
 use crate::smtp::path::{ForwardPath, LocalPart, Syntax};

@@ -17,7 +17,8 @@
 //! * closed                   the server has closed the connection
 //! ```
 //!
-//! `! without: STARTTLS` plays as a server without a certificate, which leaves these rows out.
+//! `! without: STARTTLS` plays as a server without a certificate, which leaves these rows out;
+//! `! encrypted: yes` as a listener that is encrypted from the first octet.
 //! `! definition: FILE` plays by another definition, FILE beside the dialogue.
 //! Blanks before a line do not count, so that what `fsm explain` and `fsm diff` show can be played.
 //! Each reply must be expected before the client's next line, and none may be left at the end.
@@ -99,6 +100,8 @@ pub struct Dialogue {
     pub definition: Option<String>,
     /// The commands whose rows are left out, with the lines that say so.
     without: Vec<(usize, String)>,
+    /// The line that says that it is encrypted from the first octet, if one does.
+    encrypted: Option<usize>,
     /// What happens, with the numbers of the lines, from 1.
     pub acts: Vec<(usize, Act)>,
 }
@@ -179,7 +182,14 @@ impl Dialogue {
                 got: shown(name),
             })?);
         }
-        Ok(machine.without(&left_out))
+        match self.encrypted {
+            None => Ok(machine.without(&left_out)),
+            Some(line) => machine.encrypted().ok_or_else(|| Mismatch {
+                line,
+                expected: format!("a row for STARTTLS in the first state of {}", machine.source),
+                got: "none".to_owned(),
+            }),
+        }
     }
 
     /// Whether each state that it names is one of the machine's.
@@ -211,11 +221,14 @@ impl Dialogue {
         let says = |octets: &[u8], name: &&str| {
             octets.get(..name.len()).is_some_and(|verb| verb.eq_ignore_ascii_case(name.as_bytes()))
         };
-        self.without.is_empty()
-            && self.acts.iter().any(|(_, act)| match act {
-                Act::Octets(octets) => VOCABULARY.conditional.iter().any(|name| says(octets, name)),
-                _ => false,
-            })
+        self.encrypted.is_some()
+            || self.without.is_empty()
+                && self.acts.iter().any(|(_, act)| match act {
+                    Act::Octets(octets) => {
+                        VOCABULARY.conditional.iter().any(|name| says(octets, name))
+                    }
+                    _ => false,
+                })
     }
 
     /// Whether a real server, with a real store and without a certificate, would answer the same.

@@ -93,7 +93,7 @@ impl Dialogue {
         let mut keys: BTreeMap<String, String> =
             BASE.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let (mut acts, mut definition, mut key_lines) = (Vec::new(), None, BTreeMap::new());
-        let mut without = Vec::new();
+        let (mut without, mut encrypted) = (Vec::new(), None);
         for (line, number) in text.lines().zip(1..) {
             let line = line.trim_start();
             let fail = |expected: &str| Mismatch {
@@ -108,6 +108,7 @@ impl Dialogue {
                 match key {
                     "definition" => definition = Some(value.to_owned()),
                     "without" => without.push((number, value.to_owned())),
+                    "encrypted" if value == "yes" => encrypted = Some(number),
                     _ => drop(keys.insert(key.to_owned(), value.to_owned())),
                 }
             } else if !(line.is_empty() || line.starts_with('#')) {
@@ -123,7 +124,7 @@ impl Dialogue {
                 "a dialogue, which begins with the server's greeting: `S: 220`".to_owned();
             return Err(Mismatch { line: 1, expected, got: "nothing".to_owned() });
         }
-        Ok(Self { keys, key_lines, definition, without, acts })
+        Ok(Self { keys, key_lines, definition, without, encrypted, acts })
     }
 }
 

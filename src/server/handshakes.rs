@@ -66,7 +66,9 @@ fn tls(error: &Error) -> String {
 
 fn incompatible(why: &PeerIncompatible, error: &Error) -> String {
     let common = match why {
-        PeerIncompatible::ServerDoesNotSupportTls12Or13
+        // A client of TLS 1.1 has no signatures to offer, and rustls looks for those first.
+        PeerIncompatible::SignatureAlgorithmsExtensionRequired
+        | PeerIncompatible::ServerDoesNotSupportTls12Or13
         | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
         | PeerIncompatible::SupportedVersionsExtensionRequired
         | PeerIncompatible::Tls12NotOffered
@@ -75,8 +77,7 @@ fn incompatible(why: &PeerIncompatible, error: &Error) -> String {
         PeerIncompatible::NoKxGroupsInCommon | PeerIncompatible::NamedGroupsExtensionRequired => {
             "way to agree on keys"
         }
-        PeerIncompatible::NoSignatureSchemesInCommon
-        | PeerIncompatible::SignatureAlgorithmsExtensionRequired => {
+        PeerIncompatible::NoSignatureSchemesInCommon => {
             "signature that the certificate's key can make"
         }
         _ => return format!("the client's TLS is of another kind ({error})"),

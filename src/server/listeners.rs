@@ -40,7 +40,7 @@ struct SocketFile(PathBuf);
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        // In the sandbox this fails; the next start removes what nobody listens on.
+        // Where this fails, the next start removes what nobody listens on.
         let _ = fs::remove_file(&self.0);
     }
 }

@@ -14,9 +14,8 @@ use std::io;
 use std::net::IpAddr;
 use std::num::NonZero;
 use std::pin::Pin;
-use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -29,7 +28,6 @@ use crate::maildir::{Format, Options, Store};
 use crate::smtp::machine::Machine;
 use crate::smtp::reply::{self, Reply};
 use crate::smtp::session::Client;
-use crate::smtp::vocabulary::VOCABULARY;
 
 mod admission;
 pub mod certificates;
@@ -62,8 +60,8 @@ use listeners::Opened;
 use log::SessionLog;
 use reactor::Driver;
 use socket::Socket;
-pub use terms::Served;
 use terms::Terms;
+pub use terms::{kept, served};
 use watch::Watch;
 
 /// The most file descriptors that are kept for the store: for commits and spools.
@@ -148,7 +146,7 @@ impl Server {
     /// One line: what was attempted, and the cause.
     pub fn open(
         config: Config,
-        listeners: Vec<(Opened, Served)>,
+        listeners: Vec<(Opened, &'static Machine)>,
         certificates: Option<Arc<Certificates>>,
     ) -> Result<Self, String> {
         guard::log_panics();
@@ -158,13 +156,13 @@ impl Server {
 
     fn with(
         config: Config,
-        listeners: Vec<(Opened, Served)>,
+        listeners: Vec<(Opened, &'static Machine)>,
         certificates: Option<Arc<Certificates>>,
         store: Store,
         serve: Serve,
     ) -> Self {
-        let listeners = listeners.into_iter().map(|(opened, served)| {
-            let terms = Terms::new(&config, served, opened.listener.may_relay);
+        let listeners = listeners.into_iter().map(|(opened, machine)| {
+            let terms = Terms::new(&config, machine, opened.listener.may_relay);
             (opened, Arc::new(terms))
         });
         let listeners = listeners.collect();
@@ -365,21 +363,6 @@ fn options(config: &Config) -> Options {
         waiting_max: config.commits_waiting_max,
         free_bytes_min: config.free_bytes_min,
     }
-}
-
-/// The machine without the rows of the vocabulary's conditional commands, as a listener serves it
-/// that cannot keep them: STARTTLS without a certificate, or on a line that is encrypted already.
-#[must_use]
-pub fn kept(machine: &'static Machine) -> &'static Machine {
-    /// Machines with what is served of them: a table that lives as long as the process is made once.
-    static KEPT: Mutex<Vec<(&Machine, &Machine)>> = Mutex::new(Vec::new());
-    let mut known = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some((_, kept)) = known.iter().find(|(whole, _)| ptr::eq(*whole, machine)) {
-        return kept;
-    }
-    let kept = machine.without(VOCABULARY.conditional);
-    known.push((machine, kept));
-    kept
 }
 
 /// How many threads serve clients, the reactor's among them. With as many as there are processors

@@ -13,7 +13,7 @@ use landlock::{
     make_bitflags,
 };
 
-use crate::config::Config;
+use crate::config::{Address, Config};
 
 /// A path, and the access to it that is allowed.
 pub struct Rule {
@@ -62,6 +62,19 @@ pub fn rules(config: &Config, config_file: Option<&Path>) -> Vec<Rule> {
             says: "read",
             why: "certificates".to_owned(),
         });
+    }
+    for listener in config.listening() {
+        // The socket's file is removed when the server has stopped.
+        if let Address::Unix(path) = &listener.address
+            && let Some(folder) = path.parent()
+        {
+            rules.push(Rule {
+                path: folder.to_owned(),
+                access: make_bitflags!(AccessFs::{RemoveFile}),
+                says: "remove",
+                why: format!("the socket {}", path.display()),
+            });
+        }
     }
     if let Some(file) = config_file {
         let access = make_bitflags!(AccessFs::{ReadFile});

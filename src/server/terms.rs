@@ -1,20 +1,12 @@
 //! What holds for the clients of one listener.
 
-use std::sync::Arc;
+use std::ptr;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use super::kept;
 use crate::config::{Config, Tls};
-use crate::smtp::machine::{Machine, Position, StateId};
+use crate::smtp::machine::Machine;
 use crate::smtp::session::Settings;
-
-/// What a listener serves of a definition.
-#[derive(Clone, Copy, Debug)]
-pub struct Served {
-    /// The machine, without the rows that the listener cannot keep.
-    pub machine: &'static Machine,
-    /// Where a session begins whose line is encrypted from the first octet; `None` for a clear one.
-    pub encrypted_at: Option<StateId>,
-}
+use crate::smtp::vocabulary::VOCABULARY;
 
 /// What holds for the clients of one listener.
 #[derive(Debug)]
@@ -27,43 +19,45 @@ pub(super) struct Terms {
     pub(super) may_relay: bool,
 }
 
-impl Served {
-    /// What a listener serves of a machine. `None` if it cannot open: a line that is encrypted from
-    /// the first octet begins where the row for STARTTLS leads, and the machine has none.
-    #[must_use]
-    pub fn of(machine: &'static Machine, tls: Tls, has_certificate: bool) -> Option<Self> {
-        match tls {
-            Tls::StartTls if has_certificate => Some(Self { machine, encrypted_at: None }),
-            Tls::StartTls | Tls::Never => Some(Self { machine: kept(machine), encrypted_at: None }),
-            Tls::FirstOctet => {
-                let encrypted_at = Some(machine.encrypted_start()?);
-                Some(Self { machine: kept(machine), encrypted_at })
-            }
+impl Terms {
+    /// Those of a listener that serves this machine.
+    pub(super) fn new(config: &Config, machine: &'static Machine, may_relay: bool) -> Self {
+        let settings = Settings { shows_lines: true, ..config.settings(machine) };
+        Self {
+            settings: Arc::new(settings),
+            from_first_octet: machine.encrypted_at.is_some(),
+            may_relay,
         }
-    }
-
-    /// What EHLO offers a client that says it first; `None` if it is refused then.
-    #[must_use]
-    pub fn offers(&self) -> Option<Vec<&'static str>> {
-        let begin = self.encrypted_at.map_or(Position::initial(self.machine), |state| {
-            Position::in_state(self.machine, state)
-        });
-        let cell = begin.look(self.machine.event("EHLO")?)?;
-        let after = Position::in_state(self.machine, cell.next);
-        (!cell.is_refusal()).then(|| after.offered().collect())
     }
 }
 
-impl Terms {
-    pub(super) fn new(config: &Config, served: Served, may_relay: bool) -> Self {
-        let Served { machine, encrypted_at } = served;
-        let settings = Settings { encrypted_at, shows_lines: true, ..config.settings(machine) };
-        Self { settings: Arc::new(settings), from_first_octet: encrypted_at.is_some(), may_relay }
+/// The machine that a listener serves: without the rows that it cannot keep. `None` if it cannot
+/// open: a line that is encrypted from the first octet begins where the row for STARTTLS leads, and
+/// the machine has none.
+#[must_use]
+pub fn served(
+    machine: &'static Machine,
+    tls: Tls,
+    has_certificate: bool,
+) -> Option<&'static Machine> {
+    match tls {
+        Tls::StartTls if has_certificate => Some(machine),
+        Tls::StartTls | Tls::Never => Some(kept(machine)),
+        Tls::FirstOctet => machine.encrypted(),
     }
+}
 
-    /// Those of a listener whose lines stay clear.
-    #[cfg(test)]
-    pub(super) fn clear(config: &Config, machine: &'static Machine) -> Self {
-        Self::new(config, Served { machine: kept(machine), encrypted_at: None }, false)
+/// The machine without the rows of the vocabulary's conditional commands, as a listener serves it
+/// that encrypts no line.
+#[must_use]
+pub fn kept(machine: &'static Machine) -> &'static Machine {
+    /// Machines with what is served of them: a table that lives as long as the process is made once.
+    static KEPT: Mutex<Vec<(&Machine, &Machine)>> = Mutex::new(Vec::new());
+    let mut known = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, kept)) = known.iter().find(|(whole, _)| ptr::eq(*whole, machine)) {
+        return kept;
     }
+    let kept = machine.without(VOCABULARY.conditional);
+    known.push((machine, kept));
+    kept
 }

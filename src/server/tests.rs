@@ -8,7 +8,6 @@ use std::thread::{self, JoinHandle};
 use async_io::Async;
 
 use super::*;
-use crate::config::Tls;
 use crate::maildir::gate::{self, Gate};
 use crate::smtp::machine::of_the_tests;
 
@@ -37,9 +36,9 @@ fn start_with(config: &str, gate: Gate, serve: Serve) -> Running {
 }
 
 /// The listener of a configuration that has one, and what it serves without a certificate.
-fn opened(config: &Config) -> (Opened, Served) {
+fn opened(config: &Config) -> (Opened, &'static Machine) {
     let opened = listeners::open(config).unwrap().pop().unwrap();
-    (opened, Served::of(of_the_tests(), Tls::StartTls, false).unwrap())
+    (opened, kept(of_the_tests()))
 }
 
 struct Talk(BufReader<TcpStream>);

@@ -66,7 +66,7 @@ impl Trace {
         for command in settings.machine.left_out {
             trace.write(&format!("! without: {command}"));
         }
-        if settings.encrypted_at.is_some() {
+        if settings.machine.encrypted_at.is_some() {
             trace.write("! encrypted: yes");
         }
         trace

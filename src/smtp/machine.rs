@@ -84,6 +84,9 @@ pub struct Machine {
     pub keywords: &'static [Keyword],
     /// The commands whose rows were left out, since the server cannot keep them.
     pub left_out: &'static [&'static str],
+    /// The state in which a session begins whose line is encrypted from the first octet. `None`: the
+    /// line is clear, and the first state is the begin.
+    pub encrypted_at: Option<StateId>,
     /// A place for each state and event, at `state * events.len() + event`.
     pub cells: &'static [Option<Transition>],
 }
@@ -153,6 +156,7 @@ impl Machine {
             events: events.collect::<Vec<_>>().leak(),
             keywords: keywords.collect::<Vec<_>>().leak(),
             left_out: &[],
+            encrypted_at: None,
             cells: cells.leak(),
         })))
     }
@@ -181,21 +185,27 @@ impl Machine {
         Box::leak(Box::new(Self { left_out: left_out.leak(), cells, ..*self }))
     }
 
-    /// The state where the row for STARTTLS in the first state leads: there a session begins whose
-    /// line is encrypted from the first octet. RFC 8314.
+    /// The machine of a line that is encrypted from the first octet (RFC 8314): it begins where the
+    /// row for STARTTLS in the first state leads, and leaves out the rows that encrypt. `None` if the
+    /// first state has no such row. It lives as long as the process.
     #[must_use]
-    pub fn encrypted_start(&'static self) -> Option<StateId> {
-        let cell = |event: EventId| Position::initial(self).look(event);
-        let cells = (0..self.events.len()).filter_map(|event| u16::try_from(event).ok());
-        let mut cells = cells.filter_map(|event| cell(EventId(event)));
-        cells.find(|cell| cell.action == Action::StartTls).map(|cell| cell.next)
+    pub fn encrypted(&'static self) -> Option<&'static Self> {
+        let position = Position::initial(self);
+        let events = self.events.iter().filter_map(|event| self.event(event.name));
+        let mut found = events.filter_map(|event| {
+            let cell = position.look(event).filter(|cell| cell.action == Action::StartTls)?;
+            Some((self.event_name(event), cell.next))
+        });
+        let (command, begin) = found.next()?;
+        let rest = self.without(&[command]);
+        Some(Box::leak(Box::new(Self { encrypted_at: Some(begin), ..*rest })))
     }
 
     /// Whether some conversation ends with a message that is delivered.
     #[must_use]
-    pub fn delivers(&self) -> bool {
+    pub fn delivers(&'static self) -> bool {
         let width = self.events.len().max(1);
-        let mut reached = vec![0];
+        let mut reached = vec![usize::from(Position::initial(self).state.0)];
         let mut next = 0;
         while let Some(state) = reached.get(next).copied() {
             next += 1;
@@ -299,12 +309,10 @@ impl Position {
     /// The start of a conversation.
     #[must_use]
     pub const fn initial(machine: &'static Machine) -> Self {
-        Self { machine, state: StateId(0) }
-    }
-
-    /// A state of a machine.
-    #[must_use]
-    pub const fn in_state(machine: &'static Machine, state: StateId) -> Self {
+        let state = match machine.encrypted_at {
+            None => StateId(0),
+            Some(state) => state,
+        };
         Self { machine, state }
     }
 
@@ -347,6 +355,13 @@ impl Position {
         let is_accepted = move |event| position.look(event).is_some_and(|cell| !cell.is_refusal());
         let is_kept = move |keyword: &&Keyword| keyword.command.is_none_or(is_accepted);
         self.machine.keywords.iter().filter(is_kept).map(|keyword| keyword.name)
+    }
+
+    /// What EHLO offers a client that says it here; `None` if it is refused.
+    #[must_use]
+    pub fn offered_by_ehlo(&self) -> Option<Vec<&'static str>> {
+        let cell = self.look(self.machine.event("EHLO")?)?;
+        (!cell.is_refusal()).then(|| Self { state: cell.next, ..*self }.offered().collect())
     }
 
     /// Whether an event leads to the last state from here.

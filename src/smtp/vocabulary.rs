@@ -131,7 +131,7 @@ const COMMANDS: &[CommandSpec] = &[
 ];
 
 /// The commands that need what a server may lack: STARTTLS needs a certificate. A server without it
-/// leaves out their rows (`kept` in `src/server/mod.rs`).
+/// leaves out their rows (`served` in `src/server/terms.rs`).
 const CONDITIONAL: &[&str] = &["STARTTLS"];
 
 /// What this server cannot do: commands, and the keywords of extensions, since EHLO offers a

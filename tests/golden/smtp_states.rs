@@ -68,6 +68,7 @@ pub static MACHINE: Machine = Machine {
         Keyword { name: "STARTTLS", command: Some(EventId(2)) },
     ],
     left_out: &[],
+    encrypted_at: None,
     cells: &[
         // init
         /* HELO     */ to(CLIENT_INIT, Action::Greet, code(250)), // smtp-states.def:55

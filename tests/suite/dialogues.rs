@@ -38,7 +38,7 @@ fn each_dialogue_goes_as_it_is_written_cut_at_random() {
 fn pipelined_whole_each_dialogue_gets_the_same_replies_in_order() {
     for dialogue in Dialogue::all() {
         // What is in one piece with STARTTLS is refused before the 220: `session` shows it.
-        if dialogue.name == "starttls-clear.smtp" {
+        if ["starttls-clear.smtp", "starttls-not-now.smtp"].contains(&dialogue.name.as_str()) {
             continue;
         }
         let verdicts = dialogue.play(|most| most);

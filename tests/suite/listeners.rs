@@ -249,7 +249,7 @@ fn a_client_on_a_unix_socket_is_local_and_relays_only_where_its_listener_says_so
     drop(UnixListener::bind(&usual).unwrap());
     assert!(fs::exists(&usual).unwrap());
     let mut server = Server::start_listening(&format!(
-        "({}, connections_per_address_max: 1, connects_per_second_max: 1, sandbox: false,
+        "({}, connections_per_address_max: 1, connects_per_second_max: 1,
           listeners: [(address: \"127.0.0.1:0\"), (address: \"unix:{}\"), (address: \"unix:{}\", may_relay: true)])",
         keys.ron(&["a"]),
         usual.display(),

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::smtp::envelope::Envelope;
-use crate::smtp::machine::{Machine, StateId};
+use crate::smtp::machine::Machine;
 use crate::smtp::path::{Domain, LocalPart, Syntax};
 use crate::smtp::reply::Reply;
 
@@ -22,9 +22,6 @@ pub enum Standing {
 pub struct Settings {
     /// The protocol.
     pub machine: &'static Machine,
-    /// The state in which a session begins whose line is encrypted from the first octet
-    /// ([`Machine::encrypted_start`]). `None`: the line is clear, and the initial state is the first.
-    pub encrypted_at: Option<StateId>,
     /// What the compiler has said of the protocol.
     pub standing: Standing,
     /// The server's own domain.

@@ -139,16 +139,14 @@ impl Session {
     /// A session before its greeting.
     #[must_use]
     pub fn new(settings: Arc<Settings>, client: Client) -> Self {
-        let (table, encrypted_at) = (settings.machine, settings.encrypted_at);
-        let begin =
-            encrypted_at.map_or(Position::initial(table), |state| Position::in_state(table, state));
+        let table = settings.machine;
         Self {
             settings,
             client,
-            machine: StateMachine::from_state(begin),
+            machine: StateMachine::from_state(Position::initial(table)),
             content: table.event(VOCABULARY.content),
             end: table.event(VOCABULARY.end),
-            things: Things { is_encrypted: encrypted_at.is_some(), ..Things::default() },
+            things: Things { is_encrypted: table.encrypted_at.is_some(), ..Things::default() },
             queue: VecDeque::new(),
             waiting: None,
             unread: Vec::new(),
