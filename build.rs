@@ -32,7 +32,10 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
     };
-    let compiled = autofsm::compile(&source, Some(&vocabulary::VOCABULARY));
+    let mut compiled = autofsm::compile(&source, Some(&vocabulary::VOCABULARY));
+    let faults = compiled.definition.as_ref().and_then(autofsm::refused_in_a_build);
+    compiled.definition = compiled.definition.filter(|_| faults.is_none());
+    compiled.diagnostics.extend(faults);
     let is_error = |found: &autofsm::Diagnostic| found.severity == autofsm::Severity::Error;
     let (errors, warnings): (Vec<_>, Vec<_>) = compiled.diagnostics.into_iter().partition(is_error);
     for (kind, found) in [("error", errors), ("warning", warnings)] {

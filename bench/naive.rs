@@ -52,8 +52,13 @@ impl World for Connection {
             }
             Output::Discard => self.message = None,
             Output::Close => self.closed = true,
-            // `Encrypt` is one of the row that is left out.
+            // `Encrypt` is one of the row that is left out, and there are no faults.
             Output::Ask(_)
+            | Output::Fault(_)
+            | Output::Octets(_)
+            | Output::Wait(_)
+            | Output::Reset
+            | Output::Hang
             | Output::Encrypt
             | Output::Line(..)
             | Output::Step(_)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Vocabulary, same_name, served};
+use super::{Fault, Vocabulary, same_name, served};
 
 /// A compiled definition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Definition {
     pub taken_back: BTreeMap<(usize, usize), Vec<Span>>,
     /// What was written of `never` and `always`.
     pub properties: Vec<Property>,
+    /// The faults of a definition to be served.
+    pub faults: Vec<Fault>,
 }
 
 impl Definition {

@@ -1,13 +1,15 @@
-//! The expressions of `never` and `always`: regular, over the names of accepted events.
+//! The expressions of `never`, `always` and `fault`: regular, over the names of accepted events.
 //!
 //! ```text
 //! expression = branch *( "|" branch )
-//! branch     = *( atom *( "*" / "+" / "?" ) )
+//! branch     = *( atom *( "*" / "+" / "?" / "{" number [ "," [ number ] ] "}" ) )
 //! atom       = name / "." / "[" [ "^" ] 1*name "]" / "(" expression ")"
 //! ```
 //!
-//! Blanks separate names. An expression becomes a list of instructions (Thompson's construction),
-//! one or two for each character, which [`proof`](super::proof) walks together with the machine.
+//! `x{2,5}` is two to five times `x`, `x{2}` twice, and `x{2,}` twice or more often. Blanks
+//! separate names. An expression becomes a list of instructions (Thompson's construction),
+//! one or two for each character, which [`proof`](super::proof) walks together with the machine. A
+//! counted part is written out as often as it may come.
 
 use super::resolve::suggest;
 use super::{Definition, Diagnostic, Span, same_name};
@@ -16,6 +18,13 @@ use super::{Definition, Diagnostic, Span, same_name};
 const BYTES_MAX: usize = 4096;
 /// Parentheses deeper than this are refused: the stack is finite.
 const DEPTH_MAX: usize = 64;
+/// The most that a part can be counted to.
+const TIMES_MAX: usize = 1000;
+/// The most instructions of an expression whose counted parts are written out.
+const STEPS_MAX: usize = 16_384;
+
+/// What can be said of counts that cannot be read.
+const COUNT_HELP: &str = "`x{2}` is twice, `x{2,}` twice or more often, `x{2,5}` two to five times";
 
 /// One step of the automaton.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +46,26 @@ enum Node {
     Choice(Vec<Node>),
     /// The node, whether it may be left out, and whether it may come again.
     Repeat(Box<Node>, bool, bool),
+    /// The node, how often it comes at least, and how often at most, if there is a bound.
+    Times(Box<Node>, usize, Option<usize>),
+}
+
+impl Node {
+    /// How many instructions it becomes, or more.
+    fn size(&self) -> usize {
+        match self {
+            Self::Empty => 0,
+            Self::Events(_) => 1,
+            Self::Sequence(nodes) | Self::Choice(nodes) => {
+                nodes.iter().fold(0, |sum, node| sum.saturating_add(node.size() + 2))
+            }
+            Self::Repeat(node, ..) => node.size().saturating_add(2),
+            Self::Times(node, least, most) => {
+                let times = most.unwrap_or(*least + 1).max(1);
+                node.size().saturating_add(2).saturating_mul(times)
+            }
+        }
+    }
 }
 
 /// An attribute's text and its span. If `exact`, the source has no escapes, so that an offset in
@@ -76,15 +105,27 @@ pub(super) fn read(
     if parser.found.len() > before {
         return None;
     }
+    let node = node?;
+    if node.size() > STEPS_MAX {
+        let message = "this expression is too long once its counted parts are written out";
+        parser.found.push(Diagnostic::error(span, message));
+        return None;
+    }
     let mut steps = Vec::new();
-    emit(&node?, &mut steps);
+    emit(&node, &mut steps);
     steps.push(Step::Match);
     Some(steps)
 }
 
 /// The names of events in an expression, right or wrong.
 pub(super) fn names(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|sign| !is_name(sign)).filter(|name| !name.is_empty())
+    // A counted part has numbers, which are no names.
+    let parts = text.split('{').enumerate();
+    let parts = parts.map(|(number, part)| match part.split_once('}') {
+        Some((_, after)) if number > 0 => after,
+        _ => part,
+    });
+    parts.flat_map(|part| part.split(|sign| !is_name(sign))).filter(|name| !name.is_empty())
 }
 
 fn is_name(sign: char) -> bool {
@@ -143,6 +184,15 @@ impl Parser<'_> {
                     };
                     Node::Repeat(Box::new(node), sign != '+', sign != '?')
                 }
+                '{' => {
+                    let Some(node) = nodes.pop() else {
+                        let message = "there is nothing for this `{` to repeat";
+                        self.error(start..start + 1, message);
+                        return None;
+                    };
+                    let (least, most) = self.times()?;
+                    Node::Times(Box::new(node), least, most)
+                }
                 '.' => {
                     self.place += 1;
                     Node::Events(vec![true; self.definition.events.len()])
@@ -172,7 +222,7 @@ impl Parser<'_> {
                         format!("a `{}` has no meaning in an expression", sign.escape_default());
                     let diagnostic = self.diagnostic(start..start + sign.len_utf8(), &message);
                     let help =
-                        "names of events, `.`, `[A B]`, `[^ A B]`, `*`, `+`, `?`, `|` and parentheses".to_owned();
+                        "names of events, `.`, `[A B]`, `[^ A B]`, `*`, `+`, `?`, `{2,5}`, `|` and parentheses".to_owned();
                     self.found.push(diagnostic.help(Some(help)));
                     return None;
                 }
@@ -184,6 +234,44 @@ impl Parser<'_> {
             1 => nodes.remove(0),
             _ => Node::Sequence(nodes),
         })
+    }
+
+    /// How often a part comes, of `{2}`, `{2,}` or `{2,5}`.
+    fn times(&mut self) -> Option<(usize, Option<usize>)> {
+        let start = self.place;
+        self.place += 1;
+        let inside = self.rest().split('}').next().unwrap_or_default();
+        let end = self.place + inside.len();
+        let number = |text: &str| {
+            let number = text.trim().parse::<usize>().ok();
+            number.filter(|_| text.trim().bytes().all(|octet| octet.is_ascii_digit()))
+        };
+        let read = match inside.split_once(',') {
+            None => number(inside).map(|times| (times, Some(times))),
+            Some((least, most)) if most.trim().is_empty() => {
+                number(least).map(|least| (least, None))
+            }
+            Some((least, most)) => {
+                number(least).zip(number(most)).map(|(least, most)| (least, Some(most)))
+            }
+        };
+        let is_closed = self.text.as_bytes().get(end) == Some(&b'}');
+        let message = match read {
+            _ if !is_closed => "this `{` is not closed",
+            None => "this is no count",
+            Some((least, Some(most))) if least > most || most == 0 => "nothing can come so often",
+            Some((least, most)) if least.max(most.unwrap_or(0)) > TIMES_MAX => {
+                "no part is counted beyond 1000"
+            }
+            Some(times) => {
+                self.place = end + 1;
+                return Some(times);
+            }
+        };
+        let end = if is_closed { end + 1 } else { start + 1 };
+        let diagnostic = self.diagnostic(start..end, message);
+        self.found.push(diagnostic.help(Some(COUNT_HELP.to_owned())));
+        None
     }
 
     /// Reads a name and notes its event. An unknown one is reported, and reading goes on: there may
@@ -284,23 +372,43 @@ fn emit(node: &Node, steps: &mut Vec<Step>) {
                 steps[end] = Step::Jump(behind);
             }
         }
-        Node::Repeat(inner, may_lack, may_repeat) => {
-            let start = steps.len();
-            if *may_lack {
-                steps.push(Step::Match);
+        Node::Times(inner, least, most) => {
+            for _ in 0..*least {
+                emit(inner, steps);
             }
-            emit(inner, steps);
-            if *may_repeat {
-                let again = steps.len();
-                steps.push(if *may_lack {
-                    Step::Jump(start)
-                } else {
-                    Step::Fork(start, again + 1)
-                });
-            }
-            if *may_lack {
-                steps[start] = Step::Fork(start + 1, steps.len());
+            match most {
+                None => emit_repeat(inner, true, true, steps),
+                Some(most) => {
+                    // Each further one may lack, and then all after it do.
+                    let mut forks = Vec::new();
+                    for _ in *least..*most {
+                        forks.push(steps.len());
+                        steps.push(Step::Match);
+                        emit(inner, steps);
+                    }
+                    for fork in forks {
+                        steps[fork] = Step::Fork(fork + 1, steps.len());
+                    }
+                }
             }
         }
+        Node::Repeat(inner, may_lack, may_repeat) => {
+            emit_repeat(inner, *may_lack, *may_repeat, steps);
+        }
+    }
+}
+
+fn emit_repeat(inner: &Node, may_lack: bool, may_repeat: bool, steps: &mut Vec<Step>) {
+    let start = steps.len();
+    if may_lack {
+        steps.push(Step::Match);
+    }
+    emit(inner, steps);
+    if may_repeat {
+        let again = steps.len();
+        steps.push(if may_lack { Step::Jump(start) } else { Step::Fork(start, again + 1) });
+    }
+    if may_lack {
+        steps[start] = Step::Fork(start + 1, steps.len());
     }
 }

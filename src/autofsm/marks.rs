@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::graph::{EventIndex, Move, StateIndex};
 use super::served::cells;
-use super::{Definition, Diagnostic, Severity};
+use super::{Definition, Diagnostic, Fault, Severity};
 
 /// The most errors that are marked: a picture that is all marks shows nothing.
 const MARKED_MAX: usize = 100;
@@ -28,19 +28,21 @@ pub struct Marks<'a> {
     errors: Vec<(&'a Diagnostic, Vec<Move>)>,
     /// How many more errors there are, without marks.
     others: usize,
+    /// The faults of the definition, whose cells are marked too.
+    faults: Vec<&'a Fault>,
 }
 
 impl<'a> Marks<'a> {
     /// The marks of what was found in a definition; of a definition without errors there are none.
     #[must_use]
-    pub fn of(definition: &Definition, found: &'a [Diagnostic]) -> Self {
+    pub fn of(definition: &'a Definition, found: &'a [Diagnostic]) -> Self {
         // The cells of each row, by its begin, with its end.
         let mut rows: BTreeMap<usize, (usize, Vec<Move>)> = BTreeMap::new();
         for (state, event, cell) in cells(definition) {
             let row = rows.entry(cell.row.start).or_insert((cell.row.end, Vec::new()));
             row.1.push(Move { state: StateIndex(state), event: EventIndex(event) });
         }
-        let mut marks = Self::default();
+        let mut marks = Self { faults: definition.faults.iter().collect(), ..Self::default() };
         let errors = found.iter().filter(|one| one.severity == Severity::Error);
         marks.others = errors.clone().count().saturating_sub(MARKED_MAX);
         for error in errors.take(MARKED_MAX) {
@@ -61,10 +63,17 @@ impl<'a> Marks<'a> {
         marks
     }
 
-    /// Whether an error is about what a state does with an event.
+    /// Whether an error is about what a state does with an event, or a fault may fire there.
     #[must_use]
     pub fn has(&self, state: usize, event: usize) -> bool {
+        let here = Move { state: StateIndex(state), event: EventIndex(event) };
         self.cells.contains_key(&(state, event))
+            || self.faults.iter().any(|fault| fault.cells.contains(&here))
+    }
+
+    /// The faults.
+    pub(super) fn faults(&self) -> &[&'a Fault] {
+        &self.faults
     }
 
     /// The errors that are about what a state does with an event.
@@ -107,6 +116,14 @@ impl<'a> Marks<'a> {
         let more = self.errors.len() - lines.len() + self.others;
         if more > 0 {
             lines.push(format!("and {more} more"));
+        }
+        for fault in self.faults.iter().take(LINES_MAX) {
+            let says = fault.says.chars().take(MESSAGE_CHARS_MAX).collect::<String>();
+            lines.push(format!("fault: {says} ({})", fault.dialogue(definition)));
+        }
+        let more = self.faults.len().saturating_sub(LINES_MAX);
+        if more > 0 {
+            lines.push(format!("and {more} more faults"));
         }
         lines
     }

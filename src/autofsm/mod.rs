@@ -10,6 +10,7 @@
 //!   table            served     each action finds what it needs, content ends, all can end
 //!   table            keywords   each keyword that stands for a command is offered somewhere
 //!   property         proof      never and always; expression reads them
+//!   fault            faults     where it may fire; automaton follows its expression
 //!   finding          causes     the order; those of one cause are one; diagnostic shows them
 //! Definition --rust--> the table that is built; --page--> a page again; --diff--> another
 //! Definition, findings --marks, picture, show--> for people
@@ -22,12 +23,14 @@
 //! code, and an import of anything else would not compile. The caller hands in what it can
 //! act upon, as a [`Vocabulary`].
 
+mod automaton;
 mod causes;
 mod definition;
 mod diagnostic;
 mod diff;
 mod directives;
 mod expression;
+mod faults;
 mod fitting;
 mod graph;
 mod keywords;
@@ -44,9 +47,14 @@ mod show;
 mod slips;
 mod vocabulary;
 
+pub use automaton::{Automaton, Progress};
 pub use definition::{Cell, Definition, Event, Keyword, Property, Reply, Span, State};
 pub use diagnostic::{Diagnostic, Severity, place, render};
 pub use diff::{Change, Comparison, Difference, diff, offers};
+pub use faults::{
+    Answer, Code, Count, Ending, FAULTS_MAX, Fault, FaultCompilation, Pace,
+    compile as compile_faults, refused_in_a_build,
+};
 pub use graph::{EventIndex, Move, Run, StateIndex};
 pub use marks::Marks;
 pub use page::page;
@@ -54,7 +62,9 @@ pub use picture::{dot, mermaid, svg};
 pub use resolve::suggest;
 pub use rust::rust;
 pub use show::{json, table};
-pub use vocabulary::{ActionSpec, Argument, CommandSpec, KeywordSpec, Vocabulary};
+pub use vocabulary::{
+    ActionSpec, Argument, CommandSpec, CountKey, KeywordSpec, PatternReader, Vocabulary,
+};
 
 use resolve::Resolved;
 
@@ -93,7 +103,7 @@ pub fn compile_with(source: &str, rules: Option<&Vocabulary>, defines: &[&str]) 
         let is_well_formed = !has_error(&diagnostics);
         if is_well_formed || !parsed.attributes.is_empty() {
             slips::mend(&mut parsed, rules.is_some(), &mut diagnostics);
-            let found = resolve::resolve(source, &parsed, rules, &mut diagnostics);
+            let mut found = resolve::resolve(source, &parsed, rules, &mut diagnostics);
             // In a definition to be served no row may be lost without a word.
             let is_served = rules.is_some() && (found.answers || has_error(&diagnostics));
             let overruns = causes::overruns(source, &parsed.comments, is_served);
@@ -101,6 +111,17 @@ pub fn compile_with(source: &str, rules: Option<&Vocabulary>, defines: &[&str]) 
             diagnostics.extend(overruns);
             checked =
                 check(source, &found, rules.filter(|_| found.answers), is_whole, &mut diagnostics);
+            let served = rules.filter(|_| found.answers);
+            // Of a machine that is not whole nothing is known of where a fault fires.
+            if let (Some(rules), true) = (served, checked.is_proven) {
+                found.definition.faults = faults::check(
+                    source,
+                    &parsed.attributes,
+                    &found.definition,
+                    rules,
+                    &mut diagnostics,
+                );
+            }
             resolved = Some(found);
             comments = parsed.comments;
         }

@@ -8,7 +8,11 @@
 use std::fmt::Write as _;
 
 use super::expression;
-use super::{Cell, Definition, Keyword, Property, normal, same_name};
+use super::faults::shown_time;
+use super::{
+    Answer, Cell, Code, Count, Definition, Ending, EventIndex, Fault, Keyword, Move, Property,
+    StateIndex, normal, same_name,
+};
 
 impl Definition {
     /// The definition without these events: without their rows, the states that nothing reaches
@@ -54,6 +58,11 @@ impl Definition {
             };
             (!speaks).then(|| Property { accepts, ..property.clone() })
         });
+        let moved = |step: Move| {
+            let (state, event) = (state_at(step.state.0)?, event_at(step.event.0)?);
+            Some(Move { state: StateIndex(state), event: EventIndex(event) })
+        };
+        let faults = self.faults.iter().filter_map(|fault| fault.over(&events, is_left_out, moved));
         Self {
             prefix: self.prefix.clone(),
             states: states.iter().map(|state| self.states[*state].clone()).collect(),
@@ -62,6 +71,7 @@ impl Definition {
             cells: cells.collect(),
             taken_back: std::collections::BTreeMap::new(),
             properties: properties.collect(),
+            faults: faults.collect(),
         }
     }
 }
@@ -164,6 +174,9 @@ pub fn page(definition: &Definition, about: &[String]) -> String {
     for property in &definition.properties {
         text += &property_text(definition, property);
     }
+    for fault in &definition.faults {
+        text += &fault_text(fault);
+    }
     text
 }
 
@@ -228,4 +241,75 @@ fn property_text(definition: &Definition, property: &Property) -> String {
         let _ = writeln!(text, "  accepts = {};", names.join(", "));
     }
     text + "};\n"
+}
+
+/// A text as a C string.
+fn cooked(text: &str) -> String {
+    let mut shown = "\"".to_owned();
+    for sign in text.chars() {
+        match sign {
+            '"' | '\\' => shown.extend(['\\', sign]),
+            '\r' => shown += "\\r",
+            '\n' => shown += "\\n",
+            ' '..='~' => shown.push(sign),
+            _ => drop(write!(shown, "\\x{:02x}", u32::from(sign))),
+        }
+    }
+    shown + "\""
+}
+
+/// A fault as a page has it.
+fn fault_text(fault: &Fault) -> String {
+    let mut text = format!(
+        "\nfault = {{\n  says = {};\n  path = {};\n",
+        quoted(&fault.says),
+        quoted(&fault.path)
+    );
+    let mut add = |key: &str, value: &str| text += &format!("  {key} = {value};\n");
+    if let Some(when) = &fault.when {
+        add("when", &quoted(when));
+    }
+    match fault.count {
+        Count::Always => {}
+        Count::First(times) => add("first", &times.to_string()),
+        Count::Over { most, in_ms } => add("over", &format!("'{most} in {}'", shown_time(in_ms))),
+    }
+    if !fault.each.is_empty() {
+        add("each", &fault.each.iter().map(|key| key.name).collect::<Vec<_>>().join(", "));
+    }
+    match &fault.answer {
+        Answer::Row => {}
+        Answer::Octets(octets) => add("octets", &cooked(octets)),
+        Answer::Reply(code, lines) => {
+            let code = match code {
+                Code::Fixed(code) => code.to_string(),
+                Code::Group(group) => format!("${group}"),
+            };
+            let lines = lines.iter().map(|words| quoted(format!("{code} {words}").trim_end()));
+            add("reply", &lines.collect::<Vec<_>>().join(", "));
+        }
+    }
+    if fault.wait_ms > 0 {
+        add("wait", &format!("'{}'", shown_time(fault.wait_ms)));
+    }
+    if let Some(pace) = fault.pace {
+        add("pace", &format!("'{} octets, {}'", pace.octets, shown_time(pace.every_ms)));
+    }
+    let numbers = [("cut", fault.cut.map(|cut| cut as u64)), ("content", fault.content)];
+    for (key, number) in numbers {
+        if let Some(number) = number {
+            add(key, &number.to_string());
+        }
+    }
+    if let Some(end) = fault.end {
+        add(
+            "end",
+            match end {
+                Ending::Close => "close",
+                Ending::Reset => "reset",
+                Ending::Hang => "hang",
+            },
+        );
+    }
+    text + if fault.done { "  done;\n};\n" } else { "};\n" }
 }

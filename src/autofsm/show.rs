@@ -61,9 +61,9 @@ pub fn table(definition: &Definition, marks: &Marks<'_>) -> String {
 }
 
 /// `{"states": [...], "events": [...], "cells": [{"state", "event", "next", "action", "reply"}],
-/// "errors": [{"message", "cells": [{"state", "event"}]}]}`; invalid cells are left out, and what a
+/// "errors": [{"message", "cells": [{"state", "event"}]}], "faults": [{"says", "cells"}]}`; invalid cells are left out, and what a
 /// cell has not is `null`. An error's cells are those of the run that shows it, in its order, or of
-/// the row that it is about.
+/// the row that it is about; a fault's are those where it may fire.
 #[must_use]
 pub fn json(definition: &Definition, marks: &Marks<'_>) -> String {
     let list = |names: Vec<&str>| names.into_iter().map(quoted).collect::<Vec<_>>().join(", ");
@@ -90,27 +90,25 @@ pub fn json(definition: &Definition, marks: &Marks<'_>) -> String {
             ));
         }
     }
-    let errors: Vec<_> = marks
-        .errors()
-        .map(|(error, cells)| {
-            let cell = |step: &Move| {
-                let (state, event) =
-                    (&definition.states[step.state.0], &definition.events[step.event.0]);
-                format!(
-                    "{{\"state\": {}, \"event\": {}}}",
-                    quoted(&state.name),
-                    quoted(&event.name)
-                )
-            };
-            let cells: Vec<_> = cells.iter().map(cell).collect();
-            let (message, cells) = (quoted(&error.message), cells.join(", "));
-            format!("\n    {{\"message\": {message}, \"cells\": [{cells}]}}")
-        })
-        .collect();
+    let shown = |key: &str, text: &str, cells: &[Move]| {
+        let cell = |step: &Move| {
+            let (state, event) =
+                (&definition.states[step.state.0], &definition.events[step.event.0]);
+            format!("{{\"state\": {}, \"event\": {}}}", quoted(&state.name), quoted(&event.name))
+        };
+        let cells: Vec<_> = cells.iter().map(cell).collect();
+        format!("\n    {{\"{key}\": {}, \"cells\": [{}]}}", quoted(text), cells.join(", "))
+    };
+    let errors = marks.errors().map(|(error, cells)| shown("message", &error.message, cells));
+    let errors: Vec<_> = errors.collect();
+    let faults = marks.faults().iter().map(|fault| shown("says", &fault.says, &fault.cells));
+    let faults: Vec<_> = faults.collect();
     format!(
-        "{{\n  \"states\": [{states}],\n  \"events\": [{events}],\n  \"cells\": [\n{}\n  ],\n  \"errors\": [{}{}]\n}}\n",
+        "{{\n  \"states\": [{states}],\n  \"events\": [{events}],\n  \"cells\": [\n{}\n  ],\n  \"errors\": [{}{}],\n  \"faults\": [{}{}]\n}}\n",
         cells.join(",\n"),
         errors.join(","),
-        if errors.is_empty() { "" } else { "\n  " }
+        if errors.is_empty() { "" } else { "\n  " },
+        faults.join(","),
+        if faults.is_empty() { "" } else { "\n  " }
     )
 }

@@ -30,9 +30,15 @@ const TOP: &[&str] = &[
     "keyword",
     "never",
     "always",
+    "fault",
+];
+/// The attributes of a fault.
+const FAULT: &[&str] = &[
+    "says", "path", "when", "first", "each", "over", "reply", "octets", "done", "wait", "pace",
+    "cut", "end", "content",
 ];
 /// The attributes of a file whose values are blocks.
-const BLOCKS: &[&str] = &["transition", "never", "always"];
+const BLOCKS: &[&str] = &["transition", "never", "always", "fault"];
 
 /// Whether an event of this name can have no display name: its attribute is something else.
 pub(super) fn is_taken(event: &str) -> bool {
@@ -93,7 +99,29 @@ pub(super) fn mend(parsed: &mut Parsed<'_>, served: bool, found: &mut Vec<Diagno
                 "always" => {
                     slips.block(block, &["says", "after", "accepts"], "an `always`", served);
                 }
+                "fault" if served => slips.block(block, FAULT, "a `fault`", true),
                 _ => {}
+            }
+        }
+    }
+}
+
+/// The same for faults that stand alone.
+pub(super) fn mend_faults(parsed: &mut Parsed<'_>, found: &mut Vec<Diagnostic>) {
+    let mut slips = Slips { served: true, suggestions_left: SUGGESTIONS_MAX, found };
+    for attribute in &mut parsed.attributes {
+        if normal(attribute.name) != "fault" {
+            let near = nearest(attribute.name, ["fault"].into_iter()).is_some();
+            let is_meant = near || by_content(attribute) == Some("fault");
+            slips.report_in_faults(attribute, is_meant);
+            if !is_meant {
+                continue;
+            }
+            attribute.name = "fault";
+        }
+        for value in &mut attribute.values {
+            if let Content::Block(block) = &mut value.content {
+                slips.block(block, FAULT, "a `fault`", true);
             }
         }
     }
@@ -116,7 +144,9 @@ fn by_content(attribute: &Attribute<'_>) -> Option<&'static str> {
         return None;
     };
     let has = |name: &str| block.iter().any(|inner| normal(inner.name) == name);
+    let does = FAULT.iter().skip(2).any(|name| has(name));
     match (has("tst") && has("tev"), has("says"), has("path"), has("after")) {
+        (false, true, true, false) if does => Some("fault"),
         (true, false, ..) => Some("transition"),
         (false, true, true, false) => Some("never"),
         (false, true, false, true) => Some("always"),
@@ -279,6 +309,20 @@ impl Slips<'_> {
         let message = format!("unknown attribute `{}`{place}", shown(attribute.name));
         let help = near.map(|near| format!("did you mean `{near}`?"));
         keep(self.found, Diagnostic::error(attribute.span, message).help(help).cause());
+    }
+
+    /// An attribute that a file of faults does not have.
+    fn report_in_faults(&mut self, attribute: &Attribute<'_>, is_meant: bool) {
+        let (message, help) = if is_meant {
+            (format!("unknown attribute `{}`", shown(attribute.name)), "did you mean `fault`?")
+        } else {
+            (
+                format!("a file of faults has no `{}`", shown(attribute.name)),
+                "it has `fault` alone; what the server does stands in its definition",
+            )
+        };
+        let said = Diagnostic::error(attribute.span, message).help(Some(help.to_owned()));
+        keep(self.found, said);
     }
 
     fn report_other(&mut self, attribute: &Attribute<'_>, place: &str, known: &[&str], more: &str) {

@@ -35,6 +35,25 @@ pub struct Vocabulary {
     pub closing_codes: &'static [u16],
     /// Codes of success that promise what no row does, each with what it says.
     pub other_codes: &'static [(u16, &'static str)],
+    /// The code of the greeting, which no row has.
+    pub greeting_code: u16,
+    /// What a fault can be counted for.
+    pub keys: &'static [CountKey],
+    /// Reads the pattern of a fault, and says how many groups it has, or what is wrong. Without it
+    /// patterns are not looked at.
+    pub pattern: Option<PatternReader>,
+}
+
+/// Reads a pattern: how many groups it has, or what is wrong with it.
+pub type PatternReader = fn(&str) -> Result<usize, String>;
+
+/// What a fault can be counted for: each of these has a count of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CountKey {
+    /// The word in the definition.
+    pub name: &'static str,
+    /// The thing of the conversation that it is, if it is one: it must be held where the fault fires.
+    pub needs: Option<&'static str>,
 }
 
 /// A keyword that has a meaning.

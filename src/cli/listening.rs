@@ -1,11 +1,12 @@
 //! A listener with the page that it serves, and what is said of it.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use super::states::States;
 use crate::config::Tls;
 use crate::server::listeners::Opened;
-use crate::server::served;
+use crate::server::{Serving, served};
 use crate::smtp::machine::{Machine, Position};
 
 /// A listener with the page that it serves.
@@ -41,6 +42,11 @@ impl Listening {
         Ok(Self { opened, states, served, why })
     }
 
+    /// What the server needs of it.
+    pub(super) fn serving(self) -> Serving {
+        Serving { opened: self.opened, machine: self.served, faults: self.states.faults.clone() }
+    }
+
     /// The commands whose rows are left out, and why.
     pub(super) fn left_out(&self) -> (&'static [&'static str], &'static str) {
         (self.served.left_out, self.why)
@@ -51,8 +57,35 @@ impl Listening {
         self.states.page(self.served.left_out, self.why)
     }
 
-    /// What an operator should know: that no client can send mail here.
-    pub(super) fn warning(&self) -> Option<String> {
+    /// What an operator should know.
+    pub(super) fn warnings(&self) -> impl Iterator<Item = String> {
+        let idle = self.states.idle_faults(self.served.left_out);
+        [self.misbehaves(), self.in_vain(), idle].into_iter().flatten()
+    }
+
+    /// That it has faults.
+    fn misbehaves(&self) -> Option<String> {
+        let (faults, address) = (self.states.about_faults()?, &self.opened.address);
+        Some(format!("{address} misbehaves as it is told to ({faults}); it is for tests only"))
+    }
+
+    /// # Errors
+    /// It has faults, and other machines reach it: their clients would lose time, and take the
+    /// server for broken.
+    pub(super) fn check_reach(&self) -> Result<(), String> {
+        let is_here = |tcp: SocketAddr| tcp.ip().to_canonical().is_loopback();
+        if self.states.faults.is_none() || self.opened.tcp.is_none_or(is_here) {
+            return Ok(());
+        }
+        Err(format!(
+            "cannot serve with faults on {}: other machines reach it; listen on 127.0.0.1 or ::1, \
+             or give --faults-anywhere",
+            self.opened.address
+        ))
+    }
+
+    /// That no client can send mail here.
+    fn in_vain(&self) -> Option<String> {
         let is_in_vain = self.opened.listener.tls != Tls::FirstOctet
             && self.states.machine.delivers()
             && !self.served.delivers();
@@ -84,7 +117,7 @@ impl Listening {
             self.opened.address
         );
         if says_page {
-            text += &format!("  definition  {}\n", self.states.about());
+            text += &self.states.about_with_faults();
         }
         if !left_out.is_empty() {
             text += &format!("  left out    {}: {why}\n", left_out.join(", "));

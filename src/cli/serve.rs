@@ -87,7 +87,7 @@ pub(super) fn serve(serve: &Serve) -> Result<(), End> {
     let addresses: Vec<String> =
         listening.iter().map(|listening| listening.opened.address.clone()).collect();
     let near = near(&listening);
-    let listeners = listening.into_iter().map(|listening| (listening.opened, listening.served));
+    let listeners = listening.into_iter().map(Listening::serving);
     let server = Server::open(config, listeners.collect(), certificates)?;
     made.keep();
     let ready = || {

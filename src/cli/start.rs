@@ -38,6 +38,12 @@ pub(super) struct Options {
     /// Run this definition instead of the built-in one; it is checked before anything else.
     #[arg(long, value_name = "FILE")]
     pub states: Option<PathBuf>,
+    /// Misbehave as the faults of this file say: for tests. docs/faults.md tells how.
+    #[arg(long, value_name = "FILE")]
+    pub faults: Option<PathBuf>,
+    /// Misbehave beyond this machine, too.
+    #[arg(long)]
+    pub faults_anywhere: bool,
 }
 
 impl Options {
@@ -107,7 +113,11 @@ impl Start {
         for opened in opened {
             let page = pages.iter().find(|(path, _)| *path == opened.listener.states);
             let Some((_, page)) = page.or(pages.first()) else { continue };
-            listening.push(Listening::new(opened, Arc::clone(page), certificates.is_some())?);
+            let listener = Listening::new(opened, Arc::clone(page), certificates.is_some())?;
+            if !options.faults_anywhere {
+                listener.check_reach()?;
+            }
+            listening.push(listener);
         }
         let made = Store::make_folder(&config.maildir_path).map_err(|error| error.to_string())?;
         if let [_, above @ ..] = made.folders()
@@ -120,7 +130,7 @@ impl Start {
                 "the mail folder {folder} is new, and so is what was missing above it: {above}"
             ));
         }
-        warnings.extend(listening.iter().filter_map(Listening::warning));
+        warnings.extend(listening.iter().flat_map(Listening::warnings));
         let logs = LogFiles::open(&config.log)?;
         let rules = sandbox::rules(&config, options.config.as_deref());
         Ok(Self { config, listening, certificates, logs, made, warnings, rules })
@@ -190,7 +200,7 @@ impl Start {
             text += &format!("  runs as     {user}{group}\n");
         }
         if let Some(page) = first.filter(|_| is_one) {
-            text += &format!("  definition  {}\n", page.about());
+            text += &page.about_with_faults();
         }
         text
     }
@@ -204,7 +214,8 @@ fn pages(config: &Config, options: &Options) -> Result<Pages, End> {
     for listener in config.listening() {
         if pages.iter().all(|(path, _)| *path != listener.states) {
             let path = listener.states.as_ref().or(options.states.as_ref());
-            let page = Arc::new(States::load(path.map(PathBuf::as_path))?);
+            let path = path.map(PathBuf::as_path);
+            let page = Arc::new(States::load(path, options.faults.as_deref())?);
             pages.push((listener.states, page));
         }
     }

@@ -2,16 +2,20 @@
 
 use std::io::{self, Write as _};
 use std::path::Path;
+use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
 use super::End;
 use super::fsm::file::read;
-use crate::autofsm::{self, Compilation, Definition, Diagnostic, Marks, Severity};
+use crate::autofsm::{
+    self, Compilation, Definition, Diagnostic, Fault, Marks, Move, Severity, same_name,
+};
 use crate::config::Config;
 use crate::dialogue::Peer;
+use crate::smtp::faults::{Faults, RULES};
 use crate::smtp::machine::{BUILT, Machine};
-use crate::smtp::vocabulary::VOCABULARY;
+use crate::smtp::session::{Settings, Standing};
 
 /// The text that the build compiled.
 pub(super) const BUILT_SOURCE: &str = include_str!("../../smtp-states.def");
@@ -30,28 +34,75 @@ pub(super) struct States {
     pub built_in: bool,
     /// What is wrong with one that was loaded to be tried.
     errors: Vec<Diagnostic>,
+    /// Its faults, or those of a file of their own, ready to be met.
+    pub faults: Option<Arc<Faults>>,
+    /// The file of the faults, if it has its own.
+    faults_text: Option<FaultsText>,
+}
+
+/// A file of faults: its name and its text.
+pub(super) struct FaultsText {
+    pub name: String,
+    pub source: String,
+}
+
+impl FaultsText {
+    /// Reads a file of faults, compiles it for a definition that has none of its own, and puts its
+    /// faults there. What is wrong or doubtful is said on standard error.
+    pub(super) fn load(path: &Path, definition: &mut Definition) -> Result<Self, End> {
+        let (name, source) = (path.display().to_string(), read(path)?);
+        if !definition.faults.is_empty() {
+            let why = "the definition has faults of its own; write all of them into one file";
+            return Err(End::Error(format!("cannot use the faults of {name}: {why}")));
+        }
+        let found = autofsm::compile_faults(&source, definition, &RULES);
+        let said = autofsm::render(&found.diagnostics, &name, &source);
+        let _ = io::stderr().write_all(said.as_bytes());
+        definition.faults = found.faults.ok_or(End::Findings)?;
+        Ok(Self { name, source })
+    }
+}
+
+/// Where a fault stands, as `file:line:column`.
+pub(super) fn fault_place(
+    text: Option<&FaultsText>,
+    name: &str,
+    source: &str,
+    fault: &Fault,
+) -> String {
+    let (name, source) = text.map_or((name, source), |text| (&text.name, &text.source));
+    let (line, column) = autofsm::place(source, fault.span.start);
+    format!("{name}:{line}:{column}")
 }
 
 impl States {
     /// The definition that is served, where no name is defined.
-    pub(super) fn load(path: Option<&Path>) -> Result<Self, End> {
-        Self::load_with(path, &[])
+    pub(super) fn load(path: Option<&Path>, faults: Option<&Path>) -> Result<Self, End> {
+        Self::load_with(path, faults, &[])
     }
 
     /// Reads a definition and proves that it can be served; without a path it is the built-in one.
     /// These names are defined to its `#ifdef`; to the built-in one none is.
     /// What is wrong or doubtful is said on standard error.
-    pub(super) fn load_with(path: Option<&Path>, defines: &[&str]) -> Result<Self, End> {
+    pub(super) fn load_with(
+        path: Option<&Path>,
+        faults: Option<&Path>,
+        defines: &[&str],
+    ) -> Result<Self, End> {
         let text = Text::read(path)?;
         let found = text.compile(defines);
         let definition = found.definition.ok_or(End::Findings)?;
         let machine = text.machine(&definition).ok_or(End::Findings)?;
-        Ok(text.states(definition, machine, Vec::new()))
+        text.states(definition, machine, Vec::new(), faults)
     }
 
     /// The same, but for one with errors, too, if all its cells are known and each has an action of
     /// this server's: a session can be held by it, and no server runs it.
-    pub(super) fn load_to_try(path: Option<&Path>, defines: &[&str]) -> Result<Self, End> {
+    pub(super) fn load_to_try(
+        path: Option<&Path>,
+        faults: Option<&Path>,
+        defines: &[&str],
+    ) -> Result<Self, End> {
         let text = Text::read(path)?;
         let mut found = text.compile(defines);
         found.diagnostics.retain(|found| found.severity == Severity::Error);
@@ -61,7 +112,7 @@ impl States {
             let _ = writeln!(io::stderr(), "{} cannot be tried: {why}", text.name);
             return Err(End::Findings);
         };
-        Ok(text.states(definition, machine, found.diagnostics))
+        text.states(definition, machine, found.diagnostics, faults)
     }
 
     /// Whether it can be served.
@@ -76,11 +127,61 @@ impl States {
 
     /// The same by a machine of this definition's that some rows are left out of.
     pub(super) fn peer_by(&self, machine: &'static Machine, config: &Config) -> Peer {
-        if self.is_accepted() {
-            Peer::new(config, machine)
-        } else {
-            Peer::unproven(config, machine)
+        self.peer_with(machine, config, self.fresh_faults())
+    }
+
+    /// The same with these faults.
+    pub(super) fn peer_with(
+        &self,
+        machine: &'static Machine,
+        config: &Config,
+        faults: Option<Arc<Faults>>,
+    ) -> Peer {
+        let standing = if self.is_accepted() { Standing::Proven } else { Standing::Refused };
+        Peer::with(config, Settings { standing, faults, ..config.settings(machine) })
+    }
+
+    /// The faults with all counts at nought.
+    pub(super) fn fresh_faults(&self) -> Option<Arc<Faults>> {
+        // Their patterns were read before.
+        Faults::new(&self.definition, &self.definition.faults).ok().flatten()
+    }
+
+    /// Where a fault stands.
+    pub(super) fn fault_place(&self, fault: &Fault) -> String {
+        fault_place(self.faults_text.as_ref(), &self.name, &self.source, fault)
+    }
+
+    /// What an operator should know of faults that only fire at commands that are left out.
+    pub(super) fn idle_faults(&self, left_out: &[&str]) -> Option<String> {
+        let is_left_out = |step: &Move| {
+            let event = self.definition.events.get(step.event.0);
+            event.is_some_and(|event| left_out.iter().any(|out| same_name(out, &event.name)))
+        };
+        let is_idle =
+            |fault: &&Fault| !fault.cells.is_empty() && fault.cells.iter().all(is_left_out);
+        let idle: Vec<_> = self.definition.faults.iter().filter(is_idle).collect();
+        let says: Vec<_> = idle.iter().map(|fault| format!("\"{}\"", fault.shown())).collect();
+        (!idle.is_empty()).then(|| {
+            let (says, left_out) = (says.join(", "), left_out.join(", "));
+            format!("never fires, since {left_out} is left out: {says}")
+        })
+    }
+
+    /// How many faults there are, and where: a few words, if there are any.
+    pub(super) fn about_faults(&self) -> Option<String> {
+        let number = self.faults.as_ref()?.count();
+        let name = self.faults_text.as_ref().map_or(&self.name, |text| &text.name);
+        Some(format!("{number} of {name}"))
+    }
+
+    /// What it is, and what faults it has, a line each.
+    pub(super) fn about_with_faults(&self) -> String {
+        let mut text = format!("  definition  {}\n", self.about());
+        if let Some(faults) = self.about_faults() {
+            text += &format!("  faults      {faults}\n");
         }
+        text
     }
 
     /// What its errors are about.
@@ -136,7 +237,7 @@ impl Text {
     /// Compiles it, and says on standard error what is wrong with a file.
     fn compile(&self, defines: &[&str]) -> Compilation {
         let defines = if self.built_in { &[] } else { defines };
-        let found = autofsm::compile_with(&self.source, Some(&VOCABULARY), defines);
+        let found = autofsm::compile_with(&self.source, Some(&RULES), defines);
         if !self.built_in {
             let said = autofsm::render(&found.diagnostics, &self.name, &self.source);
             let _ = io::stderr().write_all(said.as_bytes());
@@ -151,13 +252,26 @@ impl Text {
 
     fn states(
         self,
-        definition: Definition,
+        mut definition: Definition,
         machine: &'static Machine,
         errors: Vec<Diagnostic>,
-    ) -> States {
+        faults: Option<&Path>,
+    ) -> Result<States, End> {
         let Self { name, source, built_in } = self;
+        let faults_text = faults.map(|path| FaultsText::load(path, &mut definition)).transpose()?;
+        let faults = Faults::new(&definition, &definition.faults)?;
         let digest = if built_in { BUILT_DIGEST.to_owned() } else { digest(&source) };
-        States { name, source, definition, machine, digest, built_in, errors }
+        Ok(States {
+            name,
+            source,
+            definition,
+            machine,
+            digest,
+            built_in,
+            errors,
+            faults,
+            faults_text,
+        })
     }
 }
 

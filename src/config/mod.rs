@@ -125,6 +125,7 @@ impl Config {
             verify_honestly: self.vrfy == Verify::Honest,
             limits: self.limits,
             shows_lines: false,
+            faults: None,
         }
     }
 }

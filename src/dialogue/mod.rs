@@ -15,11 +15,15 @@
 //! * encrypted                the handshake after STARTTLS is over; without cryptography
 //! * silence, * stop          the client says nothing for too long; the server stops
 //! * closed                   the server has closed the connection
+//! * waited 30s               so much time has passed in the server's waits; `ms`, `s`, `min`, `h`
+//! * later 61s                so much time passes before the client goes on
+//! * reset, * hangs           the server has reset the connection, or says nothing any more
 //! ```
 //!
 //! `! without: STARTTLS` plays as a server without a certificate, which leaves these rows out;
 //! `! encrypted: yes` as a listener that is encrypted from the first octet.
-//! `! definition: FILE` plays by another definition, FILE beside the dialogue.
+//! `! definition: FILE` plays by another definition, FILE beside the dialogue, and `! faults: FILE`
+//! with the faults of a file. Time passes only where a line or a fault says so.
 //! Blanks before a line do not count, so that what `fsm explain` and `fsm diff` show can be played.
 //! Each reply must be expected before the client's next line, and none may be left at the end.
 //! Without a key the configuration is [`BASE`].
@@ -40,6 +44,7 @@ mod script;
 pub use peer::{Peer, client, usual_answer};
 pub use player::Play;
 pub use rehearsal::{Exchange, rehearse};
+pub(crate) use script::milliseconds;
 
 /// Three mailboxes, `b`, `c` and `user`; no client relays; small limits.
 pub const BASE: &[(&str, &str)] = &[
@@ -87,6 +92,21 @@ pub enum Act {
     Stop,
     /// The server has closed the connection.
     Closed,
+    /// The server has let so many milliseconds pass since this was asked last.
+    Waited(u64),
+    /// So many milliseconds pass before the client goes on.
+    Later(u64),
+    /// The connection has ended otherwise.
+    Ends(Ending),
+}
+
+/// How a fault ends a connection, if it does not close it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// It was reset.
+    Reset,
+    /// It is open, and nothing comes any more.
+    Hang,
 }
 
 /// A session as it should go.
@@ -98,6 +118,8 @@ pub struct Dialogue {
     key_lines: BTreeMap<String, usize>,
     /// The file of the definition that it is played by, if it names one.
     pub definition: Option<String>,
+    /// The file of the faults that it is played with, if it names one.
+    pub faults: Option<String>,
     /// The commands whose rows are left out, with the lines that say so.
     without: Vec<(usize, String)>,
     /// The line that says that it is encrypted from the first octet, if one does.
@@ -163,6 +185,12 @@ impl Dialogue {
     #[must_use]
     pub fn definition_line(&self) -> usize {
         self.key_lines.get("definition").copied().unwrap_or(1)
+    }
+
+    /// The line that names the faults.
+    #[must_use]
+    pub fn faults_line(&self) -> usize {
+        self.key_lines.get("faults").copied().unwrap_or(1)
     }
 
     /// The machine that it is played by: this one, without the rows that it has left out.
@@ -235,6 +263,7 @@ impl Dialogue {
     #[must_use]
     pub fn goes_over_a_socket(&self) -> bool {
         self.definition.is_none()
+            && self.faults.is_none()
             && !self.needs_all_rows()
             && !self.acts.iter().any(|(_, act)| {
                 matches!(act, Act::Verdict(_) | Act::Encrypted | Act::Silence | Act::Stop)

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::{Play, Verdict};
+use super::{Ending, Play, Verdict};
 use crate::config::{Config, Users};
 use crate::maildir;
 use crate::smtp::machine::{EventId, Machine, Position};
@@ -37,6 +37,13 @@ struct Around {
     verdicts: BTreeMap<usize, Verdict>,
     misfit: Option<String>,
     open: bool,
+    /// The time, which passes only where somebody says so, in milliseconds.
+    now: u64,
+    /// How much of it passed in waits that nobody has asked for.
+    waited: u64,
+    ending: Option<Ending>,
+    /// The words of the faults that fired, and were not taken.
+    fired: Vec<String>,
 }
 
 impl Peer {
@@ -53,7 +60,9 @@ impl Peer {
         Self::with(config, Settings { standing: Standing::Refused, ..config.settings(machine) })
     }
 
-    fn with(config: &Config, settings: Settings) -> Self {
+    /// A session by settings of one's own, such as those with faults.
+    #[must_use]
+    pub fn with(config: &Config, settings: Settings) -> Self {
         let session = Session::new(Arc::new(settings), client(config));
         let world = Around {
             enhanced: session.shows_enhanced(),
@@ -67,6 +76,10 @@ impl Peer {
             verdicts: BTreeMap::new(),
             misfit: None,
             open: true,
+            now: 0,
+            waited: 0,
+            ending: None,
+            fired: Vec::new(),
         };
         let mut peer = Self { session, world };
         peer.give(Input::Connect);
@@ -89,6 +102,11 @@ impl Peer {
     #[must_use]
     pub fn reads_content(&self) -> bool {
         self.session.reads_content()
+    }
+
+    /// Takes the words of the faults that fired.
+    pub fn take_fired(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.world.fired)
     }
 
     /// Takes the moves of the machine that were not taken yet.
@@ -134,8 +152,20 @@ impl World for Around {
             Output::Discard => self.draft = None,
             Output::Step(step) => self.steps.push(step),
             Output::Close => (self.open, self.shakes_hands) = (false, false),
+            Output::Octets(octets) => self.said.extend_from_slice(&octets),
+            Output::Wait(milliseconds) => {
+                self.now += milliseconds;
+                self.waited += milliseconds;
+            }
+            Output::Reset => (self.open, self.ending) = (false, Some(Ending::Reset)),
+            Output::Hang => (self.open, self.ending) = (false, Some(Ending::Hang)),
+            Output::Fault(fired) => self.fired.push(fired.says),
             Output::Ask(_) | Output::Line(..) | Output::Refused(..) => {}
         }
+    }
+
+    fn now(&self) -> u64 {
+        self.now
     }
 
     fn answer(&mut self, question: Question) -> Input<'static> {
@@ -196,5 +226,17 @@ impl Play for Peer {
 
     fn is_open(&self) -> bool {
         self.world.open
+    }
+
+    fn take_waited(&mut self) -> u64 {
+        std::mem::take(&mut self.world.waited)
+    }
+
+    fn pass(&mut self, milliseconds: u64) {
+        self.world.now += milliseconds;
+    }
+
+    fn ending(&self) -> Option<Ending> {
+        self.world.ending
     }
 }

@@ -1,6 +1,6 @@
 //! A dialogue, played: each line is done or checked, in its order.
 
-use super::{Act, Dialogue, Mismatch, Verdict, shown};
+use super::{Act, Dialogue, Ending, Mismatch, Verdict, shown};
 use crate::autofsm::same_name;
 use crate::smtp::session::{Input, NoUser, Question, Refusal};
 
@@ -24,6 +24,16 @@ pub trait Play {
     fn has_message(&self) -> bool;
     /// Whether the server has not closed the connection.
     fn is_open(&self) -> bool;
+    /// Takes the time that the server has let pass since this was asked last, in milliseconds.
+    fn take_waited(&mut self) -> u64 {
+        0
+    }
+    /// Lets time pass, in milliseconds.
+    fn pass(&mut self, _milliseconds: u64) {}
+    /// How the connection ended, if not in an orderly way.
+    fn ending(&self) -> Option<Ending> {
+        None
+    }
 }
 
 impl Verdict {
@@ -46,6 +56,27 @@ impl Verdict {
             Question::Store => Input::Stored(refusal),
             Question::Handshake => Input::Handshake(refusal),
         })
+    }
+}
+
+/// What an end or a wait should have been, and was.
+fn other_end_or_wait(act: &Act, peer: &mut impl Play) -> Option<(String, String)> {
+    if let Act::Waited(milliseconds) = act {
+        let waited = peer.take_waited();
+        let differs = waited != *milliseconds;
+        return differs.then(|| (format!("a wait of {milliseconds}ms"), format!("{waited}ms")));
+    }
+    let wanted = if let Act::Ends(ending) = act { Some(*ending) } else { None };
+    let ended = peer.ending();
+    let got = if peer.is_open() { "an open one" } else { ended_as(ended) };
+    (peer.is_open() || ended != wanted).then(|| (ended_as(wanted).to_owned(), got.to_owned()))
+}
+
+fn ended_as(ending: Option<Ending>) -> &'static str {
+    match ending {
+        None => "a closed connection",
+        Some(Ending::Reset) => "a reset connection",
+        Some(Ending::Hang) => "a connection that hangs",
     }
 }
 
@@ -114,10 +145,13 @@ impl Dialogue {
                 Act::Encrypted => peer.give(Input::Encrypted),
                 Act::Silence => peer.give(Input::Silence),
                 Act::Stop => peer.give(Input::Stop),
-                Act::Closed if peer.is_open() => {
-                    return fail("a closed connection".to_owned(), "an open one".to_owned());
+                Act::Closed | Act::Ends(_) | Act::Waited(_) => {
+                    if let Some((expected, got)) = other_end_or_wait(act, peer) {
+                        return fail(expected, got);
+                    }
                 }
-                Act::Discarded | Act::Closed => {}
+                Act::Later(milliseconds) => peer.pass(*milliseconds),
+                Act::Discarded => {}
             }
         }
         match peer.take_reply() {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Act, BASE, Dialogue, Mismatch, Verdict, shown};
+use super::{Act, BASE, Dialogue, Ending, Mismatch, Verdict, shown};
 
 /// The most octets that one line may send.
 const OCTETS_MAX: usize = 64 << 20;
@@ -40,6 +40,20 @@ fn octets(text: &str) -> Option<Vec<u8>> {
     (piece.len().checked_mul(times)? <= OCTETS_MAX).then(|| piece.repeat(times))
 }
 
+/// Milliseconds, of `30s`.
+pub(crate) fn milliseconds(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at_checked(digits)?;
+    let unit = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
 fn act(line: &str) -> Option<Act> {
     let (mark, text) = line.split_at_checked(2)?;
     let text = text.strip_prefix(' ').unwrap_or(text);
@@ -53,8 +67,12 @@ fn act(line: &str) -> Option<Act> {
         ("* ", "silence") => Act::Silence,
         ("* ", "stop") => Act::Stop,
         ("* ", "closed") => Act::Closed,
+        ("* ", "reset") => Act::Ends(Ending::Reset),
+        ("* ", "hangs") => Act::Ends(Ending::Hang),
         ("* ", text) => match text.split_once(' ').unwrap_or((text, "")) {
             ("stored", content) => Act::Stored(octets(content)?),
+            ("waited", time) => Act::Waited(milliseconds(time)?),
+            ("later", time) => Act::Later(milliseconds(time)?),
             ("verdict", "yes") => Act::Verdict(Verdict::Yes),
             ("verdict", "unknown") => Act::Verdict(Verdict::Unknown),
             ("verdict", "full") => Act::Verdict(Verdict::Full),
@@ -71,7 +89,7 @@ fn expected(line: &str) -> &'static str {
     match line.as_bytes() {
         [b'*', ..] => {
             "`* verdict yes`, `unknown`, `full`, `busy` or `broken`, `* stored TEXT`, `* discarded`, \
-             `* encrypted`, `* silence`, `* stop` or `* closed`"
+             `* encrypted`, `* silence`, `* stop`, `* closed`, `* waited TIME`, `* later TIME`, `* reset` or `* hangs`"
         }
         [b'=', ..] => "a state, as in `= init`",
         [b'!', ..] => "`! key: value`",
@@ -93,7 +111,7 @@ impl Dialogue {
         let mut keys: BTreeMap<String, String> =
             BASE.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let (mut acts, mut definition, mut key_lines) = (Vec::new(), None, BTreeMap::new());
-        let (mut without, mut encrypted) = (Vec::new(), None);
+        let (mut without, mut encrypted, mut faults) = (Vec::new(), None, None);
         for (line, number) in text.lines().zip(1..) {
             let line = line.trim_start();
             let fail = |expected: &str| Mismatch {
@@ -107,6 +125,7 @@ impl Dialogue {
                 key_lines.insert(key.to_owned(), number);
                 match key {
                     "definition" => definition = Some(value.to_owned()),
+                    "faults" => faults = Some(value.to_owned()),
                     "without" => without.push((number, value.to_owned())),
                     "encrypted" if value == "yes" => encrypted = Some(number),
                     _ => drop(keys.insert(key.to_owned(), value.to_owned())),
@@ -124,7 +143,7 @@ impl Dialogue {
                 "a dialogue, which begins with the server's greeting: `S: 220`".to_owned();
             return Err(Mismatch { line: 1, expected, got: "nothing".to_owned() });
         }
-        Ok(Self { keys, key_lines, definition, without, encrypted, acts })
+        Ok(Self { keys, key_lines, definition, faults, without, encrypted, acts })
     }
 }
 

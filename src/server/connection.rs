@@ -11,6 +11,7 @@ use std::time::SystemTime;
 
 use super::Shared;
 use super::encryption::Begun;
+use super::fault::{self, Paused};
 use super::log::SessionLog;
 use super::socket::Socket;
 use super::terms::Terms;
@@ -30,6 +31,12 @@ enum Next {
     Answer(Question),
     /// The handshake.
     Encrypt,
+    /// A fault's wait, of so many milliseconds.
+    Pause(u64),
+    /// Nothing more, until the client is gone.
+    Hang,
+    /// The end, without an orderly one for the client.
+    Reset,
     /// The end: the session has closed, or the client is gone.
     Close,
 }
@@ -78,12 +85,28 @@ pub(super) async fn serve(
     // The work is boxed: it needs more room than a wait, and most clients wait.
     let mut next = Box::pin(connection.give(Input::Connect)).await?;
     let mut stopping = false;
-    while !matches!(next, Next::Close) {
-        let ended = connection.wait(stopping).await;
-        stopping = stopping || matches!(ended, Ended::Stop);
-        next = Box::pin(connection.work(ended)).await?;
+    loop {
+        next = match next {
+            Next::Close => return Ok(()),
+            // These too are boxed: nobody else needs their room.
+            Next::Pause(milliseconds) => {
+                let input = Box::pin(connection.pause(milliseconds)).await;
+                let is_gone = matches!(input, Input::HangUp);
+                stopping = stopping || matches!(input, Input::Stop);
+                let next = Box::pin(connection.give(input)).await?;
+                if is_gone { Next::Close } else { next }
+            }
+            Next::Hang => {
+                Box::pin(connection.hang()).await;
+                Next::Close
+            }
+            Next::Read | Next::Answer(_) | Next::Encrypt | Next::Reset => {
+                let ended = connection.wait(stopping).await;
+                stopping = stopping || matches!(ended, Ended::Stop);
+                Box::pin(connection.work(ended)).await?
+            }
+        };
     }
-    Ok(())
 }
 
 impl Connection<'_> {
@@ -115,6 +138,27 @@ impl Connection<'_> {
                 self.read().await
             }
         }
+    }
+
+    /// Waits for a fault. What the client sends is kept by the session.
+    async fn pause(&mut self, milliseconds: u64) -> Input<'static> {
+        let end = self.wire.waiter.now().saturating_add(milliseconds);
+        loop {
+            let reads = self.session.held_bytes() < fault::EARLY_BYTES_MAX;
+            match self.wire.pause(end, reads).await {
+                Paused::Over => return Input::Waited,
+                Paused::Gone => return Input::HangUp,
+                Paused::Stop => return Input::Stop,
+                // It has no outputs before the wait is over.
+                Paused::Octets(octets) => drop(self.session.handle(Input::Octets(&octets))),
+            }
+        }
+    }
+
+    /// Keeps the connection, and does nothing, until the client is gone.
+    async fn hang(&mut self) {
+        let end = self.wire.waiter.now().saturating_add(fault::HANG_MS_MAX);
+        while matches!(self.wire.pause(end, true).await, Paused::Octets(_)) {}
     }
 
     /// Reads what is there, and gives it to the session.
@@ -149,7 +193,7 @@ impl Connection<'_> {
                     let next = self.take_outputs(ended).await;
                     if self.wire.is_encrypted() { next } else { Next::Close }
                 }
-                Next::Read | Next::Close => break,
+                Next::Read | Next::Pause(_) | Next::Hang | Next::Reset | Next::Close => break,
             };
         }
         if self.wire.has_replies() {
@@ -161,6 +205,10 @@ impl Connection<'_> {
         let reads_content = self.session.reads_content();
         if reads_content != self.reads_content {
             (self.reads_content, self.since) = (reads_content, self.wire.waiter.now());
+        }
+        if matches!(next, Next::Reset) {
+            self.wire.socket().reset_when_closed();
+            return Ok(Next::Close);
         }
         // After QUIT no octets can arrive that are not read.
         if matches!(next, Next::Close)
@@ -175,6 +223,9 @@ impl Connection<'_> {
     async fn take_outputs(&mut self, input: Input<'_>) -> Next {
         self.log.input(&input);
         let enhanced = self.session.shows_enhanced();
+        if self.session.has_faults() {
+            self.session.set_time(self.wire.waiter.now());
+        }
         let mut next = Next::Read;
         let mut outputs = self.session.handle(input);
         while let Some(output) = outputs.next() {
@@ -206,6 +257,14 @@ impl Connection<'_> {
                     self.log.close();
                     next = Next::Close;
                 }
+                Output::Fault(fired) => self.log.fault(&fired),
+                Output::Octets(octets) => {
+                    self.log.octets(&octets);
+                    self.wire.write_octets(&octets);
+                }
+                Output::Wait(milliseconds) => next = Next::Pause(milliseconds),
+                Output::Reset => next = Next::Reset,
+                Output::Hang => next = Next::Hang,
             }
             if fill == Fill::Full
                 && let Some(draft) = self.draft.take()

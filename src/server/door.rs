@@ -198,7 +198,7 @@ mod tests {
     use crate::smtp::machine::of_the_tests;
 
     fn with(listener: TcpListener) -> Door {
-        let terms = Terms::new(&Config::default(), of_the_tests(), false);
+        let terms = Terms::new(&Config::default(), of_the_tests(), None, false);
         Door::new(listeners::Socket::Tcp(listener), Arc::new(terms)).unwrap()
     }
 

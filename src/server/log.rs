@@ -24,7 +24,7 @@ use crate::logging::escape;
 use crate::maildir::{Delivered, StoreError};
 use crate::smtp::envelope::{Encryption, Envelope};
 use crate::smtp::reply::Reply;
-use crate::smtp::session::{Client, Input, LineEnd, Settings, Step};
+use crate::smtp::session::{Client, Fired, Input, LineEnd, Settings, Step};
 
 /// The most refused commands that are logged for a session; one more line says that the rest is
 /// left out.
@@ -220,10 +220,35 @@ impl SessionLog {
 
     /// The reply to the line that came last.
     pub(super) fn reply(&mut self, reply: &Reply, enhanced: bool) {
-        let (refusal, code) = (self.refusal.take(), reply.code);
+        let refusal = self.refusal.take();
         if let Some(trace) = &mut self.trace {
             trace.reply(reply, enhanced, refusal.as_deref() == Some(CONTENT));
         }
+        self.answered(reply, refusal);
+    }
+
+    /// A fault fired. If another answer is sent, this says what became of the line all the same.
+    pub(super) fn fault(&mut self, fired: &Fired) {
+        info!("{} fault says=\"{}\"", self.id, escape(&fired.says));
+        if let Some(trace) = &mut self.trace {
+            trace.fault(fired);
+        }
+        if let Some(reply) = &fired.unsaid {
+            let refusal = self.refusal.take();
+            self.answered(reply, refusal);
+        }
+    }
+
+    /// Octets that a fault sends in the place of a reply.
+    pub(super) fn octets(&self, octets: &[u8]) {
+        if let Some(trace) = &self.trace {
+            trace.octets(octets);
+        }
+    }
+
+    /// What became of the line that came last.
+    fn answered(&mut self, reply: &Reply, refusal: Option<String>) {
+        let code = reply.code;
         self.last = (code >= 400).then(|| format!("code={code} reply=\"{}\"", words(reply)));
         if let Some(message) = self.message.take_if(|message| message.is_whole) {
             let why = if code >= 400 {

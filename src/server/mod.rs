@@ -25,6 +25,7 @@ use smol::Executor;
 
 use crate::config::{BareNewline, Config, MailboxFormat, UncappedFrom};
 use crate::maildir::{Format, Options, Store};
+use crate::smtp::faults::Faults;
 use crate::smtp::machine::Machine;
 use crate::smtp::reply::{self, Reply};
 use crate::smtp::session::Client;
@@ -34,6 +35,7 @@ pub mod certificates;
 mod connection;
 mod door;
 mod encryption;
+mod fault;
 mod guard;
 mod handshakes;
 mod line;
@@ -90,9 +92,9 @@ struct Shared {
 }
 
 /// A client's session as a future.
-type Serving<'a> = Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
+type Served<'a> = Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
 type Serve =
-    for<'a> fn(&'a Shared, &'a Terms, &'a Socket, Client, &'a mut SessionLog) -> Serving<'a>;
+    for<'a> fn(&'a Shared, &'a Terms, &'a Socket, Client, &'a mut SessionLog) -> Served<'a>;
 
 fn serve<'a>(
     shared: &'a Shared,
@@ -100,8 +102,18 @@ fn serve<'a>(
     socket: &'a Socket,
     client: Client,
     log: &'a mut SessionLog,
-) -> Serving<'a> {
+) -> Served<'a> {
     Box::pin(connection::serve(shared, terms, socket, client, log))
+}
+
+/// A listener that is open, and what it serves.
+pub struct Serving {
+    /// The listener.
+    pub opened: Opened,
+    /// The machine, without the rows that the listener cannot keep.
+    pub machine: &'static Machine,
+    /// Where it misbehaves, if it does.
+    pub faults: Option<Arc<Faults>>,
 }
 
 /// A server that listens.
@@ -140,13 +152,13 @@ pub fn may_relay(config: &Config) -> String {
 }
 
 impl Server {
-    /// Opens the store, for clients of these listeners, each with the machine that it serves.
+    /// Opens the store, for clients of these listeners.
     ///
     /// # Errors
     /// One line: what was attempted, and the cause.
     pub fn open(
         config: Config,
-        listeners: Vec<(Opened, &'static Machine)>,
+        listeners: Vec<Serving>,
         certificates: Option<Arc<Certificates>>,
     ) -> Result<Self, String> {
         guard::log_panics();
@@ -156,13 +168,13 @@ impl Server {
 
     fn with(
         config: Config,
-        listeners: Vec<(Opened, &'static Machine)>,
+        listeners: Vec<Serving>,
         certificates: Option<Arc<Certificates>>,
         store: Store,
         serve: Serve,
     ) -> Self {
-        let listeners = listeners.into_iter().map(|(opened, machine)| {
-            let terms = Terms::new(&config, machine, opened.listener.may_relay);
+        let listeners = listeners.into_iter().map(|Serving { opened, machine, faults }| {
+            let terms = Terms::new(&config, machine, faults, opened.listener.may_relay);
             (opened, Arc::new(terms))
         });
         let listeners = listeners.collect();
@@ -187,9 +199,9 @@ impl Server {
     }
 
     /// Serves until SIGTERM or SIGINT; SIGHUP calls `reopen_logs`, and has the certificates read
-    /// again. `ready` is called when a
-    /// signal would be heard. Clients are served on the reactor's thread and, where the
-    /// configuration and the processors allow more, on workers; this thread waits for signals.
+    /// again. `ready` is called when a signal would be heard. Clients are served on the reactor's
+    /// thread and, where the configuration and the processors allow more, on workers; this thread
+    /// waits for signals.
     ///
     /// # Errors
     /// One line: what was attempted, and the cause.

@@ -4,8 +4,11 @@ use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_io::Async;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::net::sockopt::set_socket_linger;
 
 /// A socket that never blocks.
 #[derive(Clone, Debug)]
@@ -50,6 +53,25 @@ impl Socket {
         if let Self::Tcp(stream) = self {
             // Where it fails the client waits, as it would without this.
             let _ = rustix::net::sockopt::set_tcp_quickack(stream.get_ref(), true);
+        }
+    }
+
+    /// Whether the client has closed, behind octets that are not read.
+    pub(super) fn is_gone(&self) -> bool {
+        let mut asked = [match self {
+            Self::Tcp(stream) => PollFd::new(stream.get_ref(), PollFlags::RDHUP),
+            Self::Unix(stream) => PollFd::new(stream.get_ref(), PollFlags::RDHUP),
+        }];
+        let ended = PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR;
+        poll(&mut asked, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok()
+            && asked.iter().any(|fd| fd.revents().intersects(ended))
+    }
+
+    /// Has the system reset the connection when it is closed, in place of an orderly end.
+    pub(super) fn reset_when_closed(&self) {
+        if let Self::Tcp(stream) = self {
+            // Where it fails the connection is closed.
+            let _ = set_socket_linger(stream.get_ref(), Some(Duration::ZERO));
         }
     }
 

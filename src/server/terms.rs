@@ -4,6 +4,7 @@ use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::config::{Config, Tls};
+use crate::smtp::faults::Faults;
 use crate::smtp::machine::Machine;
 use crate::smtp::session::Settings;
 use crate::smtp::vocabulary::VOCABULARY;
@@ -21,8 +22,13 @@ pub(super) struct Terms {
 
 impl Terms {
     /// Those of a listener that serves this machine.
-    pub(super) fn new(config: &Config, machine: &'static Machine, may_relay: bool) -> Self {
-        let settings = Settings { shows_lines: true, ..config.settings(machine) };
+    pub(super) fn new(
+        config: &Config,
+        machine: &'static Machine,
+        faults: Option<Arc<Faults>>,
+        may_relay: bool,
+    ) -> Self {
+        let settings = Settings { shows_lines: true, faults, ..config.settings(machine) };
         Self {
             settings: Arc::new(settings),
             from_first_octet: machine.encrypted_at.is_some(),

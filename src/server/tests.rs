@@ -28,7 +28,7 @@ fn start_with(config: &str, gate: Gate, serve: Serve) -> Running {
     (config.port, config.maildir_path) = (0, folder.path().to_owned());
     let store = gate::open(options(&config), gate).unwrap();
     let listener = opened(&config);
-    let address = listener.0.tcp.unwrap();
+    let address = listener.opened.tcp.unwrap();
     let server = Server::with(config, vec![listener], None, store, serve);
     let watch = Arc::clone(&server.shared.watch);
     let thread = thread::spawn(move || server.run(&|| {}, || {}));
@@ -36,9 +36,9 @@ fn start_with(config: &str, gate: Gate, serve: Serve) -> Running {
 }
 
 /// The listener of a configuration that has one, and what it serves without a certificate.
-fn opened(config: &Config) -> (Opened, &'static Machine) {
+fn opened(config: &Config) -> Serving {
     let opened = listeners::open(config).unwrap().pop().unwrap();
-    (opened, kept(of_the_tests()))
+    Serving { opened, machine: kept(of_the_tests()), faults: None }
 }
 
 struct Talk(BufReader<TcpStream>);
@@ -92,7 +92,7 @@ fn panic_at_the_first<'a>(
     mut socket: &'a Socket,
     client: Client,
     log: &'a mut SessionLog,
-) -> Serving<'a> {
+) -> Served<'a> {
     if client.id != "0001" {
         return serve(shared, terms, socket, client, log);
     }
@@ -234,7 +234,7 @@ fn an_idle_connection_holds_no_buffer_and_less_than_four_kib() {
     (config.port, config.maildir_path) = (0, folder.path().to_owned());
     let store = gate::open(options(&config), Gate::default()).unwrap();
     let opened = opened(&config);
-    let stream = TcpStream::connect(opened.0.tcp.unwrap()).unwrap();
+    let stream = TcpStream::connect(opened.opened.tcp.unwrap()).unwrap();
     let address = Some(IpAddr::from([127, 0, 0, 1]));
     let server = Server::with(config, vec![opened], None, store, serve);
     let (shared, terms) = (server.shared, Arc::clone(&server.listeners[0].1));

@@ -14,7 +14,7 @@ use std::fmt::Write as _;
 
 use crate::config::Config;
 use crate::smtp::reply::Reply;
-use crate::smtp::session::{Client, Input, Limits, LineEnd, NoUser, Refusal, Settings};
+use crate::smtp::session::{Client, Fired, Input, Limits, LineEnd, NoUser, Refusal, Settings};
 
 /// What the log's levels know these lines by.
 pub(super) const TARGET: &str = "postman::trace";
@@ -101,6 +101,7 @@ impl Trace {
             | Input::Stored(Ok(()))
             | Input::Handshake(Ok(()))
             | Input::Connect
+            | Input::Waited
             | Input::Octets(_) => {}
         }
     }
@@ -157,6 +158,23 @@ impl Trace {
         for line in lines {
             self.write(&format!("# {line}"));
         }
+    }
+
+    /// A fault fired, and what it does not say, if the answer is another.
+    pub(super) fn fault(&mut self, fired: &Fired) {
+        for line in std::mem::take(&mut self.held) {
+            self.write(&line);
+        }
+        self.write(&format!("# fault: {}", fired.says.escape_debug()));
+        if let Some(unsaid) = &fired.unsaid {
+            self.is_end = false;
+            self.write(&format!("# not said: {} {}", unsaid.code, unsaid.lines.join(" / ")));
+        }
+    }
+
+    /// Octets in the place of a reply.
+    pub(super) fn octets(&self, octets: &[u8]) {
+        self.write(&format!("# sent: {}", escape(octets)));
     }
 
     pub(super) fn close(&self) {

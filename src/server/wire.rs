@@ -68,11 +68,20 @@ impl<'a> Wire<'a> {
         deadline: Deadline,
         heeds_stop: bool,
     ) -> Ended<io::Result<()>> {
+        self.waiter.until(deadline, heeds_stop, self.filled()).await
+    }
+
+    /// Waits until a read may find something.
+    pub(super) async fn filled(&self) -> io::Result<()> {
         if self.is_filled && self.line.is_encrypted() {
             // What is decrypted already makes no socket readable.
-            return self.waiter.until(deadline, heeds_stop, std::future::ready(Ok(()))).await;
+            return Ok(());
         }
-        self.waiter.until(deadline, heeds_stop, self.line.readable()).await
+        self.line.readable().await
+    }
+
+    pub(super) fn socket(&self) -> &Socket {
+        self.line.socket()
     }
 
     pub(super) fn is_encrypted(&self) -> bool {
@@ -140,6 +149,11 @@ impl<'a> Wire<'a> {
     /// Adds a reply to those that leave together.
     pub(super) fn write(&mut self, reply: &Reply, enhanced: bool) {
         reply.write(&mut self.out, enhanced);
+    }
+
+    /// Adds octets in the place of a reply.
+    pub(super) fn write_octets(&mut self, octets: &[u8]) {
+        self.out.extend_from_slice(octets);
     }
 
     /// Whether the replies should leave before others join them.

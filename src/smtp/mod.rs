@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod envelope;
+pub mod faults;
 pub mod framer;
 mod literal;
 pub mod machine;

@@ -6,7 +6,7 @@
 //! session's method are one word. The build script includes this file too, so that the
 //! compiler proves an edit against the very vocabulary that the server acts by.
 
-use crate::autofsm::{ActionSpec, Argument, CommandSpec, KeywordSpec, Vocabulary};
+use crate::autofsm::{ActionSpec, Argument, CommandSpec, CountKey, KeywordSpec, Vocabulary};
 
 const fn keyword(name: &'static str, command: Option<&'static str>) -> KeywordSpec {
     KeywordSpec { name, command }
@@ -70,6 +70,9 @@ macro_rules! actions {
             content_code: 354,
             closing_codes: &[221, 421],
             other_codes: OTHER_CODES,
+            greeting_code: 220,
+            keys: KEYS,
+            pattern: None,
         };
     };
 }
@@ -163,6 +166,14 @@ const UNABLE: &[&str] = &[
     "CONPERM",
     "CONNEG", // RFC 4141
     "LIMITS", // RFC 9422
+];
+
+/// What a fault can be counted for; `src/smtp/faults/` reads each from the session.
+const KEYS: &[CountKey] = &[
+    CountKey { name: "session", needs: None },
+    CountKey { name: "client", needs: None },
+    CountKey { name: "sender", needs: Some(SENDER) },
+    CountKey { name: "line", needs: None },
 ];
 
 /// Codes of success that promise what no row does, and what they say.

@@ -598,3 +598,45 @@ fn rows(random: &mut Random, text: &mut String, states: &[String], events: &[Str
         rest = later;
     }
 }
+
+/// The C that autogen writes, without the lines that tell when.
+fn c_of(source: &str) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x.def"), source).unwrap();
+    let mut child = Command::new("timeout")
+        .args(["--kill-after=5", "60", "autogen", "x.def"])
+        .current_dir(folder.path())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let status = child.wait().unwrap();
+    let group = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
+    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    assert!(status.success(), "{status}\n{source}");
+    let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
+    let text = read("x-fsm.c") + &read("x-fsm.h");
+    text.lines().filter(|line| !line.contains("AutoGen-ed")).map(str::to_owned).collect()
+}
+
+/// Faults change no cell, and so not an octet of the C: each ready file, and the nine of the issue.
+#[test]
+fn autogen_writes_the_same_c_with_and_without_faults() {
+    if is_missing() {
+        return;
+    }
+    let page = crate::peer::PAGE;
+    let without = c_of(page);
+    assert!(without.len() > 100);
+    let entries = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/faults")).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    let ready = paths.filter(|path| path.extension().is_some_and(|end| end == "def"));
+    let mut all: Vec<String> = ready.map(|path| fs::read_to_string(path).unwrap()).collect();
+    all.push(super::faults::NINE.to_owned());
+    let all = all.join("\n");
+    assert_eq!(c_of(&format!("{page}{all}")), without);
+    // A second header is an error to both.
+    let twice = format!("{page}AutoGen Definitions fsm;\n{all}");
+    assert!(compile(&twice, None).definition.is_none());
+}

@@ -1,15 +1,18 @@
 //! What the fuzzers check, each a function of any octets that panics where something is wrong.
 //! `cargo fuzz` calls them with what it finds, `cargo test` with the corpora.
 
+use std::sync::LazyLock;
+
 use postman::autofsm;
 use postman::config::Config;
-use postman::dialogue::Verdict;
+use postman::dialogue::{Play as _, Verdict};
 use postman::smtp::command;
+use postman::smtp::faults::{Faults, RULES};
 use postman::smtp::framer::{Content, Line, Lines, Run};
 use postman::smtp::path::{
     ADDRESS_BYTES_MAX, DOMAIN_BYTES_MAX, Domain, ForwardPath, ReversePath, Syntax,
 };
-use postman::smtp::session::Input;
+use postman::smtp::session::{Input, Settings};
 use postman::smtp::vocabulary::VOCABULARY;
 
 use crate::peer::Peer;
@@ -21,6 +24,7 @@ pub(crate) const ALL: &[(&str, Check)] = &[
     ("command", command),
     ("configuration", configuration),
     ("definition", definition),
+    ("faults", faults),
     ("framer", framer),
     ("path", path),
     ("session", session),
@@ -291,6 +295,48 @@ pub(crate) fn session(data: &[u8]) {
                 peer.give(Input::Octets(&octets));
             }
         }
+    }
+}
+
+/// A file of faults has findings, and they can be shown; or it has faults, and a client that talks
+/// meets them without a panic.
+pub(crate) fn faults(data: &[u8]) {
+    static PAGE: LazyLock<autofsm::Definition> = LazyLock::new(|| {
+        autofsm::compile(crate::peer::PAGE, Some(&RULES)).definition.expect("the page compiles")
+    });
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let compiled = autofsm::compile_faults(text, &PAGE, &RULES);
+    let shown = autofsm::render(&compiled.diagnostics, "x.def", text);
+    assert_eq!(shown.is_empty(), compiled.diagnostics.is_empty());
+    let Some(faults) = compiled.faults else {
+        return assert!(!compiled.diagnostics.is_empty(), "refused without a word");
+    };
+    let faults = Faults::new(&PAGE, &faults).expect("its patterns were read");
+    let config = Config::default();
+    let settings = Settings { faults: faults.clone(), ..config.settings(crate::peer::page()) };
+    let mut client = postman::dialogue::Peer::with(&config, settings);
+    for line in [
+        "EHLO x",
+        "NOOP",
+        "HELP",
+        "MAIL FROM:<a@x.org>",
+        "RCPT TO:<b@postman.local>",
+        "RCPT TO:<c@postman.local>",
+        "DATA",
+        "Subject: x",
+        "",
+        "x",
+        ".",
+        "STARTTLS",
+        "RSET",
+        "MAIL FROM:<a@x.org>",
+        "VRFY b",
+        "QUIT",
+    ] {
+        client.give(Input::Octets(format!("{line}\r\n").as_bytes()));
+    }
+    if let Some(faults) = faults {
+        assert_eq!(faults.report().len(), faults.count());
     }
 }
 

@@ -5,9 +5,11 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
 
-use postman::autofsm::{Severity, compile, render};
+use postman::autofsm::{Severity, compile, compile_faults, render};
+use postman::smtp::faults::RULES;
 
 const DOC: &str = "docs/definition.md";
+const FAULTS: &str = "docs/faults.md";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -48,12 +50,25 @@ fn edit(path: &Path, block: &[&str]) {
 
 #[test]
 fn each_example_of_the_definition_s_manual_does_what_it_says() {
+    assert!(examples(DOC) > 15);
+}
+
+#[test]
+fn each_example_of_the_page_about_faults_does_what_it_says() {
+    assert!(examples(FAULTS) >= 7);
+}
+
+/// Runs the examples of a document, and returns how many there are.
+fn examples(doc: &str) -> usize {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     fs::create_dir(folder.join("bin")).unwrap();
     symlink(env!("CARGO_BIN_EXE_postman"), folder.join("bin/postman")).unwrap();
     fs::copy(root().join("tests/smtp-states.def"), folder.join("smtp-states.def")).unwrap();
-    let before = fs::read_to_string(root().join(DOC)).unwrap();
+    let before = fs::read_to_string(root().join(doc)).unwrap();
+    for (name, source) in fault_files(&before) {
+        fs::write(folder.join(name), source).unwrap();
+    }
     let (mut text, mut lines, mut examples) = (String::new(), before.lines(), 0);
     while let Some(line) = lines.next() {
         text += &format!("{line}\n");
@@ -78,18 +93,31 @@ fn each_example_of_the_definition_s_manual_does_what_it_says() {
                 text += "```\n";
                 continue;
             }
-            ["sh"] => {}
+            ["faults", name] => {
+                let source = block.join("\n") + "\n";
+                let page = compile(crate::peer::PAGE, Some(&RULES)).definition.unwrap();
+                let found = compile_faults(&source, &page, &RULES);
+                assert_eq!(render(&found.diagnostics, name, &source), "");
+            }
+            ["sh"] | ["faults-wrong", _] => {}
             _ => panic!("no block is called {kind}"),
         }
         text += &format!("{}\n```\n", block.join("\n"));
     }
-    assert!(examples > 15);
     if text != before {
-        fs::write(root().join(DOC), &text).unwrap();
+        fs::write(root().join(doc), &text).unwrap();
         panic!(
-            "an example prints something else now: see `git diff {DOC}`, then run the test again"
+            "an example prints something else now: see `git diff {doc}`, then run the test again"
         );
     }
+    examples
+}
+
+/// The files of faults that a document shows: a command before one may use it.
+fn fault_files(document: &str) -> Vec<(&str, &str)> {
+    let blocks = document.split("\n```faults").skip(1);
+    let blocks = blocks.filter_map(|block| block.split("\n```").next()?.split_once('\n'));
+    blocks.filter_map(|(name, source)| Some((name.split_once(' ')?.1, source))).collect()
 }
 
 #[test]

@@ -6,8 +6,12 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
-use postman::autofsm::{Definition, Marks, compile, render, table};
+use postman::autofsm::{
+    Definition, Marks, compile, compile_faults, refused_in_a_build, render, table,
+};
+use postman::smtp::faults::RULES;
 use postman::smtp::vocabulary::VOCABULARY;
 
 fn folder(below: &str) -> PathBuf {
@@ -44,6 +48,57 @@ fn rendered(name: &str, source: &str) -> String {
     let table =
         |definition: &Definition| table(definition, &Marks::of(definition, &compiled.diagnostics));
     found + &compiled.definition.as_ref().or(compiled.refused.as_ref()).map_or(String::new(), table)
+}
+
+/// What is said of a file of faults, and what is shown of it, for the tests' own page.
+fn rendered_faults(name: &str, source: &str) -> String {
+    static PAGE: LazyLock<Definition> =
+        LazyLock::new(|| compile(crate::peer::PAGE, Some(&RULES)).definition.unwrap());
+    let compiled = compile_faults(source, &PAGE, &RULES);
+    let faults = compiled.faults.unwrap_or_default();
+    let shown = faults.iter().map(|fault| {
+        format!("fault  {}: {}{}\n", fault.shown(), fault.dialogue(&PAGE), fault.condition())
+    });
+    render(&compiled.diagnostics, &format!("{name}.def"), source) + &shown.collect::<String>()
+}
+
+/// The fixtures of faults, which stand alone: their names and their texts.
+fn fault_fixtures() -> Vec<(String, String)> {
+    let files = files(&folder("tests/fixtures/faults"), "def").into_iter();
+    let name = |path: &Path| path.file_stem().unwrap().to_string_lossy().into_owned();
+    files.map(|path| (name(&path), fs::read_to_string(&path).unwrap())).collect()
+}
+
+/// Files of faults that are too big to be a fixture.
+fn big_faults() -> [String; 6] {
+    let fault = |path: &str, more: &str| format!("{{ says = 'x'; path = '{path}'; {more} }}");
+    let list = |one: String, times: usize| format!("fault = {};", vec![one; times].join(", "));
+    let octets = format!("octets = \"{}\";", "x".repeat(9_000));
+    [
+        list(fault(".* MAIL", "first = 1; end = close;"), 201),
+        list(fault(".* MAIL{1000} .*", "end = close;"), 20),
+        list(fault(".* (NOOP|RSET)? .{12} MAIL .{12} RCPT", "end = close;"), 12),
+        list(fault(".* MAIL", &octets), 1),
+        list(fault(".* MAIL", &format!("when = '{}'; end = close;", "x".repeat(200_000))), 1),
+        " ".repeat((1 << 20) + 1),
+    ]
+}
+
+#[test]
+fn each_fixture_of_faults_is_rendered_as_it_should_be() {
+    let mut changed = Vec::new();
+    for (name, source) in fault_fixtures() {
+        let rendered = rendered_faults(&name, &source);
+        let beside = folder("tests/fixtures/faults").join(format!("{name}.txt"));
+        if fs::read_to_string(&beside).ok().as_deref() != Some(&rendered) {
+            fs::write(&beside, rendered).unwrap();
+            changed.push(name);
+        }
+    }
+    assert!(
+        changed.is_empty(),
+        "changed: {changed:?}; see `git diff tests/fixtures`, then run the test again"
+    );
 }
 
 #[test]
@@ -146,14 +201,26 @@ fn each_sentence_of_the_compiler_is_shown_by_a_fixture() {
     for (name, source) in super::compiler::big_files() {
         shown += &rendered(name, &source);
     }
+    for (name, source) in fault_fixtures() {
+        shown += &rendered_faults(&name, &source);
+    }
+    let built =
+        format!("{}{}", crate::peer::PAGE, "fault = { says = 'x'; path = ''; wait = '1s'; };");
+    let built = compile(&built, Some(&RULES)).definition.unwrap();
+    shown += &render(&[refused_in_a_build(&built).unwrap()], "x.def", "");
+    for source in big_faults() {
+        shown += &rendered_faults("big", &source);
+    }
     shown = shown.replace('"', "");
     let mut sentences = 0;
     let sources = ["causes.rs", "slips.rs", "served.rs", "keywords.rs", "fitting.rs", "mod.rs"];
     let sources = sources.map(|name| folder("src/autofsm").join(name));
-    let rooms = ["lexer", "directives", "parser", "resolve"];
+    let rooms = ["lexer", "directives", "parser", "resolve", "faults"];
     let rooms = rooms.iter().flat_map(|name| files(&folder("src/autofsm").join(name), "rs"));
     for path in sources.into_iter().chain(rooms) {
-        for literal in literals(&fs::read_to_string(&path).unwrap()) {
+        let source = fs::read_to_string(&path).unwrap();
+        let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
+        for literal in literals(code) {
             // The vocabulary's phrases are no sentences.
             if literal.matches(' ').count() >= 2 && literal != "an open message" {
                 sentences += 1;

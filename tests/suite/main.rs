@@ -11,6 +11,8 @@
 //! - `picture`: definitions as pictures
 //! - `diff`: what a client could notice between two definitions
 //! - `explain`: why a state does what it does, and what a client sees of it
+//! - `faults`: what the compiler says of faults, the ready ones, and that 250 after END means it
+//! - `faulty`: a server that misbehaves, by its socket
 //! - `refused`: a definition with errors is shown with marks, tried, and never served
 //! - `autogen`: GNU autogen makes the same table
 //! - `fixtures`: each mistake as a file, what is said of it beside it
@@ -54,6 +56,8 @@ mod dialogues;
 mod diff;
 mod directives;
 mod explain;
+mod faults;
+mod faulty;
 mod fixtures;
 mod grammar;
 mod lettre;

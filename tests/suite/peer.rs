@@ -218,6 +218,11 @@ impl World for Around {
                 self.refused.push((line, code));
             }
             Output::Close => (self.open, self.shakes_hands) = (false, false),
+            Output::Fault(_)
+            | Output::Octets(_)
+            | Output::Wait(_)
+            | Output::Reset
+            | Output::Hang => panic!("a fault where there is none: {output:?}"),
         }
     }
 }

@@ -60,18 +60,32 @@ impl Server {
 
     /// The same by another definition, or by the built-in one.
     pub(crate) fn start_by(definition: Option<&Path>, config: &str, before: &str) -> Self {
-        Self::launch(definition, config, before, &["--listen", "127.0.0.1:0"])
+        Self::launch(definition, None, config, before, &["--listen", "127.0.0.1:0"])
+    }
+
+    /// The same by the tests' own page, with these faults.
+    pub(crate) fn start_with_faults(faults: &str, config: &str) -> Self {
+        let listen = &["--listen", "127.0.0.1:0"];
+        Self::launch(Some(PAGE_PATH.as_ref()), Some(faults), config, ":", listen)
     }
 
     /// One with the listeners that its configuration names, of which one at least is a TCP port.
     pub(crate) fn start_listening(config: &str) -> Self {
-        Self::launch(Some(PAGE_PATH.as_ref()), config, ":", &[])
+        Self::launch(Some(PAGE_PATH.as_ref()), None, config, ":", &[])
     }
 
-    fn launch(definition: Option<&Path>, config: &str, before: &str, listen: &[&str]) -> Self {
+    fn launch(
+        definition: Option<&Path>,
+        faults: Option<&str>,
+        config: &str,
+        before: &str,
+        listen: &[&str],
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("postman.ron");
         fs::write(&path, config).unwrap();
+        let faults_path = folder.path().join("faults.def");
+        fs::write(&faults_path, faults.unwrap_or_default()).unwrap();
         let mut child = Command::new("sh")
             .args(["-c", &format!("{before}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_postman")])
             .args(listen)
@@ -79,6 +93,8 @@ impl Server {
             .arg(&path)
             .args(definition.map(|_| "--states"))
             .args(definition)
+            .args(faults.map(|_| "--faults"))
+            .args(faults.map(|_| faults_path))
             .arg("--maildir")
             .arg(folder.path().join("maildir"))
             .stdout(Stdio::piped())

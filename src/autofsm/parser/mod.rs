@@ -71,19 +71,24 @@ pub(super) fn parse<'a>(
     defines: &[&str],
     found: &mut Vec<Diagnostic>,
 ) -> Parsed<'a> {
-    let lexer = Lexer::new(source, Directives::new(defines), found);
-    let mut parser = Parser {
-        lexer,
-        ahead: VecDeque::new(),
-        last: Span::default(),
-        last_is_text: false,
-        broken: false,
-        lost: false,
-    };
+    let mut parser = Parser::new(source, defines, found);
     let attributes =
         if parser.header() { parser.attributes(0, Span::default()) } else { Vec::new() };
-    let broken = parser.broken || parser.lost || parser.lexer.directives.in_doubt;
-    Parsed { attributes, comments: parser.lexer.comments, broken }
+    parser.parsed(attributes)
+}
+
+/// Parses attributes that stand alone, to be put behind those of a file.
+pub(super) fn parse_alone<'a>(source: &'a str, found: &mut Vec<Diagnostic>) -> Parsed<'a> {
+    let mut parser = Parser::new(source, &[], found);
+    let attributes = if parser.has_header() {
+        let help = "it stands behind a definition: take the header away, or give the file to \
+                    `--states` if it is a whole one";
+        parser.say(parser.last, "a file of faults has no header", help);
+        Vec::new()
+    } else {
+        parser.attributes(0, Span::default())
+    };
+    parser.parsed(attributes)
 }
 
 /// Whether a token is this character.
@@ -94,6 +99,33 @@ fn is_sign(token: Option<&Token<'_>>, sign: char) -> bool {
 /// AutoGen's own words, which need quotes to be anything else.
 fn is_keyword(word: &str) -> bool {
     word.eq_ignore_ascii_case("autogen") || word.eq_ignore_ascii_case("definitions")
+}
+
+impl<'a, 'f> Parser<'a, 'f> {
+    fn new(source: &'a str, defines: &[&str], found: &'f mut Vec<Diagnostic>) -> Self {
+        Self {
+            lexer: Lexer::new(source, Directives::new(defines), found),
+            ahead: VecDeque::new(),
+            last: Span::default(),
+            last_is_text: false,
+            broken: false,
+            lost: false,
+        }
+    }
+
+    fn parsed(self, attributes: Vec<Attribute<'a>>) -> Parsed<'a> {
+        let broken = self.broken || self.lost || self.lexer.directives.in_doubt;
+        Parsed { attributes, comments: self.lexer.comments, broken }
+    }
+
+    /// Whether a header begins here; its first word is taken.
+    fn has_header(&mut self) -> bool {
+        let is = matches!(
+            self.peek(),
+            Some(Token { kind: Kind::Name(word), .. }) if word.eq_ignore_ascii_case("autogen")
+        );
+        is && self.take().is_some()
+    }
 }
 
 impl<'a> Parser<'a, '_> {

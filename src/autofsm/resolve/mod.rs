@@ -108,6 +108,7 @@ pub(super) fn resolve<'a>(
         cells: Vec::new(),
         taken_back: BTreeMap::new(),
         properties: Vec::new(),
+        faults: Vec::new(),
     };
     let answers = answers(&parsed.attributes);
     let mut by_name: HashMap<String, Vec<&Attribute<'_>>> = HashMap::new();

@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Checked, End, File, Found, checked, look, print};
+use super::{Checked, End, File, Found, checked, fault_place, look, print};
 use crate::autofsm::{self, Severity};
 
 #[derive(Args)]
@@ -83,7 +83,7 @@ pub(super) fn check(options: &Check) -> Result<(), End> {
         print(&json(&found))?;
         return if found.definition.is_some() { Ok(()) } else { Err(End::Findings) };
     }
-    let Checked { definition, served, .. } = checked(&options.file)?;
+    let Checked { definition, served, source, faults } = checked(&options.file)?;
     let rules = if served { "definition for this server" } else { "foreign definition" };
     let mut text = format!(
         "ok, checked as a {rules}: {} states, {} events, {} transitions\n",
@@ -94,6 +94,18 @@ pub(super) fn check(options: &Check) -> Result<(), End> {
     for property in &definition.properties {
         let kind = if property.accepts.is_none() { "never" } else { "always" };
         text += &format!("proven, {kind:<6}  {}\n", property.says.escape_debug());
+    }
+    if !definition.faults.is_empty() {
+        text += "warning: a server misbehaves by these faults; they are for tests only\n";
+    }
+    for fault in &definition.faults {
+        let at = fault_place(faults.as_ref(), &source.name, &source.text, fault);
+        let run = fault.dialogue(&definition);
+        text += &format!(
+            "fault  {}\n       at {at}, fires at {run}{}\n",
+            fault.shown(),
+            fault.condition()
+        );
     }
     print(&text)
 }

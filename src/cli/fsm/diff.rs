@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{Checked, Defines, End, File, checked, print};
 use crate::autofsm::{
-    self, Cell, Change, Comparison, Definition, Difference, Move, offers, place, same_name,
+    self, Cell, Change, Comparison, Definition, Difference, Fault, Move, offers, place, same_name,
 };
 use crate::dialogue::{Exchange, rehearse};
 use crate::smtp::machine::Machine;
@@ -52,6 +52,7 @@ impl Side {
         let file = File {
             path: Some(path.to_owned()),
             served: false,
+            faults: None,
             foreign: options.foreign,
             defines: options.defines.clone(),
         };
@@ -173,7 +174,8 @@ pub(super) fn diff(options: &Diff) -> Result<(), End> {
         replies_only: options.replies,
     };
     let found = autofsm::diff(old.definition(), new.definition(), &comparison);
-    if found.is_empty() {
+    let faults = faults(&old, &new);
+    if found.is_empty() && faults.is_empty() {
         return print(&equal(&old, &new, options));
     }
     let edits = edits(&old, &new, &found);
@@ -181,10 +183,33 @@ pub(super) fn diff(options: &Diff) -> Result<(), End> {
     for edit in &edits {
         text += &shown(&old, &new, edit);
     }
-    let number = edits.len();
+    for fault in &faults {
+        text += fault;
+        text.push('\n');
+    }
+    let number = edits.len() + faults.len();
     let _ = writeln!(text, "{number} difference{}", if number == 1 { "" } else { "s" });
     print(&text)?;
     Err(End::Findings)
+}
+
+/// The faults that only one of the two has, or that do something else under the same words.
+fn faults(old: &Side, new: &Side) -> Vec<String> {
+    let (was, is) = (&old.definition().faults, &new.definition().faults);
+    let line = |side: &Side, fault: &Fault, what: &str| {
+        let says = fault.shown();
+        let (run, more) = (fault.dialogue(side.definition()), fault.condition());
+        format!("the fault \"{says}\" {what}:\n   # fires at {run}{more}\n")
+    };
+    let differs = |fault: &&Fault, others: &[Fault]| !others.iter().any(|one| one.is_same(fault));
+    let named = |fault: &Fault, others: &[Fault]| others.iter().any(|one| one.says == fault.says);
+    let gone = was.iter().filter(|fault| differs(fault, is) && !named(fault, is));
+    let gone = gone.map(|fault| line(old, fault, "is gone"));
+    let changed = is.iter().filter(|fault| differs(fault, was)).map(|fault| {
+        let what = if named(fault, was) { "does something else" } else { "is new" };
+        line(new, fault, what)
+    });
+    gone.chain(changed).collect()
 }
 
 fn equal(old: &Side, new: &Side, options: &Diff) -> String {

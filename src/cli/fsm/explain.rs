@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::{Defines, End, File, Source, known, print};
+use super::{Defines, End, FaultsText, File, Source, fault_place, known, print};
 use crate::autofsm::{
     Cell, Definition, EventIndex, Marks, Move, Span, StateIndex, offers, place, same_name, suggest,
 };
@@ -29,6 +29,9 @@ pub(in crate::cli) struct Explain {
     /// Check it as one of another program's, even if a row has a reply.
     #[arg(long)]
     foreign: bool,
+    /// Put the faults of this file into it.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
     #[command(flatten)]
     defines: Defines,
 }
@@ -37,6 +40,8 @@ pub(in crate::cli) struct Explain {
 struct Question<'a> {
     source: &'a Source,
     definition: &'a Definition,
+    /// The file of its faults, if they have one of their own.
+    faults: Option<&'a FaultsText>,
     /// What its errors are about.
     marks: Marks<'a>,
     /// The machine, where a client can talk to it.
@@ -64,11 +69,13 @@ pub(super) fn explain(options: &Explain) -> Result<(), End> {
         path,
         served: options.served,
         foreign: options.foreign,
+        faults: options.faults.clone(),
         defines: options.defines.clone(),
     };
     let known = known(&file)?;
     let (source, definition) = (&known.source, &known.definition);
-    let question = Question { source, definition, marks: known.marks(), machine: known.machine() };
+    let (marks, machine) = (known.marks(), known.machine());
+    let question = Question { source, definition, faults: known.faults.as_ref(), marks, machine };
     print(&match subject(definition, &words)? {
         Subject::Cell(state, event) => question.cell(state, event),
         Subject::State(state) => question.state(state),
@@ -172,6 +179,7 @@ impl Question<'_> {
         };
         text.extend(row.map(|row| self.row(row)));
         text += &self.errors([(state, event)].into_iter());
+        text += &self.faults(|here| here == (state, event));
         if !overridden.is_empty() {
             text += "\nwhat it overrides, the last first:\n";
             text.extend(overridden.iter().map(|span| self.row(*span)));
@@ -192,6 +200,20 @@ impl Question<'_> {
         }
         let title = if lines.is_empty() { "" } else { "\nwhat is wrong here:\n" };
         lines.iter().fold(title.to_owned(), |text, line| text + "  ! " + line + "\n")
+    }
+
+    /// The faults that may fire in some of these cells, each with its place.
+    fn faults(&self, is_asked: impl Fn((usize, usize)) -> bool) -> String {
+        let mut text = String::new();
+        for fault in &self.definition.faults {
+            if !fault.cells.iter().any(|step| is_asked((step.state.0, step.event.0))) {
+                continue;
+            }
+            let at = fault_place(self.faults, &self.source.name, &self.source.text, fault);
+            let (says, run) = (fault.shown(), fault.dialogue(self.definition));
+            let _ = writeln!(text, "  ! {at}: {says}: fires at {run}{}", fault.condition());
+        }
+        if text.is_empty() { text } else { format!("\nfaults that may fire here:\n{text}") }
     }
 
     /// A name, with a mark if an error is about the cell.
@@ -236,6 +258,7 @@ impl Question<'_> {
             let _ = writeln!(text, "no row: {}", refused.join(", "));
         }
         text += &self.errors((0..self.definition.events.len()).map(|event| (state, event)));
+        text += &self.faults(|(other, _)| other == state);
         text + &self.dialogue(state, None)
     }
 
@@ -256,7 +279,8 @@ impl Question<'_> {
         if !refused.is_empty() {
             let _ = writeln!(text, "no row: {}", refused.join(", "));
         }
-        text + &self.errors((0..self.definition.states.len()).map(|state| (state, event)))
+        text += &self.errors((0..self.definition.states.len()).map(|state| (state, event)));
+        text + &self.faults(|(_, other)| other == event)
     }
 
     /// Cells, a line each: its title, what it does, and the place of its row.

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::states::BUILT_SOURCE;
+use super::states::{BUILT_SOURCE, FaultsText, fault_place};
 use super::{End, print};
 use crate::autofsm::{self, Definition, Diagnostic, Marks};
+use crate::smtp::faults::RULES;
 use crate::smtp::machine::{BUILT, Machine};
 use crate::smtp::vocabulary::VOCABULARY;
 
@@ -53,6 +54,9 @@ pub(super) struct File {
     /// Check it as one of another program's, even if a row has a reply.
     #[arg(long)]
     foreign: bool,
+    /// Put the faults of this file into it.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
     #[command(flatten)]
     defines: Defines,
 }
@@ -115,6 +119,7 @@ struct Checked {
     source: Source,
     definition: Definition,
     served: bool,
+    faults: Option<FaultsText>,
 }
 
 impl Checked {
@@ -131,6 +136,8 @@ struct Known {
     diagnostics: Vec<Diagnostic>,
     served: bool,
     is_accepted: bool,
+    /// The file of its faults, if they have one of their own.
+    faults: Option<FaultsText>,
 }
 
 impl Known {
@@ -161,7 +168,7 @@ fn look(file: &File) -> Result<Found, End> {
         !found.answers && found.definition.as_ref().or(found.refused.as_ref()).is_some_and(is_ours);
     let served = file.served || ((found.answers || is_mute) && !file.foreign);
     if served {
-        found = autofsm::compile_with(&source.text, Some(&VOCABULARY), &defines);
+        found = autofsm::compile_with(&source.text, Some(&RULES), &defines);
         if is_mute && let Some(first) = found.diagnostics.first_mut() {
             let help = first.help.take().unwrap_or_default();
             first.help =
@@ -179,14 +186,22 @@ fn known(file: &File) -> Result<Known, End> {
     let said = autofsm::render(&diagnostics, &source.name, &source.text);
     let _ = io::stderr().write_all(said.as_bytes());
     let is_accepted = definition.is_some();
-    let definition = definition.or(refused).ok_or(End::Findings)?;
-    Ok(Known { source, definition, diagnostics, served, is_accepted })
+    let mut definition = definition.or(refused).ok_or(End::Findings)?;
+    let faults = file.faults.as_deref();
+    if faults.is_some() && !served {
+        return Err(End::Error("only a definition for this server has faults".to_owned()));
+    }
+    let faults = faults.map(|path| FaultsText::load(path, &mut definition)).transpose()?;
+    Ok(Known { source, definition, diagnostics, served, is_accepted, faults })
 }
 
 /// Compiles a definition, or says what is wrong with it.
 fn checked(file: &File) -> Result<Checked, End> {
-    let Known { source, definition, served, is_accepted, .. } = known(file)?;
-    if is_accepted { Ok(Checked { source, definition, served }) } else { Err(End::Findings) }
+    let Known { source, definition, served, is_accepted, faults, .. } = known(file)?;
+    if !is_accepted {
+        return Err(End::Findings);
+    }
+    Ok(Checked { source, definition, served, faults })
 }
 
 /// A definition's text, and the name to show with its places.

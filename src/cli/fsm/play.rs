@@ -18,12 +18,16 @@ pub(in crate::cli) struct Play {
     /// The definition; without one the dialogue's own, or the built-in.
     #[arg(long, value_name = "FILE")]
     states: Option<PathBuf>,
+    /// The faults; without them the dialogue's own, or none.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
     #[command(flatten)]
     defines: Defines,
 }
 
 pub(super) fn play(options: &Play) -> Result<(), End> {
-    let states = States::load_to_try(options.states.as_deref(), &options.defines.names())?;
+    let (states, faults) = (options.states.as_deref(), options.faults.as_deref());
+    let states = States::load_to_try(states, faults, &options.defines.names())?;
     // What a refused definition does can be seen; that it does so is not fine.
     let mut failed = !states.is_accepted();
     for path in &options.dialogues {
@@ -39,6 +43,33 @@ pub(super) fn play(options: &Play) -> Result<(), End> {
     if failed { Err(End::Findings) } else { Ok(()) }
 }
 
+/// What a dialogue names as its own and the command line does not; an error with the line that
+/// names it, and what it is.
+fn own_states(
+    path: &Path,
+    dialogue: &Dialogue,
+    options: &Play,
+) -> Result<Option<States>, (usize, String, End)> {
+    let own = |name: &Option<String>, given: bool| {
+        name.as_ref().filter(|_| !given).map(|name| path.with_file_name(name))
+    };
+    let definition = own(&dialogue.definition, options.states.is_some());
+    let faults = own(&dialogue.faults, options.faults.is_some());
+    let (line, what) = match (&definition, &faults) {
+        (None, None) => return Ok(None),
+        (_, Some(faults)) => (dialogue.faults_line(), ("faults without findings", faults)),
+        (Some(definition), None) => {
+            (dialogue.definition_line(), ("a definition without findings", definition))
+        }
+    };
+    let name = what.1.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let what = format!("{} in `{}`", what.0, name.escape_debug());
+    let definition = definition.as_deref().or(options.states.as_deref());
+    let faults = faults.as_deref().or(options.faults.as_deref());
+    let loaded = States::load_with(definition, faults, &options.defines.names());
+    loaded.map(Some).map_err(|end| (line, what, end))
+}
+
 /// Plays one, by the definition that the command line or the dialogue names.
 fn play_one(
     path: &Path,
@@ -51,31 +82,20 @@ fn play_one(
         Ok(read) => read,
         Err(mismatch) => return Ok(Err(mismatch)),
     };
-    let load = |name: &String| {
-        States::load_with(Some(&path.with_file_name(name)), &options.defines.names())
-    };
     let own;
-    let states = match &dialogue.definition {
-        Some(name) if options.states.is_none() => match load(name) {
-            Ok(states) => {
-                own = states;
-                &own
-            }
-            Err(End::Findings) => {
-                let expected =
-                    format!("a definition without findings in `{}`", name.escape_debug());
-                let got = "those above".to_owned();
-                return Ok(Err(Mismatch { line: dialogue.definition_line(), expected, got }));
-            }
-            Err(End::Error(error)) => {
-                return Err(End::Error(format!(
-                    "{}:{}: {error}",
-                    path.display(),
-                    dialogue.definition_line()
-                )));
-            }
-        },
-        _ => states,
+    let states = match own_states(path, &dialogue, options) {
+        Ok(None) => states,
+        Ok(Some(states)) => {
+            own = states;
+            &own
+        }
+        Err((line, _, End::Error(error))) => {
+            return Err(End::Error(format!("{}:{line}: {error}", path.display())));
+        }
+        Err((line, what, End::Findings)) => {
+            let (expected, got) = (what, "those above".to_owned());
+            return Ok(Err(Mismatch { line, expected, got }));
+        }
     };
     let played = dialogue.check_states(states.machine).and_then(|()| {
         let machine = dialogue.machine(states.machine)?;

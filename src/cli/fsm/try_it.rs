@@ -16,7 +16,7 @@ use super::{Defines, End, print};
 use crate::autofsm::{self, Cell, same_name};
 use crate::cli::states::States;
 use crate::config::Config;
-use crate::dialogue::{Dialogue, Peer, Play as _};
+use crate::dialogue::{Dialogue, Ending, Peer, Play as _, milliseconds};
 use crate::smtp::machine::{EventId, Position, Transition};
 use crate::smtp::session::Input;
 
@@ -28,6 +28,9 @@ pub(in crate::cli) struct Try {
     /// A key of the configuration, as in `users: Listed(["joe"])`; may be given more than once.
     #[arg(long, value_name = "KEY: VALUE", value_parser = key)]
     set: Vec<(String, String)>,
+    /// Put the faults of this file into it.
+    #[arg(long, value_name = "FILE")]
+    faults: Option<PathBuf>,
     #[command(flatten)]
     defines: Defines,
 }
@@ -36,6 +39,7 @@ pub(in crate::cli) struct Try {
 pub(super) const WORDS: &[(&str, &str)] = &[
     (":undo", "take the last line back"),
     (":encrypted", "end the handshake that follows STARTTLS, without cryptography"),
+    (":later TIME", "let time pass for the counts of faults: `:later 61s`"),
     (":states", "list the states, and what each accepts"),
     (":save FILE", "write this session as a dialogue, which `fsm play` replays and checks"),
     (":help", "this"),
@@ -56,6 +60,8 @@ enum Said {
     Line(String),
     /// Its part of the handshake.
     Encrypted,
+    /// Nothing, for a time.
+    Later(String),
 }
 
 struct Trial {
@@ -72,7 +78,8 @@ struct Trial {
 }
 
 pub(super) fn try_it(options: &Try) -> Result<(), End> {
-    let states = States::load_to_try(options.states.as_deref(), &options.defines.names())?;
+    let (states, faults) = (options.states.as_deref(), options.faults.as_deref());
+    let states = States::load_to_try(states, faults, &options.defines.names())?;
     // A dialogue's small limits are for tests; the prompt shows the size that the server offers.
     let size =
         ("message_bytes_max".to_owned(), Config::default().limits.message_bytes_max.to_string());
@@ -148,6 +155,7 @@ impl Trial {
             ("encrypted", "") => {
                 "   nothing to encrypt: the server has not answered 220 to STARTTLS\n".to_owned()
             }
+            ("later", time) => self.later(time),
             ("states", "") => self.list(),
             ("save", "") => "   :save needs a file's name\n".to_owned(),
             ("save", name) => self.save(name),
@@ -170,7 +178,7 @@ impl Trial {
         self.peer = self.states.peer(&self.config);
         self.dialogue =
             format!("# A session at `postman fsm try`, by {}.\n{}", self.states.name, self.keys);
-        let said = self.take_replies();
+        let said = self.take_replies() + &self.faults();
         self.shown.clear();
         let now = self.now();
         format!("{said}   {}\n{now}", self.peer.position().name())
@@ -190,6 +198,30 @@ impl Trial {
         text
     }
 
+    /// The faults that fired, how long they let the client wait, and whether they ended the
+    /// connection.
+    fn faults(&mut self) -> String {
+        let mut text = String::new();
+        let waited = self.peer.take_waited();
+        let ended = match self.peer.ending() {
+            Some(Ending::Reset) => "* reset\n",
+            Some(Ending::Hang) => "* hangs\n",
+            None => "",
+        };
+        if waited > 0 {
+            text += &format!("* waited {waited}ms\n");
+        }
+        text += ended;
+        self.dialogue += &text;
+        for says in self.peer.take_fired() {
+            let faults = &self.states.definition.faults;
+            let place = faults.iter().find(|fault| fault.says == says);
+            let place = place.map_or(String::new(), |fault| self.states.fault_place(fault));
+            text += &format!("   ! {place}: {}\n", says.escape_debug());
+        }
+        text
+    }
+
     /// A line of the client's.
     fn client(&mut self, line: &str) -> String {
         self.said.push(Said::Line(line.to_owned()));
@@ -197,7 +229,7 @@ impl Trial {
         let gap = if line.is_empty() { "" } else { " " };
         self.dialogue += &format!("C:{gap}{line}\n");
         self.peer.give(Input::Octets(format!("{line}\r\n").as_bytes()));
-        let said = self.take_replies();
+        let said = self.take_replies() + &self.faults();
         let after = self.peer.position();
         let steps = self.peer.take_steps();
         if said.is_empty() && steps.is_empty() {
@@ -236,6 +268,17 @@ impl Trial {
         self.dialogue += "* encrypted\n";
         self.peer.give(Input::Encrypted);
         format!("* encrypted\n{}", self.now())
+    }
+
+    /// Time passes.
+    fn later(&mut self, time: &str) -> String {
+        let Some(milliseconds) = milliseconds(time) else {
+            return "   :later needs a time, such as 200ms, 61s, 2min or 1h\n".to_owned();
+        };
+        self.said.push(Said::Later(time.to_owned()));
+        self.dialogue += &format!("* later {time}\n");
+        self.peer.pass(milliseconds);
+        format!("* later {time}\n")
     }
 
     /// The numbers of a state and an event.
@@ -323,11 +366,13 @@ impl Trial {
             drop(match said {
                 Said::Line(line) => self.client(&line),
                 Said::Encrypted => self.encrypted(),
+                Said::Later(time) => self.later(&time),
             });
         }
         let last = self.said.last().map_or(String::new(), |said| match said {
             Said::Line(line) => format!(", after `{}`", line.escape_debug()),
             Said::Encrypted => ", after the handshake".to_owned(),
+            Said::Later(time) => format!(", {time} later"),
         });
         self.shown.clear();
         let now = self.now();

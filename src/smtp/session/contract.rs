@@ -1,8 +1,10 @@
 //! The session's contract: its settings, its inputs and its outputs.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::smtp::envelope::Envelope;
+use crate::smtp::faults::Faults;
 use crate::smtp::machine::Machine;
 use crate::smtp::path::{Domain, LocalPart, Syntax};
 use crate::smtp::reply::Reply;
@@ -36,6 +38,8 @@ pub struct Settings {
     pub limits: Limits,
     /// Whether [`Output::Line`] hands out each line, for a log.
     pub shows_lines: bool,
+    /// Where the server misbehaves, if it does.
+    pub faults: Option<Arc<Faults>>,
 }
 
 /// What a client may ask of a session at most. The configuration has a key for each, with the
@@ -95,6 +99,8 @@ pub enum Input<'a> {
     /// The handshake that [`Output::Encrypt`] asked for is over, and the line is encrypted. After a
     /// handshake that failed the input is [`Input::HangUp`].
     Encrypted,
+    /// The time that [`Output::Wait`] asked for has passed.
+    Waited,
     /// The client was silent for too long.
     Silence,
     /// The server stops.
@@ -176,6 +182,28 @@ pub enum Output<'a> {
     Refused(String, u16),
     /// Send all replies, and close.
     Close,
+    /// A fault fired: for the log.
+    Fault(Fired),
+    /// Send these octets, after the replies so far. They are a fault's answer, or a part of it.
+    Octets(Vec<u8>),
+    /// Send all replies, let so many milliseconds pass, and then give [`Input::Waited`]. Meanwhile the
+    /// client's silence does not count; its octets may be given, and are kept. If it hangs up, or the
+    /// server stops, that is the next input.
+    Wait(u64),
+    /// Send all replies, and reset the connection.
+    Reset,
+    /// Send all replies. Say nothing more, take nothing more, and keep the connection until the client
+    /// is gone.
+    Hang,
+}
+
+/// A fault that fired.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fired {
+    /// Its words.
+    pub says: String,
+    /// The reply that is not sent as it is: octets follow in its place, or nothing.
+    pub unsaid: Option<Reply>,
 }
 
 /// One move of the machine: what the log shows and the tests assert on.

@@ -11,19 +11,28 @@ pub trait World {
     fn take(&mut self, output: Output<'_>);
     /// Answers a question, with the input that is its answer.
     fn answer(&mut self, question: Question) -> Input<'static>;
+    /// The time in milliseconds. Who counts it lets it pass where it takes an [`Output::Wait`].
+    fn now(&self) -> u64 {
+        0
+    }
 }
 
 /// Gives a session one input, and the answers to what it asks, until it wants the next input.
 pub fn drive(session: &mut Session, input: Input<'_>, world: &mut impl World) {
     let mut question = outputs(session, input, world);
-    while let Some(asked) = question {
-        let answer = world.answer(asked);
+    loop {
+        let answer = match question {
+            Some(asked) => world.answer(asked),
+            None if session.is_paused() => Input::Waited,
+            None => return,
+        };
         question = outputs(session, answer, world);
     }
 }
 
 fn outputs(session: &mut Session, input: Input<'_>, world: &mut impl World) -> Option<Question> {
     let mut question = None;
+    session.set_time(world.now());
     let mut outputs = session.handle(input);
     while let Some(output) = outputs.next() {
         match output {

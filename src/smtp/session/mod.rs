@@ -40,7 +40,9 @@
 //!             Output::Ask(Question::Store) => inputs.push(Input::Stored(Ok(()))),
 //!             Output::Ask(Question::Handshake) => inputs.push(Input::Handshake(Ok(()))),
 //!             Output::Encrypt => inputs.push(Input::Encrypted),     // after the handshake
+//!             Output::Wait(_) => inputs.push(Input::Waited),        // after that time; only faults ask
 //!             Output::Open(_) | Output::Discard | Output::Close => {}
+//!             Output::Octets(_) | Output::Reset | Output::Hang | Output::Fault(_) => {}     // of faults
 //!             Output::Step(_) | Output::Line(..) | Output::Refused(..) => {}                // for a log
 //!         }
 //!     }
@@ -53,6 +55,7 @@ use std::sync::Arc;
 
 use rust_fsm::StateMachine;
 
+use super::faults::{Effect, Track};
 use super::framer::{Lines, Run};
 use super::machine::{EventId, Position, Protocol, Transition};
 use super::path::Syntax;
@@ -62,6 +65,7 @@ use super::vocabulary::{Action, VOCABULARY};
 pub(super) mod actions;
 mod contract;
 mod driver;
+mod faults;
 mod headers;
 mod lines;
 mod outputs;
@@ -69,7 +73,8 @@ mod things;
 
 use actions::{Accepted, Acted, Appended, Contradiction, Judged};
 pub use contract::{
-    Client, Input, Limits, LineEnd, NoUser, Output, Question, Refusal, Settings, Standing, Step,
+    Client, Fired, Input, Limits, LineEnd, NoUser, Output, Question, Refusal, Settings, Standing,
+    Step,
 };
 pub use driver::{World, drive};
 pub use outputs::Outputs;
@@ -93,6 +98,7 @@ enum Waiting {
 
 /// A conversation.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Session {
     /// What all sessions share.
     settings: Arc<Settings>,
@@ -133,6 +139,12 @@ pub struct Session {
     closed: bool,
     /// The event whose action did not find what it needs.
     contradiction: Option<EventId>,
+    /// How far it is in the faults, if there are any.
+    faults: Option<Box<Track>>,
+    /// What a fault does with the answer that is next.
+    effect: Option<Box<Effect>>,
+    /// Whether a fault's pause holds back all outputs.
+    paused: bool,
 }
 
 impl Session {
@@ -140,6 +152,7 @@ impl Session {
     #[must_use]
     pub fn new(settings: Arc<Settings>, client: Client) -> Self {
         let table = settings.machine;
+        let faults = settings.faults.clone().map(|faults| Box::new(Track::new(faults)));
         Self {
             settings,
             client,
@@ -160,6 +173,9 @@ impl Session {
             stopping: false,
             closed: false,
             contradiction: None,
+            faults,
+            effect: None,
+            paused: false,
         }
     }
 
@@ -178,11 +194,11 @@ impl Session {
         }
         if cell.is_refusal() {
             // Its answer is all, and as 503 is: before the argument is read.
-            return self.accept(event, Accepted::Answer);
+            return self.accept(event, Accepted::Answer, line);
         }
         match self.judge(event, cell, argument) {
             Err(reply) => self.refuse(line, reply),
-            Ok(Judged::Accepted(accepted)) => self.accept(event, accepted),
+            Ok(Judged::Accepted(accepted)) => self.accept(event, accepted, line),
             Ok(Judged::End(reply)) => {
                 self.note_refused(line, reply.code);
                 self.end(reply);
@@ -209,16 +225,22 @@ impl Session {
                 self.note_refused(&line, reply.code);
                 self.end(reply);
             }
-            (Some(Waiting::Command { event, accepted, .. }), Ok(())) => {
-                self.accept(event, accepted);
+            (Some(Waiting::Command { event, accepted, line }), Ok(())) => {
+                self.accept(event, accepted, &line);
             }
             (Some(Waiting::Command { line, .. }), Err(reply)) => self.refuse(&line, reply),
             (Some(Waiting::Step { step, reply }), answer) => {
+                if answer.is_ok() {
+                    self.meet_stored();
+                }
                 self.finish(step, answer.err().unwrap_or(reply));
             }
             (None | Some(Waiting::Handshake), _) => {
                 debug_assert!(false, "an answer without a question");
             }
+        }
+        if self.stopping {
+            self.end_pauses();
         }
         if self.stopping && !self.closed {
             self.end(reply::stopping());
@@ -226,7 +248,10 @@ impl Session {
     }
 
     /// An accepted command: step, drop what the vocabulary says, act.
-    fn accept(&mut self, event: EventId, accepted: Accepted) {
+    fn accept(&mut self, event: EventId, accepted: Accepted, line: &str) {
+        if self.faults.is_some() && self.is_refused_by_fault(event, &accepted, line) {
+            return;
+        }
         let Some((step, cell)) = self.step(event) else {
             return self.contradict(event);
         };
@@ -257,21 +282,32 @@ impl Session {
             return None;
         }
         self.machine.consume(&event).ok()?;
+        if let (Some(track), false) = (&mut self.faults, cell.is_refusal()) {
+            track.step(event);
+        }
         let (event, to) = (from.machine().event_name(event), self.position().name());
         Some((Step { from: from.name(), event, action: cell.action.name(), code: 0, to }, cell))
     }
 
-    fn finish(&mut self, mut step: Step, reply: Reply) {
+    fn finish(&mut self, mut step: Step, usual: Reply) {
+        let effect = self.effect.take();
+        let reply = effect.as_ref().and_then(|effect| effect.reply.clone()).unwrap_or(usual);
         step.code = reply.code;
         self.queue.push_back(Output::Step(step));
         // A row that declines its command (502) is neither an error of the client nor a success.
         if reply.code < 400 {
             self.errors = 0;
         }
-        if self.position().is_final() {
-            self.end(reply);
-        } else {
-            self.say(reply);
+        match effect {
+            Some(effect) => {
+                self.say_by(&effect, reply);
+                if self.position().is_final() && !self.closed {
+                    self.queue.push_back(Output::Close);
+                    self.closed = true;
+                }
+            }
+            None if self.position().is_final() => self.end(reply),
+            None => self.say(reply),
         }
     }
 
@@ -363,11 +399,20 @@ impl Session {
     /// that were taken, and the run if the store is to have it.
     fn content(&mut self, event: EventId, octets: &[u8]) -> (usize, Option<Run>) {
         match (self.append(event, octets), self.end) {
-            (Ok((taken, Appended::Kept(run))), _) => (taken, Some(run)),
+            (Ok((taken, Appended::Kept(run))), _) => {
+                if self.faults.is_some() {
+                    self.meet_content(match &run {
+                        Run::Octets(range) => octets.get(range.clone()).unwrap_or_default(),
+                        Run::HeldCr => b"\r",
+                        Run::End => b"",
+                    });
+                }
+                (taken, Some(run))
+            }
             (Ok((taken, Appended::Skipped)), _) => (taken, None),
             (Ok((taken, Appended::End)), Some(end)) => {
                 self.show(b".", LineEnd::CrLf);
-                self.accept(end, Accepted::Deliver);
+                self.accept(end, Accepted::Deliver, ".");
                 (taken, None)
             }
             (Ok((_, Appended::End)), None) | (Err(Contradiction), _) => {
@@ -408,7 +453,8 @@ impl Session {
     /// yet read, the envelope. Content is not among them.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.lines.held_bytes() + self.unread.capacity() + self.things.held_bytes()
+        let header = self.faults.as_ref().map_or(0, |track| track.held_bytes());
+        self.lines.held_bytes() + self.unread.capacity() + self.things.held_bytes() + header
     }
 
     /// Takes one input. Before the next one take the outputs until there are none. A question stops
@@ -418,7 +464,8 @@ impl Session {
         match input {
             Input::Connect if self.client.refused => self.say(reply::no_service()),
             Input::Connect => {
-                self.say(Reply::new(220, "", format!("{} ESMTP Postman", self.settings.domain)));
+                let usual = Reply::new(220, "", format!("{} ESMTP Postman", self.settings.domain));
+                self.greet_client(usual);
             }
             Input::Octets([]) => {}
             // The caller keeps the handshake to itself: these were sent in the clear.
@@ -442,14 +489,17 @@ impl Session {
             Input::Handshake(answer) => {
                 self.answered(answer.map_err(|_| reply::no_handshake_now()));
             }
+            Input::Waited => self.paused = false,
             Input::Silence => self.end(reply::silent()),
             Input::Stop => {
+                self.end_pauses();
                 self.stopping = true;
-                if !matches!(self.waiting, Some(Waiting::Step { .. })) {
+                if !matches!(self.waiting, Some(Waiting::Step { .. })) && !self.closed {
                     self.end(reply::stopping());
                 }
             }
             Input::HangUp => {
+                self.drop_unsaid();
                 self.discard_open();
                 self.closed = true;
             }

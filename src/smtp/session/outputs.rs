@@ -32,7 +32,11 @@ impl<'a> Outputs<'a> {
     )]
     pub fn next(&mut self) -> Option<Output<'_>> {
         loop {
+            if self.session.paused {
+                return None;
+            }
             if let Some(output) = self.session.queue.pop_front() {
+                self.session.paused = matches!(output, Output::Wait(_));
                 return Some(output);
             }
             let octets = if self.held.is_empty() { self.given } else { &self.held };

@@ -40,6 +40,7 @@ impl Session {
         next.things.is_encrypted = true;
         next.queue = std::mem::take(&mut self.queue);
         next.waiting = Some(Waiting::Handshake);
+        next.faults = self.faults.take();
         next.messages = self.messages;
         next.errors = self.errors;
         next.commands = self.commands;
