@@ -197,11 +197,8 @@ mod tests {
     fn the_shape_of_octets_is_read_in_the_narrowest_way() {
         let shape = |octets| {
             let Shape { is_whole, goes_on, has_success } = shape(octets);
-            assert_eq!(
-                hides_success(octets),
-                octets.starts_with("garbage") && has_success,
-                "{octets}"
-            );
+            let is_odd = goes_on || octets.starts_with("garbage");
+            assert_eq!(hides_success(octets), has_success && is_odd, "{octets}");
             (is_whole, goes_on, has_success)
         };
         assert_eq!(shape("550 no\r\n"), (true, false, false));
