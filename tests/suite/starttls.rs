@@ -7,7 +7,7 @@ use std::process::Command;
 use postman::autofsm::{self, Comparison, Definition, compile, diff};
 use postman::config::Config;
 use postman::smtp::machine::Machine;
-use postman::smtp::session::Input;
+use postman::smtp::session::{Input, Output, Session};
 use postman::smtp::vocabulary::VOCABULARY;
 use proptest::prelude::*;
 
@@ -125,6 +125,32 @@ fn nothing_of_before_is_held() {
     peer.give(Input::Octets(b"MAIL FROM:<a@x.org>\r\n"));
     let said = String::from_utf8(peer.said.clone()).unwrap();
     assert!(said.contains("503 5.5.1 MAIL not now; expected HELO, EHLO,"), "{said}");
+}
+
+/// A caller may give octets while it looks for its answer. Those are in the clear, too.
+#[test]
+fn what_comes_while_the_caller_looks_whether_a_handshake_can_begin_is_never_run() {
+    let config = config();
+    let settings = std::sync::Arc::new(config.settings(page()));
+    let mut session = Session::new(settings, postman::dialogue::client(&config));
+    let mut said = Vec::new();
+    for input in [
+        Input::Connect,
+        Input::Octets(b"STARTTLS\r\n"),
+        Input::Octets(b"EHLO thief\r\n"),
+        Input::Handshake(Ok(())),
+    ] {
+        let mut outputs = session.handle(input);
+        while let Some(output) = outputs.next() {
+            match output {
+                Output::Reply(reply) => said.push(reply.code),
+                Output::Encrypt => panic!("a handshake after octets in the clear"),
+                _ => {}
+            }
+        }
+    }
+    assert_eq!(said, [220, 421]);
+    assert_eq!(session.position().name(), "init");
 }
 
 fn lines() -> impl Strategy<Value = Vec<u8>> {

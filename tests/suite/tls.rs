@@ -5,10 +5,11 @@ use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
+use postman::dialogue::{Dialogue, Peer};
 use rustls::ClientConnection;
 
 use crate::peer::page;
-use crate::rig::{Server, fields};
+use crate::rig::{Server, fields, wait_until};
 use crate::secure::{Keys, Secure, VERSIONS, client, client_config, start_tls, started};
 
 /// A server that is encrypted from the first octet.
@@ -415,4 +416,49 @@ fn stopping_ends_a_handshake_and_tells_who_is_encrypted() {
     assert_eq!(whole.rest(), "");
     assert_eq!(rest(&half), b"");
     assert_eq!(server.stop(), Some(0));
+}
+
+/// A trace has the handshake, but no cryptography: it plays as any other.
+#[test]
+fn the_trace_of_an_encrypted_session_plays() {
+    let keys = Keys::new();
+    let log = keys.path("log");
+    let log = format!("log: (console_level: \"off\", files: [(\"{}\", \"trace\")])", log.display());
+    let config = client_config(VERSIONS[1]);
+    let mut server = Server::start_listening(&format!(
+        "({log}, handshakes_max: 1, {},
+          listeners: [(address: \"127.0.0.1:0\"), (address: \"127.0.0.1:0\", tls: FirstOctet)])",
+        keys.ron(&["a"])
+    ));
+    let half = started(&server);
+    let mut refused = server.connect();
+    refused.say("EHLO x", "250");
+    refused.say("STARTTLS", "454");
+    drop(half);
+    wait_until("the end of the first handshake", || {
+        std::fs::read_to_string(keys.path("log")).unwrap().contains("0001 disconnect")
+    });
+    let mut secure = start_tls(&server, &config, "mail.example.org");
+    secure.deliver();
+    let stream = connect(server.addresses[1].parse().unwrap());
+    let mut first = Secure::over(stream, client(&config, "mail.example.org"));
+    first.expect("220");
+    first.deliver();
+    assert_eq!(server.stop(), Some(0));
+    let log = std::fs::read_to_string(keys.path("log")).unwrap();
+    for (id, expected) in [
+        ("0001", "C: STARTTLS\nS: 220 2.0.0 Ready to start TLS\n# the client hung up\n"),
+        ("0002", "* verdict busy\nC: STARTTLS\nS: 454 4.7.0 "),
+        ("0003", "C: STARTTLS\nS: 220 2.0.0 Ready to start TLS\n* encrypted\n"),
+        ("0004", "! encrypted: yes\nS: 220 "),
+    ] {
+        let lines = log.lines().filter_map(|line| line.split_once(&format!(" TRACE {id} ")));
+        let text = lines.fold(String::new(), |text, (_, line)| text + line + "\n");
+        assert!(text.contains(expected), "{text}");
+        let dialogue = Dialogue::parse(&text).unwrap();
+        let machine = dialogue.machine(page()).unwrap();
+        let mut peer = Peer::new(&dialogue.config().unwrap(), machine);
+        assert_eq!(dialogue.play(&mut peer, |most| most), Ok(()), "{text}");
+    }
+    assert!(log.contains(" INFO  0001 handshake failed=\"the client hung up\""), "{log}");
 }

@@ -1,9 +1,9 @@
 //! The certificates: which one a client gets, and how they are renewed while the server runs.
 //!
-//! What a handshake needs of them is one value, [`Certificates::current`], which is made anew when
+//! What a handshake needs of them is one value, `Certificates::current`, which is made anew when
 //! a file has changed: a session keeps the one that it began with, so that none is dropped. Files
 //! are read when they are named on SIGHUP, and when what their names lead to is another file than
-//! before (`stat`, every [`LOOK`]). A pair that cannot be used is refused in one line of the log,
+//! before (`stat`, every `LOOK`). A pair that cannot be used is refused in one line of the log,
 //! and the one before it stays.
 
 use std::fmt;
