@@ -2,7 +2,7 @@
 //! refused aloud.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +10,7 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use crate::rig::{Server, wait_until};
+use crate::rig::{Server, skip, wait_until};
 use crate::secure::{Keys, VERSIONS, client_config, der, pair, start_tls};
 
 fn postman(arguments: &[&str]) -> Output {
@@ -157,6 +157,50 @@ fn what_cannot_be_used_is_refused_aloud_and_the_old_one_stays() {
             );
         }
     }
+}
+
+/// Root would read it, and find at the first renewal that the server's user cannot.
+#[test]
+fn a_key_that_only_root_reads_is_refused_at_the_start() {
+    if !rustix::process::getuid().is_root() {
+        return skip("becoming another user needs root");
+    }
+    let keys = Keys::new();
+    let rights = |name: &str, mode| {
+        fs::set_permissions(keys.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for folder in ["", "mail"] {
+        fs::create_dir_all(keys.path(folder)).unwrap();
+        rights(folder, 0o755);
+    }
+    let nobody = Some(65534);
+    chown(keys.path("mail"), nobody, nobody).unwrap();
+    rights("a.key", 0o600);
+    let config = keys.path("postman.ron");
+    let mail = keys.path("mail");
+    let list = keys.ron(&["a"]);
+    fs::write(
+        &config,
+        format!("(port: 0, user: \"nobody\", maildir_path: \"{}\", {list})", mail.display()),
+    )
+    .unwrap();
+    let check = || postman(&["check", "--config", config.to_str().unwrap()]);
+    let refused = text(&check().stderr);
+    let key = keys.path("a.key").display().to_string();
+    assert_eq!(
+        refused,
+        format!(
+            "postman: cannot read the key {key}: Permission denied; the server reads it as the user that it becomes\n"
+        )
+    );
+    chown(keys.path("a.key"), nobody, nobody).unwrap();
+    let said = check();
+    assert_eq!(said.status.code(), Some(0), "{}", text(&said.stderr));
+    // A key that everybody reads is no secret.
+    rights("a.key", 0o644);
+    let said = text(&check().stdout);
+    let warning = format!("  warning     every user of this machine can read the key {key}\n");
+    assert!(said.contains(&warning), "{said}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A certificate's two files: read, and looked at.
 
 use std::fs::{self, File};
-use std::io::Read as _;
+use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
@@ -103,7 +103,12 @@ pub(super) fn read(certificate: &Certificate, provider: &CryptoProvider) -> Resu
 
 fn read_file(path: &Path) -> Result<Vec<u8>, String> {
     let mut octets = Vec::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
+    let file = File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            format!("{error}; the server reads it as the user that it becomes")
+        }
+        _ => error.to_string(),
+    })?;
     file.take(FILE_BYTES_MAX + 1).read_to_end(&mut octets).map_err(|error| error.to_string())?;
     if octets.len() as u64 > FILE_BYTES_MAX {
         return Err(format!("it is larger than {FILE_BYTES_MAX} octets"));
