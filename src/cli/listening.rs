@@ -9,6 +9,21 @@ use crate::server::listeners::Opened;
 use crate::server::{Serving, served};
 use crate::smtp::machine::{Machine, Position};
 
+/// # Errors
+/// The page has faults, and other machines reach the listener: their clients would lose time, and
+/// take the server for broken.
+pub(super) fn check_reach(opened: &Opened, states: &States) -> Result<(), String> {
+    let is_here = |tcp: SocketAddr| tcp.ip().to_canonical().is_loopback();
+    if states.faults.is_none() || opened.tcp.is_none_or(is_here) {
+        return Ok(());
+    }
+    Err(format!(
+        "cannot serve with faults on {}: other machines reach it; listen on 127.0.0.1 or ::1, or \
+         give --faults-anywhere",
+        opened.address
+    ))
+}
+
 /// A listener with the page that it serves.
 pub(super) struct Listening {
     pub opened: Opened,
@@ -67,21 +82,6 @@ impl Listening {
     fn misbehaves(&self) -> Option<String> {
         let (faults, address) = (self.states.about_faults()?, &self.opened.address);
         Some(format!("{address} misbehaves as it is told to ({faults}); it is for tests only"))
-    }
-
-    /// # Errors
-    /// It has faults, and other machines reach it: their clients would lose time, and take the
-    /// server for broken.
-    pub(super) fn check_reach(&self) -> Result<(), String> {
-        let is_here = |tcp: SocketAddr| tcp.ip().to_canonical().is_loopback();
-        if self.states.faults.is_none() || self.opened.tcp.is_none_or(is_here) {
-            return Ok(());
-        }
-        Err(format!(
-            "cannot serve with faults on {}: other machines reach it; listen on 127.0.0.1 or ::1, \
-             or give --faults-anywhere",
-            self.opened.address
-        ))
     }
 
     /// That no client can send mail here.

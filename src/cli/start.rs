@@ -8,13 +8,14 @@ use std::thread;
 use clap::Args;
 
 use super::End;
-use super::listening::Listening;
+use super::listening::{Listening, check_reach};
 use super::states::States;
 use crate::config::{Config, Listen};
 use crate::logging::LogFiles;
 use crate::maildir::{Made, Store};
 use crate::server::certificates::Certificates;
-use crate::server::{listeners, sandbox, user};
+use crate::server::listeners::{self, Opened};
+use crate::server::{sandbox, user};
 use crate::smtp::path::Domain;
 
 /// What a server is started with; each option overrules the configuration.
@@ -101,8 +102,19 @@ impl Start {
         }
         let opened =
             if with_port { listeners::open(&config)? } else { listeners::left_closed(&config) };
+        let of = |opened: &Opened| {
+            let page = pages.iter().find(|(path, _)| *path == opened.listener.states);
+            page.or(pages.first()).map(|(_, page)| Arc::clone(page))
+        };
+        let opened: Vec<_> = opened
+            .into_iter()
+            .filter_map(|opened| of(&opened).map(|page| (opened, page)))
+            .collect();
+        if !options.faults_anywhere {
+            opened.iter().try_for_each(|(opened, page)| check_reach(opened, page))?;
+        }
         // From here on nothing needs root, and no thread is started yet: it is given up for all.
-        let tcp: Vec<_> = opened.iter().filter_map(|opened| opened.tcp).collect();
+        let tcp: Vec<_> = opened.iter().filter_map(|(opened, _)| opened.tcp).collect();
         let mut warnings: Vec<String> =
             user::become_configured(&config, &tcp)?.into_iter().collect();
         // They are read as the user that reads them again: what it cannot read shows now.
@@ -110,14 +122,8 @@ impl Start {
         let about = certificates.iter().flat_map(|certificates| certificates.about());
         warnings.extend(about.flat_map(|about| about.warnings));
         let mut listening = Vec::new();
-        for opened in opened {
-            let page = pages.iter().find(|(path, _)| *path == opened.listener.states);
-            let Some((_, page)) = page.or(pages.first()) else { continue };
-            let listener = Listening::new(opened, Arc::clone(page), certificates.is_some())?;
-            if !options.faults_anywhere {
-                listener.check_reach()?;
-            }
-            listening.push(listener);
+        for (opened, page) in opened {
+            listening.push(Listening::new(opened, page, certificates.is_some())?);
         }
         let made = Store::make_folder(&config.maildir_path).map_err(|error| error.to_string())?;
         if let [_, above @ ..] = made.folders()

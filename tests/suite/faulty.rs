@@ -107,9 +107,13 @@ fn sigterm_ends_a_wait_within_a_second_and_what_was_promised_is_said() {
 #[test]
 fn a_thousand_waiting_sessions_cost_no_more_than_idle_ones() {
     let config = "(connections_max: 4000, connections_per_address_max: 4000, connects_per_second_max: 4000, worker_threads: 1)";
-    let server = Server::start_with_faults(&fault("path = '.* NOOP'; wait = '1h';"), config);
+    let server = Server::start_with_faults(&fault("path = '.* NOOP NOOP'; wait = '1h';"), config);
     let threads = || fs::read_dir(server.proc("task")).unwrap().count();
     let mut clients: Vec<_> = (0..1_000).map(|_| server.connect()).collect();
+    // An idle client has spoken, too.
+    for client in &mut clients {
+        client.say("NOOP", "250");
+    }
     let (idle, before) = (server.memory_kib(), threads());
     for client in &mut clients {
         client.send(b"NOOP\r\n");
@@ -237,7 +241,7 @@ fn a_server_with_faults_warns_and_serves_beyond_this_machine_only_where_it_is_to
     let (code, said) = check("127.0.0.1:0", &[]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains(&format!("  faults      1 of {path}\n")), "{said}");
-    assert!(said.contains("warning     this server misbehaves as it is told to"), "{said}");
+    assert!(said.contains("misbehaves as it is told to"), "{said}");
     let (code, said) = check("0.0.0.0:0", &[]);
     assert_eq!(code, Some(2), "{said}");
     assert!(said.starts_with("postman: cannot serve with faults on 0.0.0.0:"), "{said}");
