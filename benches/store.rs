@@ -181,6 +181,7 @@ fn store(folder: &Path, sessions: usize, boxes: usize, content: &[u8]) -> Result
         format: Format::Message,
         host: "postman.local".to_owned(),
         threads_max: 64,
+        naming: postman::maildir::Naming::ByUser,
         memory_bytes_max: 64 << 10,
         waiting_max: 4096,
         free_bytes_min: 0,

@@ -1,4 +1,5 @@
-//! The command line: serve, check, config, certificate, fsm. Exit 0 fine, 1 findings, 2 could not run.
+//! The command line: serve, check, config, certificate, wait, mail, fsm. Exit 0 fine, 1 findings, 2
+//! could not run; `serve -- CMD` ends as its command does.
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -9,8 +10,11 @@ use clap::{Parser, Subcommand};
 use crate::config::Config;
 
 mod certificate;
+mod command;
+mod descendants;
 mod fsm;
 mod listening;
+mod mail;
 mod serve;
 mod start;
 mod states;
@@ -40,6 +44,11 @@ enum Command {
     /// Make a certificate for TLS.
     #[command(subcommand)]
     Certificate(Certificate),
+    /// Wait for a message, and print its file.
+    Wait(mail::Wait),
+    /// Look at received messages, and remove them.
+    #[command(subcommand)]
+    Mail(mail::Mail),
     /// Look at a definition: the built-in one, or any of AutoFSM's.
     #[command(subcommand)]
     Fsm(Fsm),
@@ -51,6 +60,8 @@ enum End {
     Error(String),
     /// There are findings, which are printed already.
     Findings,
+    /// A command that was run ended so.
+    Status(u8),
 }
 
 impl From<String> for End {
@@ -72,6 +83,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         None => serve::serve(&arguments.serve),
         Some(Command::Serve(options)) => serve::serve(&options),
         Some(Command::Check(options)) => serve::check(&options),
+        Some(Command::Wait(wait)) => mail::wait(&wait),
+        Some(Command::Mail(command)) => mail::run(&command),
         Some(Command::Config) => print(&Config::sample()),
         Some(Command::Certificate(command)) => certificate::run(&command),
         Some(Command::Fsm(command)) => fsm::run(&command),
@@ -79,6 +92,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(End::Findings) => ExitCode::from(1),
+        Err(End::Status(status)) => ExitCode::from(status),
         Err(End::Error(message)) => {
             for line in message.lines() {
                 let _ = writeln!(io::stderr(), "postman: {}", in_words(line));

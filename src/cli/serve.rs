@@ -1,22 +1,46 @@
 //! `postman serve` and `postman check`: a start, and what follows it.
 
+use std::ffi::OsString;
 use std::io::{self, Write as _};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::num::NonZero;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::listening::Listening;
 use super::start::{Options, Start};
-use super::{End, print};
-use crate::config::Tls;
+use super::{End, command, print};
 use crate::logging::escape;
-use crate::server::{Server, service};
+use crate::server::{Server, Stopper, Transcripts, Why, service};
 
 #[derive(Args)]
 pub(super) struct Serve {
     #[command(flatten)]
-    options: Options,
+    pub options: Options,
+    /// Write each session into this folder, as a dialogue that `postman fsm play` takes.
+    #[arg(long, value_name = "DIR")]
+    pub transcripts: Option<PathBuf>,
+    /// Stop after so many messages.
+    #[arg(long, value_name = "N")]
+    pub messages: Option<NonZero<u64>>,
+    /// Whether a fault that never fired is a failure of the command's; it is, unless this is `ok`.
+    #[arg(long, value_enum, requires = "command")]
+    pub unfired: Option<Unfired>,
+    /// Serve for this command only, on a free port and with a folder of its own, and end with its
+    /// status. It finds `POSTMAN_HOST`, `POSTMAN_PORT`, `SMTP_URL` and `POSTMAN_MAILDIR` in its
+    /// environment.
+    #[arg(last = true, value_name = "CMD")]
+    pub command: Vec<OsString>,
+}
+
+/// What a fault means that never fired.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Unfired {
+    /// Nothing.
+    Ok,
+    /// That the test does not test it.
+    Fail,
 }
 
 #[derive(Args)]
@@ -57,9 +81,49 @@ pub(super) fn check(check: &Check) -> Result<(), End> {
 }
 
 pub(super) fn serve(serve: &Serve) -> Result<(), End> {
+    if !serve.command.is_empty() {
+        return command::serve(serve);
+    }
     let start = Start::new(&serve.options, true)?;
+    let text = format!(
+        "Postman receives mail.\n{}  to stop     Ctrl-C\n  to try it   swaks --to {}@{} {}\n",
+        start.about(),
+        start.config.users.one(),
+        start.config.domain,
+        start.reached_by_swaks(),
+    );
+    let ready = || drop(print(&text));
+    run(start, serve, serve.transcripts.as_deref(), |_| {}, ready)?;
+    Ok(())
+}
+
+/// The lines of a dialogue that name the files by which it is played.
+fn played_by(options: &Options) -> Result<String, String> {
+    let mut head = String::new();
+    for (key, file) in [("definition", &options.states), ("faults", &options.faults)] {
+        let Some(file) = file else { continue };
+        let path = std::path::absolute(file)
+            .map_err(|error| format!("cannot tell where {} is: {error}", file.display()))?;
+        head += &format!("! {key}: {}\n", path.display());
+    }
+    if !head.is_empty() {
+        // What was counted is all sessions', and this is one.
+        head += "! due: listed\n";
+    }
+    Ok(head)
+}
+
+/// Serves until the server is stopped. `opened` gets what stops it; `ready` is called when clients
+/// are about to be served.
+pub(super) fn run(
+    mut start: Start,
+    serve: &Serve,
+    transcripts: Option<&Path>,
+    opened: impl FnOnce(Stopper),
+    ready: impl FnOnce(),
+) -> Result<Why, String> {
+    transcripts.map_or(Ok(()), |folder| start.transcribe_to(folder))?;
     let unlocked = start.enter_sandbox()?;
-    let about = start.about();
     let Start { config, listening, certificates, logs, made, warnings, .. } = start;
     let logging = logs.start(&config.log)?;
     for (number, listener) in listening.iter().enumerate() {
@@ -81,42 +145,30 @@ pub(super) fn serve(serve: &Serve) -> Result<(), End> {
         log::info!("- certificate chain=\"{chain}\" names=\"{names}\" until={}", about.until);
     }
     for warning in warnings.into_iter().chain(unlocked) {
-        log::warn!("- {warning}");
+        if serve.command.is_empty() {
+            log::warn!("- {warning}");
+        } else {
+            // The console is the command's.
+            log::info!("- {warning}");
+        }
     }
-    let (user, domain) = (config.users.one().to_owned(), config.domain.clone());
+    let domain = config.domain.clone();
+    let head = played_by(&serve.options)?;
+    let transcripts =
+        transcripts.map(|folder| Transcripts::start(folder.to_owned(), head)).transpose()?;
     let addresses: Vec<String> =
         listening.iter().map(|listening| listening.opened.address.clone()).collect();
-    let near = near(&listening);
     let listeners = listening.into_iter().map(Listening::serving);
     let server = Server::open(config, listeners.collect(), certificates)?;
+    let server = server.for_tests(transcripts, serve.messages);
     made.keep();
+    opened(server.stopper());
     let ready = || {
-        let text = format!(
-            "Postman receives mail.\n{about}  to stop     Ctrl-C\n  to try it   swaks --to {user}@{domain} {near}\n",
-        );
-        let _ = print(&text);
+        ready();
         for address in &addresses {
             log::info!("- listening address={address} domain={domain}");
         }
         service::ready();
     };
-    server.run(&|| logging.reopen(), ready)?;
-    Ok(())
-}
-
-/// How swaks reaches the first listener, from this machine.
-fn near(listening: &[Listening]) -> String {
-    let Some(Listening { opened, .. }) = listening.first() else { return String::new() };
-    let tls = if opened.listener.tls == Tls::FirstOctet { " --tls-on-connect" } else { "" };
-    let Some(address) = opened.tcp else {
-        let path = opened.address.strip_prefix("unix:").unwrap_or(&opened.address);
-        return format!("--socket {path}{tls}");
-    };
-    // A client on this machine reaches every address by loopback's.
-    let near = match address.ip() {
-        ip if !ip.is_unspecified() => ip,
-        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-    };
-    format!("--server {}{tls}", SocketAddr::new(near, address.port()))
+    server.run(&|| logging.reopen(), ready)
 }

@@ -1,7 +1,8 @@
 //! The start of a server, up to its first client. `serve` goes on from here; `check` ends here, and
 //! takes back what the start has made.
 
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread;
 
@@ -10,12 +11,13 @@ use clap::Args;
 use super::End;
 use super::listening::{Listening, check_reach};
 use super::states::States;
-use crate::config::{Config, Listen};
+use crate::config::{Config, Listen, Tls};
 use crate::logging::LogFiles;
 use crate::maildir::{Made, Store};
 use crate::server::certificates::Certificates;
 use crate::server::listeners::{self, Opened};
-use crate::server::{sandbox, user};
+use crate::server::{self, sandbox, user};
+use crate::smtp::faults::Faults;
 use crate::smtp::path::Domain;
 
 /// What a server is started with; each option overrules the configuration.
@@ -27,6 +29,9 @@ pub(super) struct Options {
     /// Listen here instead: an address, a port, or both (`127.0.0.1:2525`, `2525`, `[::]:25`).
     #[arg(long, value_name = "ADDR:PORT")]
     pub listen: Option<Listen>,
+    /// Listen on this port instead; 0 is a free one, which is printed.
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
     /// Keep mail in this folder instead.
     #[arg(long, value_name = "DIR")]
     pub maildir: Option<PathBuf>,
@@ -48,9 +53,12 @@ pub(super) struct Options {
 }
 
 impl Options {
-    fn configuration(&self) -> Result<Config, String> {
-        let mut config =
-            self.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
+    /// The configuration of file and options; what neither has is as it is in `defaults`.
+    pub(super) fn configuration(&self, defaults: Config) -> Result<Config, String> {
+        let mut config = match &self.config {
+            Some(file) => defaults.overruled_by(file)?,
+            None => defaults,
+        };
         if let Some(listen) = self.listen {
             if !config.listeners.is_empty() {
                 return Err(
@@ -61,6 +69,7 @@ impl Options {
             }
             config.listen_on(listen);
         }
+        config.port = self.port.unwrap_or(config.port);
         if let Some(folder) = &self.maildir {
             config.maildir_path.clone_from(folder);
         }
@@ -92,7 +101,11 @@ impl Start {
     /// Does all that may need root, and then gives root up; opens the logs and the mail folder. No
     /// thread runs yet. What was made is taken back when the value is dropped, unless it is kept.
     pub(super) fn new(options: &Options, with_port: bool) -> Result<Self, End> {
-        let config = options.configuration()?;
+        Self::by(options.configuration(Config::default())?, options, with_port)
+    }
+
+    /// The same by a configuration that holds the options' already.
+    pub(super) fn by(config: Config, options: &Options, with_port: bool) -> Result<Self, End> {
         // A definition with an error is refused before a port is opened.
         let pages = pages(&config, options)?;
         user::configured(&config)?;
@@ -140,6 +153,56 @@ impl Start {
         let logs = LogFiles::open(&config.log)?;
         let rules = sandbox::rules(&config, options.config.as_deref());
         Ok(Self { config, listening, certificates, logs, made, warnings, rules })
+    }
+
+    /// Makes the folder for transcripts, and lets the server write to it.
+    pub(super) fn transcribe_to(&mut self, folder: &Path) -> Result<(), String> {
+        if self.listening.iter().any(|listening| listening.opened.listener.states.is_some()) {
+            return Err(
+                "transcripts are played by one definition, and a listener has its own; leave \
+                        --transcripts out, or give the definition by --states"
+                    .to_owned(),
+            );
+        }
+        server::make_transcripts_folder(folder)?;
+        self.rules.push(sandbox::transcripts(folder));
+        Ok(())
+    }
+
+    /// The first TCP listener's address for a client on this machine, which reaches every address by
+    /// loopback's.
+    pub(super) fn near(&self) -> Option<SocketAddr> {
+        let address = self.listening.iter().find_map(|listening| listening.opened.tcp)?;
+        let near = match address.ip() {
+            ip if !ip.is_unspecified() => ip,
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        };
+        Some(SocketAddr::new(near, address.port()))
+    }
+
+    /// All faults of its listeners, each once.
+    pub(super) fn faults(&self) -> Vec<Arc<Faults>> {
+        let mut all: Vec<Arc<Faults>> = Vec::new();
+        for faults in self.listening.iter().filter_map(|one| one.states.faults.as_ref()) {
+            if all.iter().all(|known| !Arc::ptr_eq(known, faults)) {
+                all.push(Arc::clone(faults));
+            }
+        }
+        all
+    }
+
+    /// How swaks reaches the first listener, from this machine.
+    pub(super) fn reached_by_swaks(&self) -> String {
+        let Some(Listening { opened, .. }) = self.listening.first() else { return String::new() };
+        let tls = if opened.listener.tls == Tls::FirstOctet { " --tls-on-connect" } else { "" };
+        match (opened.tcp, self.near()) {
+            (Some(_), Some(near)) => format!("--server {near}{tls}"),
+            _ => {
+                let path = opened.address.strip_prefix("unix:").unwrap_or(&opened.address);
+                format!("--socket {path}{tls}")
+            }
+        }
     }
 
     /// Locks this thread, and all that it starts, in.
@@ -196,6 +259,9 @@ impl Start {
             config.domain,
             config.maildir_path.display(),
         );
+        if let Some(near) = self.near().filter(|_| config.port == 0) {
+            text += &format!("  port        {}\n", near.port());
+        }
         text += &format!("  log         standard error: {}\n", config.log.console_level);
         for (path, level) in &config.log.files {
             text += &format!("  log         {}: {level}\n", path.display());

@@ -76,7 +76,7 @@ impl<C: Keys> Kind<C> for Group {
             return Err(Wrong::new(raw));
         }
         let mut findings = Vec::new();
-        let table = key::table(&entries, &mut findings);
+        let table = key::table(C::default(), &entries, &mut findings);
         if findings.is_empty() {
             Ok(table)
         } else {

@@ -176,8 +176,11 @@ impl<C: Keys> Key<C> {
 
 /// Reads a table from its entries. What has no entry keeps its default; what is wrong is added to
 /// the findings, all of it.
-pub(super) fn table<C: Keys>(entries: &[Entry<'_>], findings: &mut Vec<Finding>) -> C {
-    let mut table = C::default();
+pub(super) fn table<C: Keys>(
+    mut table: C,
+    entries: &[Entry<'_>],
+    findings: &mut Vec<Finding>,
+) -> C {
     for (number, entry) in entries.iter().enumerate() {
         let name = &entry.key;
         let Some(key) = Key::<C>::of(name) else {

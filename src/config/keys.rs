@@ -16,6 +16,7 @@ use super::network::Network;
 use super::values::{
     BareNewline, Level, MailboxFormat, NETWORKS, Uncapped, UncappedFrom, UserList, Users, Verify,
 };
+use crate::maildir::Naming;
 use crate::smtp::path::{Domain, Syntax};
 use crate::smtp::session::Limits;
 
@@ -94,6 +95,12 @@ keys! {
         /// "bob"])`: other names get 550. Letters of either case are the same, and postmaster is
         /// always one.
         users: Users = Users::Any, UserList;
+        /// The mailboxes. `ByUser`: one for each user of `domain`, such as `alice`; mail for other
+        /// domains goes to the queue. `ByAddress`, for a test server: one for each address of any
+        /// domain, such as `alice@example.com`. Then nothing goes to the queue, and `relay_from`
+        /// does not count.
+        mailboxes: Naming = Naming::ByUser,
+            Words(&[("ByUser", Naming::ByUser), ("ByAddress", Naming::ByAddress)]);
         /// The clients that may send mail for other domains, by network. An empty list is nobody.
         relay_from: Vec<Network> = vec![
             Network::new(IpAddr::from([127, 0, 0, 0]), 8),
@@ -102,9 +109,13 @@ keys! {
         /// The clients that are not served, by network: 554 instead of a greeting.
         refuse_from: Vec<Network> = Vec::new(), NETWORKS;
         /// The form of files in mailboxes. `Message`: what mail readers show. `Envelope`: the
-        /// queue's form.
-        mailbox_format: MailboxFormat = MailboxFormat::Message,
-            Words(&[("Message", MailboxFormat::Message), ("Envelope", MailboxFormat::Envelope)]);
+        /// queue's form. `Content`, for a test: the message as it is received, octet by octet, and
+        /// no field of ours.
+        mailbox_format: MailboxFormat = MailboxFormat::Message, Words(&[
+            ("Message", MailboxFormat::Message),
+            ("Envelope", MailboxFormat::Envelope),
+            ("Content", MailboxFormat::Content),
+        ]);
         /// The syntax of commands. `Lenient`: also [what clumsy clients
         /// send](docs/running.md#clumsy-clients), such as any word in HELO, blanks around the colon
         /// of MAIL and RCPT, paths without brackets and underscores in domains. `Strict`, for a

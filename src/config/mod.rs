@@ -7,9 +7,10 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
+use crate::maildir::Naming;
 use crate::smtp::machine::Machine;
 use crate::smtp::path::Syntax;
-use crate::smtp::session::{Settings, Standing};
+use crate::smtp::session::{Domains, Settings, Standing};
 
 mod groups;
 mod key;
@@ -42,6 +43,14 @@ impl Config {
     /// # Errors
     /// `cannot read FILE: reason`, or a line `FILE:line:column: reason` for each finding.
     pub fn read(path: &Path) -> Result<Self, String> {
+        Self::default().overruled_by(path)
+    }
+
+    /// Reads a file, whose missing keys keep the values that they have here.
+    ///
+    /// # Errors
+    /// As [`Config::read`].
+    pub fn overruled_by(self, path: &Path) -> Result<Self, String> {
         let shown = path.display();
         let failed = |why: &dyn std::fmt::Display| format!("cannot read {shown}: {why}");
         let mut octets = Vec::new();
@@ -56,7 +65,7 @@ impl Config {
             let (line, column) = place(&String::from_utf8_lossy(error.as_bytes()), valid);
             failed(&format!("it is not valid UTF-8 at {line}:{column}"))
         })?;
-        Self::parse(&text).map_err(|findings| {
+        self.parse_over(&text).map_err(|findings| {
             let lines: Vec<String> =
                 findings.lines().map(|line| format!("{shown}:{line}")).collect();
             lines.join("\n")
@@ -68,9 +77,13 @@ impl Config {
     /// # Errors
     /// A line `line:column: reason` for each finding, in the order of the text.
     pub fn parse(text: &str) -> Result<Self, String> {
+        Self::default().parse_over(text)
+    }
+
+    fn parse_over(self, text: &str) -> Result<Self, String> {
         // Some editors begin a file with a byte order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let (config, mut findings) = parse(text);
+        let (config, mut findings) = parse(&self, text);
         if findings.is_empty() {
             return Ok(config);
         }
@@ -123,6 +136,10 @@ impl Config {
             syntax: self.syntax,
             refuse_bare_newline: self.bare_newline == BareNewline::Refuse,
             verify_honestly: self.vrfy == Verify::Honest,
+            domains: match self.mailboxes {
+                Naming::ByUser => Domains::Own,
+                Naming::ByAddress => Domains::Every,
+            },
             limits: self.limits,
             shows_lines: false,
             faults: None,
@@ -131,7 +148,7 @@ impl Config {
 }
 
 /// Reads a text as far as it goes, and collects what is wrong.
-fn parse(source: &str) -> (Config, Vec<Finding>) {
+fn parse(defaults: &Config, source: &str) -> (Config, Vec<Finding>) {
     let mut text = source.to_owned();
     let (mut findings, mut mended): (_, Vec<Mend>) = (Vec::new(), Vec::new());
     loop {
@@ -151,7 +168,7 @@ fn parse(source: &str) -> (Config, Vec<Finding>) {
         }
         findings.extend(stop.map(|stop| slip::words(source, &stop)));
         let mut found = Vec::new();
-        let config = key::table(&entries, &mut found);
+        let config = key::table(defaults.clone(), &entries, &mut found);
         check_together(&config, &entries, &mut found);
         listeners::check(&config, &entries, &mut found);
         // The value that was put in place of a wrong one is not the file's.

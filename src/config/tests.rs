@@ -108,7 +108,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("(uncapped_from: Networks([\"x\"]))", "1:27: uncapped_from must be RelayFrom, or Networks(["),
     (
         "(mailbox_format: \"Message\")",
-        "1:18: mailbox_format must be Message or Envelope, not \"Message\"",
+        "1:18: mailbox_format must be Message or Envelope or Content, not \"Message\"",
     ),
     ("(bare_newline: keep)", "1:16: bare_newline must be Refuse or Keep, not keep"),
     (

@@ -116,6 +116,8 @@ pub enum MailboxFormat {
     Message,
     /// Exactly the queue's form.
     Envelope,
+    /// The content as it was received.
+    Content,
 }
 
 /// What VRFY tells.

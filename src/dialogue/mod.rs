@@ -18,12 +18,15 @@
 //! * waited 30s               so much time has passed in the server's waits; `ms`, `s`, `min`, `h`
 //! * later 61s                so much time passes before the client goes on
 //! * reset, * hangs           the server has reset the connection, or says nothing any more
+//! * fault WORDS              the fault of these words fires next
 //! ```
 //!
 //! `! without: STARTTLS` plays as a server without a certificate, which leaves these rows out;
 //! `! encrypted: yes` as a listener that is encrypted from the first octet.
 //! `! definition: FILE` plays by another definition, FILE beside the dialogue, and `! faults: FILE`
-//! with the faults of a file. Time passes only where a line or a fault says so.
+//! with the faults of a file. After `! due: listed` a fault fires where a line says so, before the
+//! client's line or the greeting, and nowhere else, whatever it counts: so a session that was one of
+//! many goes again alone. Time passes only where a line or a fault says so.
 //! Blanks before a line do not count, so that what `fsm explain` and `fsm diff` show can be played.
 //! Each reply must be expected before the client's next line, and none may be left at the end.
 //! Without a key the configuration is [`BASE`].
@@ -92,6 +95,8 @@ pub enum Act {
     Stop,
     /// The server has closed the connection.
     Closed,
+    /// The fault of these words fires next.
+    Fault(String),
     /// The server has let so many milliseconds pass since this was asked last.
     Waited(u64),
     /// So many milliseconds pass before the client goes on.
@@ -120,6 +125,8 @@ pub struct Dialogue {
     pub definition: Option<String>,
     /// The file of the faults that it is played with, if it names one.
     pub faults: Option<String>,
+    /// The words of the faults that the greeting is met by, if the dialogue lists what fires.
+    pub due: Option<Vec<String>>,
     /// The commands whose rows are left out, with the lines that say so.
     without: Vec<(usize, String)>,
     /// The line that says that it is encrypted from the first octet, if one does.

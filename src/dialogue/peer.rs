@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::{Ending, Play, Verdict};
 use crate::config::{Config, Users};
-use crate::maildir;
+use crate::maildir::{self, Naming};
+use crate::smtp::faults::Faults;
 use crate::smtp::machine::{EventId, Machine, Position};
 use crate::smtp::session::{
     Client, Input, NoUser, Output, Question, Session, Settings, Standing, Step, World, drive,
@@ -16,6 +17,7 @@ use crate::smtp::session::{
 #[derive(Debug)]
 pub struct Peer {
     session: Session,
+    faults: Option<Arc<Faults>>,
     world: Around,
 }
 
@@ -24,6 +26,7 @@ pub struct Peer {
 struct Around {
     enhanced: bool,
     users: Users,
+    naming: Naming,
     /// What the session said and `take_reply` has not taken.
     said: Vec<u8>,
     /// Whether the session waits for the handshake.
@@ -63,10 +66,12 @@ impl Peer {
     /// A session by settings of one's own, such as those with faults.
     #[must_use]
     pub fn with(config: &Config, settings: Settings) -> Self {
+        let faults = settings.faults.clone();
         let session = Session::new(Arc::new(settings), client(config));
         let world = Around {
             enhanced: session.shows_enhanced(),
             users: config.users.clone(),
+            naming: config.mailboxes,
             said: Vec::new(),
             shakes_hands: false,
             draft: None,
@@ -81,7 +86,7 @@ impl Peer {
             ending: None,
             fired: Vec::new(),
         };
-        let mut peer = Self { session, world };
+        let mut peer = Self { session, faults, world };
         peer.give(Input::Connect);
         peer
     }
@@ -127,10 +132,12 @@ pub fn client(config: &Config) -> Client {
 
 /// The answer that a server with these users, and a store with room, gives to a question.
 #[must_use]
-pub fn usual_answer(question: &Question, users: &Users) -> Input<'static> {
+pub fn usual_answer(question: &Question, users: &Users, naming: Naming) -> Input<'static> {
     match question {
-        Question::User(local) if !users.contains(local) => Input::User(Err(NoUser::Unknown)),
-        Question::User(local) if !maildir::takes_name(local) => {
+        Question::User(mailbox) if !users.contains(&mailbox.local) => {
+            Input::User(Err(NoUser::Unknown))
+        }
+        Question::User(mailbox) if !maildir::takes_name(mailbox, naming) => {
             Input::User(Err(NoUser::NameTooLong))
         }
         Question::User(_) => Input::User(Ok(())),
@@ -172,13 +179,19 @@ impl World for Around {
         if matches!(question, Question::Store) {
             self.stored.extend(self.draft.take());
         }
-        let verdict = self.verdicts.get(&self.questions);
+        let verdict = self.verdicts.get(&self.questions).copied();
         self.questions += 1;
-        let Some(verdict) = verdict else { return usual_answer(&question, &self.users) };
+        let Some(verdict) = verdict else { return self.usual_answer(&question) };
         verdict.answer(&question).unwrap_or_else(|| {
             self.misfit = Some(format!("{verdict:?} to {question:?}"));
-            usual_answer(&question, &self.users)
+            self.usual_answer(&question)
         })
+    }
+}
+
+impl Around {
+    fn usual_answer(&self, question: &Question) -> Input<'static> {
+        usual_answer(question, &self.users, self.naming)
     }
 }
 
@@ -230,6 +243,12 @@ impl Play for Peer {
 
     fn take_waited(&mut self) -> u64 {
         std::mem::take(&mut self.world.waited)
+    }
+
+    fn fire(&mut self, says: &str) {
+        if let Some(faults) = &self.faults {
+            faults.list_next(says);
+        }
     }
 
     fn pass(&mut self, milliseconds: u64) {

@@ -28,6 +28,8 @@ pub trait Play {
     fn take_waited(&mut self) -> u64 {
         0
     }
+    /// Has the fault of these words fire next.
+    fn fire(&mut self, _says: &str) {}
     /// Lets time pass, in milliseconds.
     fn pass(&mut self, _milliseconds: u64) {}
     /// How the connection ended, if not in an orderly way.
@@ -150,6 +152,7 @@ impl Dialogue {
                         return fail(expected, got);
                     }
                 }
+                Act::Fault(says) => peer.fire(says),
                 Act::Later(milliseconds) => peer.pass(*milliseconds),
                 Act::Discarded => {}
             }

@@ -70,6 +70,7 @@ fn act(line: &str) -> Option<Act> {
         ("* ", "reset") => Act::Ends(Ending::Reset),
         ("* ", "hangs") => Act::Ends(Ending::Hang),
         ("* ", text) => match text.split_once(' ').unwrap_or((text, "")) {
+            ("fault", says) if !says.is_empty() => Act::Fault(says.to_owned()),
             ("stored", content) => Act::Stored(octets(content)?),
             ("waited", time) => Act::Waited(milliseconds(time)?),
             ("later", time) => Act::Later(milliseconds(time)?),
@@ -89,7 +90,7 @@ fn expected(line: &str) -> &'static str {
     match line.as_bytes() {
         [b'*', ..] => {
             "`* verdict yes`, `unknown`, `full`, `busy` or `broken`, `* stored TEXT`, `* discarded`, \
-             `* encrypted`, `* silence`, `* stop`, `* closed`, `* waited TIME`, `* later TIME`, `* reset` or `* hangs`"
+             `* encrypted`, `* silence`, `* stop`, `* closed`, `* waited TIME`, `* later TIME`, `* reset`, `* hangs` or `* fault WORDS`"
         }
         [b'=', ..] => "a state, as in `= init`",
         [b'!', ..] => "`! key: value`",
@@ -111,7 +112,7 @@ impl Dialogue {
         let mut keys: BTreeMap<String, String> =
             BASE.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let (mut acts, mut definition, mut key_lines) = (Vec::new(), None, BTreeMap::new());
-        let (mut without, mut encrypted, mut faults) = (Vec::new(), None, None);
+        let (mut without, mut encrypted, mut faults, mut due) = (Vec::new(), None, None, None);
         for (line, number) in text.lines().zip(1..) {
             let line = line.trim_start();
             let fail = |expected: &str| Mismatch {
@@ -126,24 +127,32 @@ impl Dialogue {
                 match key {
                     "definition" => definition = Some(value.to_owned()),
                     "faults" => faults = Some(value.to_owned()),
+                    "due" if value == "listed" => due = Some(Vec::new()),
                     "without" => without.push((number, value.to_owned())),
                     "encrypted" if value == "yes" => encrypted = Some(number),
                     _ => drop(keys.insert(key.to_owned(), value.to_owned())),
                 }
             } else if !(line.is_empty() || line.starts_with('#')) {
                 let act = act(line).ok_or_else(|| fail(expected(line)))?;
+                if acts.is_empty()
+                    && let (Act::Fault(says), Some(due)) = (&act, &mut due)
+                {
+                    due.push(says.clone());
+                    continue;
+                }
                 if acts.is_empty() && !matches!(act, Act::Reply(_)) {
                     return Err(fail("the server to speak first, as in `S: 220`"));
                 }
                 acts.push((number, act));
             }
         }
-        if acts.is_empty() {
+        // A fault may end the connection before anything is said.
+        if acts.is_empty() && due.as_ref().is_none_or(Vec::is_empty) {
             let expected =
                 "a dialogue, which begins with the server's greeting: `S: 220`".to_owned();
             return Err(Mismatch { line: 1, expected, got: "nothing".to_owned() });
         }
-        Ok(Self { keys, key_lines, definition, faults, without, encrypted, acts })
+        Ok(Self { keys, key_lines, definition, faults, due, without, encrypted, acts })
     }
 }
 

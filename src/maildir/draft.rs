@@ -74,7 +74,8 @@ impl Draft {
     /// Names the files to be.
     pub(super) fn files(&mut self) -> Result<(), StoreError> {
         if self.files.is_empty() {
-            let targets = targets(&self.message.envelope).ok_or_else(StoreError::unnamed)?;
+            let targets = targets(&self.message.envelope, self.store.options.naming)
+                .ok_or_else(StoreError::unnamed)?;
             self.files = targets.into_iter().map(File::new).collect();
         }
         Ok(())

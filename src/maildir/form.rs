@@ -8,7 +8,7 @@ use crate::smtp::envelope::{Envelope, Place};
 use crate::smtp::path::{Domain, Syntax};
 
 use super::opening::Opening;
-use super::{Format, name};
+use super::{Format, Naming, name};
 
 /// The longest line that we write, without its line end, in octets. RFC 5322 2.1.1.
 const LINE_BYTES_MAX: usize = 998;
@@ -42,12 +42,12 @@ pub(super) struct Target {
 /// One file for each mailbox and each domain. Returns `None` if a name fits no path component.
 /// Those in the queue's form come first: the others can be made from them, but not they from the
 /// others.
-pub(super) fn targets(envelope: &Envelope) -> Option<Vec<Target>> {
+pub(super) fn targets(envelope: &Envelope, naming: Naming) -> Option<Vec<Target>> {
     let mut targets: BTreeMap<(bool, String), (Vec<String>, Vec<usize>)> = BTreeMap::new();
     for (number, recipient) in envelope.recipients.iter().enumerate() {
         let local = recipient.place == Place::Local;
         let folder = if local {
-            name::mailbox(&recipient.mailbox.local)
+            name::mailbox(&recipient.mailbox, naming)
         } else {
             name::domain(&recipient.mailbox.domain)
         };
@@ -72,7 +72,8 @@ impl Target {
 
     /// Whether lines end in CR LF, as they came.
     pub(super) fn keeps_line_ends(&self, format: Format) -> bool {
-        self.is_queue_form(format) || format == Format::MessageAsItCame
+        self.is_queue_form(format)
+            || matches!(format, Format::MessageAsItCame | Format::ContentAlone)
     }
 
     /// What is before the content, which starts with `opening`.
@@ -84,10 +85,13 @@ impl Target {
         format: Format,
         opening: &Opening,
     ) -> Head {
+        let queue = self.is_queue_form(format);
+        if !queue && format == Format::ContentAlone {
+            return Head { text: Vec::new(), replaced: 0 };
+        }
         let sender = envelope.sender.to_string();
         let sender = if sender.is_empty() { "<>".to_owned() } else { sender };
         let mut text = String::new();
-        let queue = self.is_queue_form(format);
         if !queue {
             let _ = writeln!(text, "Return-Path: <{}>", envelope.sender);
             text += &self.received(envelope, time, host);
@@ -450,6 +454,27 @@ mod tests {
         }
         let long = [b"From ", &[b'x'; 990][..], b"\r\nSubject: x\r\n"].concat();
         assert!(begin(&long, Format::MessageAsItCame).starts_with(b"X-Mailbox-Line:\r\n From x"));
+    }
+
+    /// A test compares what its program has sent, whatever it begins with.
+    #[test]
+    fn content_alone_is_all_of_its_file() {
+        for content in
+            [&b"Subject: x\r\n"[..], b"", b"\xef\xbb\xbfSubject: x\r\n", b"From a\r\nbody"]
+        {
+            let place = Place::Local;
+            let recipients = vec!["b@x.org".to_owned()];
+            let target = Target { place, folder: "b".to_owned(), recipients, numbers: vec![] };
+            let opening = Opening::read(content, true).unwrap();
+            let envelope = envelope("x", ReversePath(None));
+            let head = target.head(&envelope, 0, "x.org", Format::ContentAlone, &opening);
+            assert_eq!(head, Head { text: Vec::new(), replaced: 0 }, "{content:?}");
+            assert!(target.keeps_line_ends(Format::ContentAlone));
+            let queued = Target { place: Place::Remote, ..target };
+            assert!(
+                !queued.head(&envelope, 0, "x.org", Format::ContentAlone, &opening).text.is_empty()
+            );
+        }
     }
 
     #[test]

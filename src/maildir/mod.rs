@@ -65,7 +65,7 @@ pub use error::{Doing, Shortage, StoreError};
 use file::{File, Message};
 use folders::Folders;
 use group_commit::{Counted, GroupCommit};
-pub use name::takes_name;
+pub use name::{Naming, takes_name};
 use opening::Opening;
 use pool::Pool;
 use space::Space;
@@ -91,6 +91,8 @@ pub enum Format {
     MessageAsItCame,
     /// Exactly the queue's form.
     Envelope,
+    /// The content, octet by octet, and nothing of ours.
+    ContentAlone,
 }
 
 /// How a store works.
@@ -100,6 +102,8 @@ pub struct Options {
     pub root: PathBuf,
     /// What files in mailboxes look like.
     pub format: Format,
+    /// How mailboxes are named.
+    pub naming: Naming,
     /// The name that `Received:` fields give this server.
     pub host: String,
     /// The most threads for file work.

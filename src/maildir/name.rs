@@ -2,21 +2,36 @@
 
 use std::fmt::Write as _;
 
-use crate::smtp::path::{Domain, LocalPart};
+use crate::smtp::path::{Domain, Mailbox};
 
 /// The longest component that file systems take, in octets.
 const COMPONENT_BYTES_MAX: usize = 255;
 
-/// The folder of a mailbox. Local parts of the server's domain compare without case.
-pub(super) fn mailbox(local: &LocalPart) -> Option<String> {
-    component(&local.folded())
+/// How mailboxes are named.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Naming {
+    /// By the part before the `@`: all mailboxes are of one domain.
+    #[default]
+    ByUser,
+    /// By the whole address.
+    ByAddress,
+}
+
+/// The folder of a mailbox. Names compare without case, in local parts too.
+pub(super) fn mailbox(mailbox: &Mailbox, naming: Naming) -> Option<String> {
+    let local = mailbox.local.folded();
+    match naming {
+        Naming::ByUser => component(&local),
+        // No domain has an `@`, so that the last one of a name tells the two apart.
+        Naming::ByAddress => component(&format!("{local}@{}", mailbox.domain.folded())),
+    }
 }
 
 /// Whether a mailbox can have this name. A file system names it, so it has a bound, which the
 /// sender is told before it has sent the message.
 #[must_use]
-pub fn takes_name(local: &LocalPart) -> bool {
-    mailbox(local).is_some()
+pub fn takes_name(of: &Mailbox, naming: Naming) -> bool {
+    mailbox(of, naming).is_some()
 }
 
 /// The folder of a destination domain.
@@ -48,7 +63,7 @@ mod tests {
 
     use super::*;
     use crate::smtp::path::{
-        ADDRESS_BYTES_MAX, DOMAIN_BYTES_MAX, ForwardPath, Mailbox, PathError, Syntax,
+        ADDRESS_BYTES_MAX, DOMAIN_BYTES_MAX, ForwardPath, LocalPart, PathError, Syntax,
     };
 
     fn read(address: &str) -> Result<Mailbox, PathError> {
@@ -59,6 +74,10 @@ mod tests {
                 domain: Domain::parse_own("postman.local")?,
             }),
         }
+    }
+
+    fn by_user(address: &Mailbox) -> Option<String> {
+        mailbox(address, Naming::ByUser)
     }
 
     /// What becomes of a mailbox's hostile name: a folder, or no address at all.
@@ -126,11 +145,11 @@ mod tests {
     fn each_hostile_mailbox_has_a_harmless_folder_or_is_no_address() {
         for (name, expected) in MAILBOXES {
             let found =
-                read(&format!("{name}@postman.local")).map(|found| mailbox(&found.local).unwrap());
+                read(&format!("{name}@postman.local")).map(|found| by_user(&found).unwrap());
             assert_eq!(found.as_deref(), expected.as_deref(), "{name:?}");
         }
         // The grammar has the empty name; no folder has.
-        assert_eq!(mailbox(&read("\"\"@postman.local").unwrap().local), None);
+        assert_eq!(by_user(&read("\"\"@postman.local").unwrap()), None);
         // The bound is what a file system can name, escapes included.
         for (name, fits) in [
             ("a".repeat(COMPONENT_BYTES_MAX), true),
@@ -140,8 +159,8 @@ mod tests {
             ("a".repeat(ADDRESS_BYTES_MAX - 2), false),
         ] {
             let found = read(&format!("{name}@x")).unwrap();
-            assert_eq!(mailbox(&found.local).is_some(), fits, "{name}");
-            assert_eq!(takes_name(&found.local), fits, "{name}");
+            assert_eq!(by_user(&found).is_some(), fits, "{name}");
+            assert_eq!(takes_name(&found, Naming::ByUser), fits, "{name}");
         }
         assert_eq!(
             read(&format!("{}@x", "a".repeat(ADDRESS_BYTES_MAX - 1))),
@@ -240,6 +259,25 @@ mod tests {
         );
     }
 
+    #[test]
+    fn a_mailbox_that_is_named_by_its_address_is_harmless_and_has_its_bound() {
+        for (address, expected) in [
+            ("Alice@Example.COM", Some("alice@example.com")),
+            ("\"a@b\"@c.org", Some("a@b@c.org")),
+            ("\"../x\"@c.org", Some("%2e.%2fx@c.org")),
+            ("\"\"@c.org", Some("@c.org")),
+            ("b@[IPv6:2001:DB8::1]", Some("b@[ipv6:2001:db8::1]")),
+            (&format!("{}@x.org", "a".repeat(249)), Some(&format!("{}@x.org", "a".repeat(249)))),
+            (&format!("{}@x.org", "a".repeat(250)), None),
+        ] {
+            let found = read(address).unwrap();
+            let folder = mailbox(&found, Naming::ByAddress);
+            assert_eq!(folder.as_deref(), expected, "{address}");
+            assert_eq!(takes_name(&found, Naming::ByAddress), expected.is_some(), "{address}");
+            assert!(folder.is_none_or(|folder| is_harmless(&folder)), "{address}");
+        }
+    }
+
     proptest! {
         /// Two mailboxes never share a folder, since each can be told from its folder's name;
         /// one never has two, however it is written.
@@ -256,10 +294,12 @@ mod tests {
             written.push('"');
             prop_assume!(written.len() <= 64);
             let found = read(&format!("{written}@postman.local")).unwrap();
-            let folder = mailbox(&found.local).unwrap();
+            let folder = by_user(&found).unwrap();
             prop_assert!(is_harmless(&folder));
             prop_assert_eq!(name_of(&folder), name.to_ascii_lowercase());
-            prop_assert_eq!(mailbox(&found.local), component(&name.to_ascii_lowercase()));
+            prop_assert_eq!(by_user(&found), component(&name.to_ascii_lowercase()));
+            let by_address = mailbox(&found, Naming::ByAddress).unwrap();
+            prop_assert_eq!(by_address, format!("{folder}@postman.local"));
         }
     }
 }

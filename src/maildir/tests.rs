@@ -23,6 +23,7 @@ fn options(root: &Path) -> Options {
         format: Format::Message,
         host: "postman.local".to_owned(),
         threads_max: 8,
+        naming: Naming::ByUser,
         memory_bytes_max: 1000,
         waiting_max: 100,
         free_bytes_min: 0,

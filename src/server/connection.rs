@@ -11,6 +11,7 @@ use std::time::SystemTime;
 
 use super::Shared;
 use super::encryption::Begun;
+use super::ending::LAST_MS;
 use super::fault::{self, Paused};
 use super::log::SessionLog;
 use super::socket::Socket;
@@ -121,11 +122,16 @@ impl Connection<'_> {
             (config.timer, config.command_seconds_max, pressed)
         };
         let after = |start: u64, seconds: u64| start.saturating_add(seconds.saturating_mul(1000));
+        let is_last = self.shared.enough.is_reached();
+        let last = if is_last { now.saturating_add(LAST_MS) } else { u64::MAX };
         let deadline = Deadline {
-            usual: after(now, silence.min(config.timer)).min(after(self.since, whole)),
+            usual: after(now, silence.min(config.timer)).min(after(self.since, whole)).min(last),
             pressed: after(now, pressed).min(after(self.since, pressed_whole)),
         };
-        self.wire.readable(deadline, !stopping).await
+        match self.wire.readable(deadline, !stopping).await {
+            Ended::Late if is_last => Ended::Stop,
+            ended => ended,
+        }
     }
 
     /// Gives the session what a wait has brought about.
@@ -150,7 +156,10 @@ impl Connection<'_> {
                 Paused::Gone => return Input::HangUp,
                 Paused::Stop => return Input::Stop,
                 // It has no outputs before the wait is over.
-                Paused::Octets(octets) => drop(self.session.handle(Input::Octets(&octets))),
+                Paused::Octets(octets) => {
+                    self.log.input(&Input::Octets(&octets));
+                    drop(self.session.handle(Input::Octets(&octets)));
+                }
             }
         }
     }
@@ -263,8 +272,10 @@ impl Connection<'_> {
                     self.wire.write_octets(&octets);
                 }
                 Output::Wait(milliseconds) => next = Next::Pause(milliseconds),
-                Output::Reset => next = Next::Reset,
-                Output::Hang => next = Next::Hang,
+                end @ (Output::Reset | Output::Hang) => {
+                    self.log.break_off();
+                    next = if end == Output::Reset { Next::Reset } else { Next::Hang };
+                }
             }
             if fill == Fill::Full
                 && let Some(draft) = self.draft.take()
@@ -300,10 +311,12 @@ impl Connection<'_> {
                 }
                 Input::Room(self.refusal(room))
             }
-            Question::User(local) if !self.shared.config.users.contains(&local) => {
+            Question::User(mailbox) if !self.shared.config.users.contains(&mailbox.local) => {
                 Input::User(Err(NoUser::Unknown))
             }
-            Question::User(local) if !maildir::takes_name(&local) => {
+            Question::User(mailbox)
+                if !maildir::takes_name(&mailbox, self.shared.config.mailboxes) =>
+            {
                 Input::User(Err(NoUser::NameTooLong))
             }
             Question::User(_) => Input::User(Ok(())),
@@ -316,7 +329,10 @@ impl Connection<'_> {
                 self.shared.store.commit(draft, move |result| drop(done.try_send(result)));
                 let stored = committed.recv().await;
                 let stored = stored.unwrap_or_else(|_| Err(StoreError::given_up()));
-                let stored = stored.map(|files| self.log.delivered(files));
+                let stored = stored.map(|files| {
+                    self.shared.enough.count();
+                    self.log.delivered(files);
+                });
                 Input::Stored(self.refusal(stored))
             }
         }

@@ -19,6 +19,7 @@ use ::log::{Level, debug, error, info, log_enabled, warn};
 use super::certificates::About;
 use super::message_id::MessageId;
 use super::trace::{TARGET, Trace};
+use super::transcript::Transcripts;
 use crate::config::Config;
 use crate::logging::escape;
 use crate::maildir::{Delivered, StoreError};
@@ -75,8 +76,8 @@ pub(super) struct SessionLog {
     last: Option<String>,
     /// Whether the server ends the session.
     closes: bool,
-    /// The dialogue for the log, at the level `trace`.
-    trace: Option<Box<Trace>>,
+    /// The dialogue: for the log, at the level `trace`, and for `--transcripts`.
+    traces: Vec<Trace>,
 }
 
 /// A reply as the log shows it, without its code.
@@ -86,16 +87,26 @@ fn words(reply: &Reply) -> String {
 }
 
 /// A client's address; one on a unix socket has none.
-fn shown(address: Option<IpAddr>) -> String {
+pub(super) fn shown(address: Option<IpAddr>) -> String {
     address.map_or_else(|| "local".to_owned(), |address| address.to_string())
 }
 
 impl SessionLog {
     /// The log of a client that has connected.
-    pub(super) fn new(client: &Client, config: &Config, settings: &Settings) -> Self {
+    pub(super) fn new(
+        client: &Client,
+        config: &Config,
+        settings: &Settings,
+        transcripts: Option<&Transcripts>,
+    ) -> Self {
         info!("{} connect client={}", client.id, shown(client.address));
-        let trace = log_enabled!(target: TARGET, Level::Trace)
-            .then(|| Box::new(Trace::new(client, config, settings)));
+        let mut traces = Vec::new();
+        if log_enabled!(target: TARGET, Level::Trace) {
+            traces.push(Trace::new(client, config, settings));
+        }
+        if let Some(transcripts) = transcripts {
+            traces.push(Trace::transcript(transcripts, client, config, settings));
+        }
         Self {
             id: client.id.clone(),
             refused: 0,
@@ -105,12 +116,12 @@ impl SessionLog {
             is_encrypted: false,
             last: None,
             closes: false,
-            trace,
+            traces,
         }
     }
 
     pub(super) fn input(&mut self, input: &Input<'_>) {
-        if let Some(trace) = &mut self.trace {
+        for trace in &mut self.traces {
             trace.input(input);
         }
     }
@@ -136,7 +147,7 @@ impl SessionLog {
         if let Some(message) = &mut self.message {
             message.is_whole = true;
         }
-        if let Some(trace) = &mut self.trace {
+        for trace in &mut self.traces {
             trace.line(&line, end, self.message.is_some());
         }
         self.line = line;
@@ -158,6 +169,9 @@ impl SessionLog {
     }
 
     pub(super) fn open(&mut self, envelope: &Envelope) {
+        for trace in &mut self.traces {
+            trace.open();
+        }
         let recipients =
             envelope.recipients.iter().map(|recipient| escape(&recipient.mailbox.to_string()));
         self.message = Some(Box::new(Transaction {
@@ -173,7 +187,7 @@ impl SessionLog {
             message.octets += content.len() as u64;
             message.message_id.scan(content);
         }
-        if let Some(trace) = &mut self.trace {
+        for trace in &mut self.traces {
             trace.content(content);
         }
     }
@@ -221,7 +235,7 @@ impl SessionLog {
     /// The reply to the line that came last.
     pub(super) fn reply(&mut self, reply: &Reply, enhanced: bool) {
         let refusal = self.refusal.take();
-        if let Some(trace) = &mut self.trace {
+        for trace in &mut self.traces {
             trace.reply(reply, enhanced, refusal.as_deref() == Some(CONTENT));
         }
         self.answered(reply, refusal);
@@ -230,7 +244,7 @@ impl SessionLog {
     /// A fault fired. If another answer is sent, this says what became of the line all the same.
     pub(super) fn fault(&mut self, fired: &Fired) {
         info!("{} fault says=\"{}\"", self.id, escape(&fired.says));
-        if let Some(trace) = &mut self.trace {
+        for trace in &mut self.traces {
             trace.fault(fired);
         }
         if let Some(reply) = &fired.unsaid {
@@ -240,9 +254,16 @@ impl SessionLog {
     }
 
     /// Octets that a fault sends in the place of a reply.
-    pub(super) fn octets(&self, octets: &[u8]) {
-        if let Some(trace) = &self.trace {
+    pub(super) fn octets(&mut self, octets: &[u8]) {
+        for trace in &mut self.traces {
             trace.octets(octets);
+        }
+    }
+
+    /// A fault breaks the connection off.
+    pub(super) fn break_off(&mut self) {
+        for trace in &mut self.traces {
+            trace.break_off();
         }
     }
 
@@ -277,7 +298,7 @@ impl SessionLog {
     /// The session ends the connection.
     pub(super) fn close(&mut self) {
         self.closes = true;
-        if let Some(trace) = &mut self.trace {
+        for trace in &mut self.traces {
             trace.close();
         }
     }
@@ -421,6 +442,16 @@ pub(super) fn stop_cuts(sessions: usize, seconds: u64) {
 /// Messages that were not answered are left.
 pub(super) fn stop_leaves_messages() {
     warn!("- stopping: the storage is too slow; messages that were not answered are not stored");
+}
+
+/// A session's transcript could not be written.
+pub(super) fn not_transcribed(session: &str, error: &io::Error) {
+    warn!("{session} cannot write the transcript: {error}");
+}
+
+/// So many messages as the server was to take were stored.
+pub(super) fn enough() {
+    info!("- enough messages");
 }
 
 pub(super) fn signal_failed(error: &io::Error) {

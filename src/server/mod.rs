@@ -35,6 +35,7 @@ pub mod certificates;
 mod connection;
 mod door;
 mod encryption;
+mod ending;
 mod fault;
 mod guard;
 mod handshakes;
@@ -42,6 +43,7 @@ mod line;
 pub mod listeners;
 mod log;
 mod message_id;
+mod octets;
 mod reactor;
 pub mod sandbox;
 pub mod service;
@@ -50,6 +52,7 @@ mod terms;
 #[cfg(test)]
 mod tests;
 mod trace;
+mod transcript;
 pub mod user;
 mod watch;
 mod wire;
@@ -57,6 +60,8 @@ mod wire;
 use admission::{Admission, Admitted, Caps};
 use certificates::Certificates;
 use door::Door;
+use ending::Enough;
+pub use ending::{Stopper, Why};
 use handshakes::Handshakes;
 use listeners::Opened;
 use log::SessionLog;
@@ -64,6 +69,7 @@ use reactor::Driver;
 use socket::Socket;
 use terms::Terms;
 pub use terms::{kept, served};
+pub use transcript::{Transcripts, make_folder as make_transcripts_folder};
 use watch::Watch;
 
 /// The most file descriptors that are kept for the store: for commits and spools.
@@ -87,6 +93,10 @@ struct Shared {
     handshakes: Arc<Handshakes>,
     /// The clients so far, whose numbers are their ids.
     clients: AtomicU64,
+    /// The writer of the sessions' dialogues.
+    transcripts: Option<Transcripts>,
+    /// The messages after which the server stops.
+    enough: Enough,
     /// What serves a client: [`serve`], or a test's double.
     serve: Serve,
 }
@@ -193,9 +203,31 @@ impl Server {
             certificates,
             handshakes,
             clients: AtomicU64::new(0),
+            transcripts: None,
+            enough: Enough::default(),
             serve,
         });
         Self { listeners, shared, look: certificates::LOOK }
+    }
+
+    /// Writes each session's dialogue, and stops after so many messages.
+    #[must_use]
+    pub fn for_tests(
+        mut self,
+        transcripts: Option<Transcripts>,
+        messages: Option<NonZero<u64>>,
+    ) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.shared) {
+            shared.transcripts = transcripts;
+            shared.enough = Enough::new(messages);
+        }
+        self
+    }
+
+    /// Stops the server from another thread.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper(Arc::clone(&self.shared.watch))
     }
 
     /// Serves until SIGTERM or SIGINT; SIGHUP calls `reopen_logs`, and has the certificates read
@@ -205,7 +237,7 @@ impl Server {
     ///
     /// # Errors
     /// One line: what was attempted, and the cause.
-    pub fn run(self, reopen_logs: &dyn Fn(), ready: impl FnOnce()) -> Result<(), String> {
+    pub fn run(self, reopen_logs: &dyn Fn(), ready: impl FnOnce()) -> Result<Why, String> {
         let Self { mut listeners, shared, look } = self;
         let executor = Arc::new(Executor::new());
         let (finish, finished) = async_channel::bounded::<()>(1);
@@ -244,7 +276,7 @@ impl Server {
             reopen_logs();
             let _ = renew.send(());
         };
-        future::block_on(wait_for_the_end(&shared.watch, signals, &hang_up));
+        let why = future::block_on(wait_for_the_end(&shared.watch, signals, &hang_up));
         // The ports are closed before clients are told.
         for accepting in accepting {
             future::block_on(accepting);
@@ -268,7 +300,7 @@ impl Server {
             log::stop_leaves_messages();
         }
         log::stopped();
-        Ok(())
+        Ok(shared.enough.why(why))
     }
 }
 
@@ -296,7 +328,8 @@ fn doors(listeners: &mut [(Opened, Arc<Terms>)]) -> Result<Vec<Door>, String> {
 }
 
 /// Hears signals until the server is to stop.
-async fn wait_for_the_end(watch: &Watch, mut signals: Signals, hang_up: &dyn Fn()) {
+async fn wait_for_the_end(watch: &Watch, mut signals: Signals, hang_up: &dyn Fn()) -> Why {
+    let mut why = Why::Told;
     while !watch.is_stopping() {
         let stopped = async {
             watch.stopped().await;
@@ -304,10 +337,15 @@ async fn wait_for_the_end(watch: &Watch, mut signals: Signals, hang_up: &dyn Fn(
         };
         match stopped.or(signals.next()).await {
             Some(Ok(Signal::Hup)) => hang_up(),
+            Some(Ok(Signal::Int)) => {
+                why = Why::Interrupted;
+                watch.stop();
+            }
             Some(Ok(_)) | None => watch.stop(),
             Some(Err(error)) => log::signal_failed(&error),
         }
     }
+    why
 }
 
 /// Lets clients in until the server stops.
@@ -351,13 +389,18 @@ async fn serve_client(
     let refused = address.is_some_and(is_refused);
     let may_relay = address.map_or(terms.may_relay, |address| shared.may_relay(address));
     let client = Client { id: format!("{number:04x}"), address, local, may_relay, refused };
-    let mut log = SessionLog::new(&client, &shared.config, &terms.settings);
+    let transcripts = shared.transcripts.as_ref();
+    let mut log = SessionLog::new(&client, &shared.config, &terms.settings, transcripts);
     let id = client.id.clone();
     let ended = guard::guard(&id, (shared.serve)(&shared, &terms, &socket, client, &mut log)).await;
     if ended.is_none() && !log.is_encrypted() && !terms.from_first_octet {
         door::turn_away(&socket, &reply::broken());
     }
     log.disconnect(ended);
+    if shared.enough.is_reached() && !shared.watch.is_stopping() {
+        log::enough();
+        shared.watch.stop();
+    }
 }
 
 fn options(config: &Config) -> Options {
@@ -368,7 +411,9 @@ fn options(config: &Config) -> Options {
             // If a bare LF is allowed, the other line ends stay what they are.
             (MailboxFormat::Message, BareNewline::Keep) => Format::MessageAsItCame,
             (MailboxFormat::Envelope, _) => Format::Envelope,
+            (MailboxFormat::Content, _) => Format::ContentAlone,
         },
+        naming: config.mailboxes,
         host: config.domain.to_string(),
         threads_max: config.store_threads,
         memory_bytes_max: config.memory_bytes_max,

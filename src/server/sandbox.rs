@@ -103,6 +103,17 @@ fn certificate_folders(config: &Config) -> Vec<PathBuf> {
     folders
 }
 
+/// The rule for the folder of `--transcripts`.
+#[must_use]
+pub fn transcripts(folder: &Path) -> Rule {
+    Rule {
+        path: folder.to_owned(),
+        access: make_bitflags!(AccessFs::{WriteFile | MakeReg | RemoveFile}),
+        says: "write, make, rename",
+        why: "transcripts".to_owned(),
+    }
+}
+
 /// What `check --explain-sandbox` prints.
 #[must_use]
 pub fn explain(config: &Config, rules: &[Rule]) -> String {

@@ -14,7 +14,7 @@ use crate::smtp::machine::of_the_tests;
 struct Running {
     address: SocketAddr,
     watch: Arc<Watch>,
-    thread: JoinHandle<Result<(), String>>,
+    thread: JoinHandle<Result<Why, String>>,
     folder: tempfile::TempDir,
 }
 
@@ -118,7 +118,7 @@ fn a_panic_ends_one_session_with_421_and_breaks_no_other_s_commit() {
     server.connect().send_a_message(Some("250"));
     assert_eq!(server.delivered(), 2);
     server.stop();
-    assert_eq!(server.thread.join().unwrap(), Ok(()));
+    assert_eq!(server.thread.join().unwrap(), Ok(Why::Told));
 }
 
 #[test]
@@ -138,7 +138,7 @@ fn stopping_waits_for_the_message_whose_dot_was_received_and_answers_it() {
     gate.open();
     sending.expect("250 2.0.0");
     sending.expect("421 4.3.2");
-    assert_eq!(server.thread.join().unwrap(), Ok(()));
+    assert_eq!(server.thread.join().unwrap(), Ok(Why::Told));
     assert_eq!(std::fs::read_dir(server.folder.path().join("user/new")).unwrap().count(), 1);
 }
 
@@ -177,7 +177,7 @@ fn a_client_with_nagles_algorithm_on_does_not_wait_for_an_acknowledgement() {
     assert!(command < Duration::from_millis(40), "{command:?}");
     assert!(message < Duration::from_millis(40), "{message:?}");
     server.stop();
-    assert_eq!(server.thread.join().unwrap(), Ok(()));
+    assert_eq!(server.thread.join().unwrap(), Ok(Why::Told));
 }
 
 #[test]
@@ -189,7 +189,7 @@ fn stopping_ends_though_the_disk_never_answers() {
     gate.is_reached();
     server.stop();
     // Nothing was promised: the gate is closed still, and the client hears nothing.
-    assert_eq!(server.thread.join().unwrap(), Ok(()));
+    assert_eq!(server.thread.join().unwrap(), Ok(Why::Told));
     let mut line = String::new();
     assert_eq!(sending.0.read_line(&mut line).unwrap_or(0), 0, "{line}");
     gate.open();
@@ -224,7 +224,7 @@ fn with_as_many_waiting_for_the_disk_as_may_the_next_is_told_to_come_again() {
     second.expect("250");
     third.say("MAIL FROM:<a@x.org>", "250");
     server.stop();
-    assert_eq!(server.thread.join().unwrap(), Ok(()));
+    assert_eq!(server.thread.join().unwrap(), Ok(Why::Told));
 }
 
 #[test]
@@ -244,7 +244,7 @@ fn an_idle_connection_holds_no_buffer_and_less_than_four_kib() {
         serve_client(Arc::clone(&shared), Arc::clone(&terms), socket.clone(), address, admitted);
     let client =
         Client { id: String::new(), address, local: address, may_relay: true, refused: false };
-    let mut log = SessionLog::new(&client, &shared.config, &terms.settings);
+    let mut log = SessionLog::new(&client, &shared.config, &terms.settings, None);
     let serving = connection::serve(&shared, &terms, &socket, client, &mut log);
     assert!(size_of_val(&task) + size_of_val(&serving) < 4096);
 }
@@ -280,5 +280,5 @@ fn a_disk_that_hangs_stops_those_who_wait_for_it_and_nobody_else() {
     other.send_a_message(Some("250"));
     assert_eq!(server.delivered(), 3);
     server.stop();
-    assert_eq!(server.thread.join().unwrap(), Ok(()));
+    assert_eq!(server.thread.join().unwrap(), Ok(Why::Told));
 }

@@ -323,7 +323,7 @@ impl World for Around {
         match question {
             Question::Room(_) => Input::Room(Ok(())),
             Question::Handshake => Input::Handshake(Ok(())),
-            Question::User(local) if local.as_str() == "nobody" => {
+            Question::User(mailbox) if mailbox.local.as_str() == "nobody" => {
                 Input::User(Err(NoUser::Unknown))
             }
             Question::User(_) => Input::User(Ok(())),

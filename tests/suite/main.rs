@@ -36,13 +36,17 @@
 //! - `tls`: the encrypted line, by a client made of rustls
 //! - `certificates`: which one a client gets, and how they are renewed
 //! - `listeners`: several at once, unix sockets, and systemd's by name
+//! - `action`: the shell lines of action.yml
+//! - `beside`: `serve -- CMD`, and what a script asks of the mail folder
 //! - `start`: what `serve` refuses `check` refuses, and takes everything back
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on fails")]
 
 mod abnf;
+mod action;
 mod autogen;
 mod bad_input;
+mod beside;
 mod boundaries;
 mod certificates;
 mod checks;

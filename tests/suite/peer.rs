@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use postman::autofsm;
 use postman::config::{Config, Users};
 use postman::dialogue::{Verdict, client, usual_answer};
+use postman::maildir::Naming;
 use postman::smtp::envelope::Envelope;
 use postman::smtp::machine::{Machine, Position};
 use postman::smtp::session::{Input, Output, Question, Session, Step, World, drive};
@@ -40,6 +41,7 @@ pub(crate) struct Peer {
 #[allow(clippy::struct_excessive_bools, reason = "each is a fact of its own, which a test asserts")]
 pub(crate) struct Around {
     users: Users,
+    naming: Naming,
     machine: &'static Machine,
     enhanced: bool,
     /// What the session said and `take_reply` has not taken.
@@ -90,6 +92,7 @@ impl Peer {
         let session = Session::new(Arc::new(config.settings(machine)), client(config));
         let around = Around {
             users: config.users.clone(),
+            naming: config.mailboxes,
             machine,
             enhanced: session.shows_enhanced(),
             said: Vec::new(),
@@ -163,7 +166,7 @@ impl World for Around {
         let verdict =
             self.verdicts.get(&self.questions).and_then(|verdict| verdict.answer(&question));
         self.questions += 1;
-        verdict.unwrap_or_else(|| usual_answer(&question, &self.users))
+        verdict.unwrap_or_else(|| usual_answer(&question, &self.users, self.naming))
     }
 
     fn take(&mut self, output: Output<'_>) {

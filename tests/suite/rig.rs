@@ -38,9 +38,13 @@ impl Random {
 pub(crate) const PAGE_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/smtp-states.def");
 
 /// A server in a process of its own, on a port of its own, by the tests' own page. Dropped, it is
-/// killed.
+/// killed, and each session that it had must play.
 pub(crate) struct Server {
     child: Child,
+    /// The definition that it serves, if it is not the built-in one.
+    definition: Option<PathBuf>,
+    /// Its faults.
+    faults: Option<PathBuf>,
     /// The first TCP port that it listens on.
     pub(crate) address: SocketAddr,
     /// All that it listens on.
@@ -94,9 +98,11 @@ impl Server {
             .args(definition.map(|_| "--states"))
             .args(definition)
             .args(faults.map(|_| "--faults"))
-            .args(faults.map(|_| faults_path))
+            .args(faults.map(|_| &faults_path))
             .arg("--maildir")
             .arg(folder.path().join("maildir"))
+            .arg("--transcripts")
+            .arg(folder.path().join("transcripts"))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()
@@ -109,7 +115,8 @@ impl Server {
             addresses.extend(address.map(|address| address.trim().to_owned()));
         }
         let address = addresses.iter().find_map(|address| address.parse().ok()).unwrap();
-        Self { child, address, addresses, folder }
+        let (definition, faults) = (definition.map(Path::to_owned), faults.map(|_| faults_path));
+        Self { child, definition, faults, address, addresses, folder }
     }
 
     pub(crate) fn connect(&self) -> Talk {
@@ -127,7 +134,7 @@ impl Server {
     pub(crate) fn connect_to(address: SocketAddr) -> Talk {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-        Talk { reader: BufReader::new(stream) }
+        Talk::new(stream)
     }
 
     /// SIGTERM, and the exit code.
@@ -180,6 +187,33 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if !std::thread::panicking() {
+            self.play_transcripts();
+        }
+    }
+}
+
+impl Server {
+    /// Each session goes again as it went: `--transcripts` has written it.
+    fn play_transcripts(&self) {
+        let Ok(files) = fs::read_dir(self.folder.path().join("transcripts")) else { return };
+        let files = files.map(|file| file.unwrap().path());
+        // One that was being written has a hidden name.
+        let is_whole =
+            |file: &PathBuf| !file.file_name().unwrap().to_string_lossy().starts_with('.');
+        let files: Vec<_> = files.filter(is_whole).collect();
+        for files in files.chunks(200) {
+            let mut play = Command::new(env!("CARGO_BIN_EXE_postman"));
+            play.args(["fsm", "play"]).args(files);
+            for (option, file) in [("--states", &self.definition), ("--faults", &self.faults)] {
+                play.args(file.iter().flat_map(|file| [option.as_ref(), file.as_os_str()]));
+            }
+            let played = play.output().unwrap();
+            let said = String::from_utf8_lossy(&played.stderr);
+            let shown = said.split(".smtp:").next().map(|path| format!("{path}.smtp"));
+            let shown = shown.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+            assert!(played.status.success(), "{said}\n{shown}");
+        }
     }
 }
 
@@ -189,6 +223,10 @@ pub(crate) struct Talk {
 }
 
 impl Talk {
+    pub(crate) fn new(stream: TcpStream) -> Self {
+        Self { reader: BufReader::new(stream) }
+    }
+
     pub(crate) fn send(&mut self, octets: &[u8]) {
         self.reader.get_mut().write_all(octets).unwrap();
     }

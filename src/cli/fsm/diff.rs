@@ -61,7 +61,7 @@ impl Side {
             End::Findings => {
                 End::Error(format!("cannot compare {}: it has errors", path.display()))
             }
-            error @ End::Error(_) => error,
+            error => error,
         })?;
         if let Some(name) = &options.name {
             checked.source.name.clone_from(name);

@@ -96,10 +96,15 @@ fn play_one(
             let (expected, got) = (what, "those above".to_owned());
             return Ok(Err(Mismatch { line, expected, got }));
         }
+        Err((_, _, end @ End::Status(_))) => return Err(end),
     };
     let played = dialogue.check_states(states.machine).and_then(|()| {
         let machine = dialogue.machine(states.machine)?;
-        dialogue.play(&mut states.peer_by(machine, &config), |most| most)
+        let faults = states.fresh_faults();
+        if let (Some(faults), Some(due)) = (&faults, &dialogue.due) {
+            faults.list(due.iter().cloned());
+        }
+        dialogue.play(&mut states.peer_with(machine, &config, faults), |most| most)
     });
     Ok(played)
 }

@@ -8,6 +8,7 @@
 //! Nothing here is chance: the same octets at the same times are met by the same faults. The time
 //! is given by the caller.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -75,6 +76,8 @@ pub struct Faults {
     all: Vec<Ready>,
     /// What is counted for all sessions.
     counts: Mutex<Counts>,
+    /// The words of those that fire next, if a dialogue lists them: then nothing is counted.
+    listed: Mutex<Option<VecDeque<String>>>,
     /// The number of the event of content.
     content: Option<usize>,
     /// The number of the event that ends content.
@@ -121,6 +124,7 @@ impl Faults {
             reads_header: faults.iter().any(asks),
             all: ready,
             counts: Mutex::default(),
+            listed: Mutex::default(),
             content: event(VOCABULARY.content),
             end,
         };
@@ -143,6 +147,27 @@ impl Faults {
             condition: ready.fault.condition(),
         };
         self.all.iter().map(report).collect()
+    }
+
+    /// From now on only these fire, each once and in this order, whatever has been counted: so a
+    /// session goes again as it went beside others.
+    pub fn list(&self, says: impl IntoIterator<Item = String>) {
+        *self.listed() = Some(says.into_iter().collect());
+    }
+
+    /// Adds one to the list, if there is a list.
+    pub fn list_next(&self, says: &str) {
+        self.listed().iter_mut().for_each(|listed| listed.push_back(says.to_owned()));
+    }
+
+    /// Whether a fault is the next of the list. `None` if there is no list.
+    fn is_next(&self, ready: &Ready) -> Option<bool> {
+        let listed = self.listed();
+        listed.as_ref().map(|listed| listed.front().is_some_and(|says| **says == *ready.says))
+    }
+
+    fn listed(&self) -> MutexGuard<'_, Option<VecDeque<String>>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn counts(&self) -> MutexGuard<'_, Counts> {

@@ -167,10 +167,10 @@ impl Track {
             let is_own = is_own(ready);
             let mut all = faults.counts();
             let counts = if is_own { &mut self.own } else { &mut *all };
-            if counts.is_due(key, ready.fault.count, self.now)
+            if is_due(&faults, ready, counts, key, self.now)
                 && let Some(effect) = Effect::new(ready, None)
             {
-                count(counts, ready, key);
+                count(&faults, counts, ready, key);
                 return Some(effect);
             }
             pass(counts, ready, key, self.now);
@@ -224,14 +224,14 @@ impl Track {
             }
             let key = key(number, ready, line, who);
             let counts = if is_own(ready) { &mut self.own } else { &mut *all };
-            if !counts.is_due(key, ready.fault.count, self.now) {
+            if !is_due(&faults, ready, counts, key, self.now) {
                 if is_asked {
                     passed.push((number, key));
                 }
                 continue;
             }
             if is_asked {
-                count(counts, ready, key);
+                count(&faults, counts, ready, key);
                 effect = Some(its);
             }
             break;
@@ -253,7 +253,14 @@ fn is_own(ready: &Ready) -> bool {
     ready.fault.each.iter().any(|key| key.name == "session")
 }
 
-fn count(counts: &mut Counts, ready: &Ready, key: Key) {
+fn is_due(faults: &Faults, ready: &Ready, counts: &mut Counts, key: Key, now: u64) -> bool {
+    faults.is_next(ready).unwrap_or_else(|| counts.is_due(key, ready.fault.count, now))
+}
+
+fn count(faults: &Faults, counts: &mut Counts, ready: &Ready, key: Key) {
+    if let Some(listed) = faults.listed().as_mut() {
+        listed.pop_front();
+    }
     ready.fired.fetch_add(1, Ordering::Relaxed);
     if matches!(ready.fault.count, Count::First(_)) {
         counts.fired(key);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::smtp::envelope::Envelope;
 use crate::smtp::faults::Faults;
 use crate::smtp::machine::Machine;
-use crate::smtp::path::{Domain, LocalPart, Syntax};
+use crate::smtp::path::{Domain, Mailbox, Syntax};
 use crate::smtp::reply::Reply;
 
 /// What the compiler has said of a machine.
@@ -17,6 +17,15 @@ pub enum Standing {
     /// It has errors, and only `fsm try` and `fsm play` hold a session by it: an action that does
     /// not find what it needs ends the session, and is no fault of the session's.
     Refused,
+}
+
+/// The domains whose mail is for this server; other mail is for another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Domains {
+    /// The server's own.
+    Own,
+    /// Each there is.
+    Every,
 }
 
 /// What all sessions of a server share.
@@ -34,6 +43,8 @@ pub struct Settings {
     pub refuse_bare_newline: bool,
     /// Whether VRFY says that a user exists.
     pub verify_honestly: bool,
+    /// The domains whose mail is for this server.
+    pub domains: Domains,
     /// The limits of a session.
     pub limits: Limits,
     /// Whether [`Output::Line`] hands out each line, for a log.
@@ -137,8 +148,8 @@ pub enum NoUser {
 pub enum Question {
     /// Is there room for a message of this size, in octets (0: unknown)? [`Input::Room`].
     Room(u64),
-    /// Is there a mailbox of this name in the server's domain? [`Input::User`].
-    User(LocalPart),
+    /// Is there this mailbox of the server's? [`Input::User`].
+    User(Mailbox),
     /// Make the open message safe. [`Input::Stored`].
     Store,
     /// Can a handshake begin? [`Input::Handshake`].

@@ -73,8 +73,8 @@ mod things;
 
 use actions::{Accepted, Acted, Appended, Contradiction, Judged};
 pub use contract::{
-    Client, Fired, Input, Limits, LineEnd, NoUser, Output, Question, Refusal, Settings, Standing,
-    Step,
+    Client, Domains, Fired, Input, Limits, LineEnd, NoUser, Output, Question, Refusal, Settings,
+    Standing, Step,
 };
 pub use driver::{World, drive};
 pub use outputs::Outputs;

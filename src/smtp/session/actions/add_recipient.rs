@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
+use super::super::contract::Domains;
 use super::super::{Session, reply};
 use super::{Accepted, Judged, Question, row_reply};
 use crate::smtp::command::{ArgumentError, address, parameters};
@@ -63,7 +64,7 @@ impl Session {
             return Err(reply::domain_too_long());
         }
         let recipient = Recipient { mailbox, place };
-        if self.things.recipients.iter().any(|known| is_same_mailbox(known, &recipient)) {
+        if self.things.recipients.iter().any(|known| self.is_same_mailbox(known, &recipient)) {
             // A recipient given twice gets one copy.
             return Ok(Judged::Accepted(Accepted::AddRecipient(None)));
         }
@@ -73,10 +74,10 @@ impl Session {
         if self.recipients_in_all >= self.settings.limits.recipients_per_session_max {
             return Err(reply::too_many_recipients_in_all());
         }
-        let local = (place == Place::Local).then(|| recipient.mailbox.local.clone());
+        let own = (place == Place::Local).then(|| recipient.mailbox.clone());
         let accepted = Accepted::AddRecipient(Some(recipient));
-        Ok(match local {
-            Some(local) => Judged::Ask(Question::User(local), accepted),
+        Ok(match own {
+            Some(mailbox) => Judged::Ask(Question::User(mailbox), accepted),
             None => Judged::Accepted(accepted),
         })
     }
@@ -90,17 +91,18 @@ impl Session {
         self.things.recipients.extend(recipient);
         row_reply(cell, || Reply::new(250, "2.1.5", "Recipient OK"))
     }
-}
 
-fn is_same_mailbox(one: &Recipient, other: &Recipient) -> bool {
-    if one.place != other.place {
-        return false;
-    }
-    match one.place {
-        Place::Local => one.mailbox.local.folded() == other.mailbox.local.folded(),
-        Place::Remote => {
-            one.mailbox.local == other.mailbox.local
-                && one.mailbox.domain.folded() == other.mailbox.domain.folded()
+    fn is_same_mailbox(&self, one: &Recipient, other: &Recipient) -> bool {
+        let is_one_domain = || one.mailbox.domain.folded() == other.mailbox.domain.folded();
+        match (one.place, other.place) {
+            (Place::Local, Place::Local) => {
+                one.mailbox.local.folded() == other.mailbox.local.folded()
+                    && (self.settings.domains == Domains::Own || is_one_domain())
+            }
+            (Place::Remote, Place::Remote) => {
+                one.mailbox.local == other.mailbox.local && is_one_domain()
+            }
+            _ => false,
         }
     }
 }

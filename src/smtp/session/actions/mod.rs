@@ -10,7 +10,7 @@ use super::{Session, reply};
 use crate::smtp::command::ArgumentError;
 use crate::smtp::envelope::Recipient;
 use crate::smtp::machine::{EventId, Transition};
-use crate::smtp::path::{LocalPart, Mailbox, ReversePath};
+use crate::smtp::path::{Mailbox, ReversePath};
 use crate::smtp::reply::Reply;
 use crate::smtp::vocabulary::Action;
 
@@ -46,7 +46,7 @@ pub(super) enum Accepted {
     OpenMessage,
     Reset,
     /// The user whose mailbox exists, if that may be said.
-    Verify(Option<LocalPart>),
+    Verify(Option<Mailbox>),
     Explain(Reply),
     Answer,
     Deliver,
@@ -143,7 +143,7 @@ impl Session {
             Accepted::OpenMessage => self.open_message(cell)?,
             Accepted::StartTls | Accepted::Deliver => return Err(Contradiction),
             Accepted::Reset => Self::reset(cell),
-            Accepted::Verify(user) => self.verify(cell, user),
+            Accepted::Verify(user) => Self::verify(cell, user),
             Accepted::Explain(reply) => Self::explain(reply),
             Accepted::Answer => Self::answer(cell),
         }))
@@ -172,8 +172,10 @@ impl Session {
 
     /// Whether a mailbox is one of this server's.
     fn is_local(&self, mailbox: &Mailbox) -> bool {
+        use super::contract::Domains;
         use crate::smtp::path::Domain;
         match &mailbox.domain {
+            _ if self.settings.domains == Domains::Every => true,
             Domain::Literal(address) => self
                 .client
                 .local

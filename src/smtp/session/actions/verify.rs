@@ -1,10 +1,11 @@
 //! `verify`: VRFY asks for a user. RFC 5321 4.1.1.6.
 
 use super::super::Session;
+use super::super::contract::Domains;
 use super::{Accepted, Judged, Question, plain_reply};
 use crate::smtp::command::ArgumentError;
 use crate::smtp::machine::{EventId, Transition};
-use crate::smtp::path::{Domain, ForwardPath, LocalPart, Syntax};
+use crate::smtp::path::{Domain, ForwardPath, LocalPart, Mailbox, Syntax};
 use crate::smtp::reply::Reply;
 
 // vrfy   = "VRFY" SP String CRLF                                         RFC 5321 4.1.1.6
@@ -27,20 +28,25 @@ impl Session {
     pub(super) fn judge_verify(&self, event: EventId, argument: &str) -> Result<Judged, Reply> {
         let path = vrfy(argument, self.settings.syntax, &self.settings.domain)
             .map_err(|_| self.syntax(event))?;
-        let local = match path {
-            ForwardPath::Postmaster => Some(LocalPart::postmaster()),
-            ForwardPath::Mailbox(mailbox) => self.is_local(&mailbox).then_some(mailbox.local),
+        // Of one domain each user has one name, whatever the client calls the domain.
+        let own = |local| Mailbox { local, domain: self.settings.domain.clone() };
+        let mailbox = match path {
+            ForwardPath::Postmaster => Some(own(LocalPart::postmaster())),
+            ForwardPath::Mailbox(mailbox) if self.settings.domains == Domains::Every => {
+                Some(mailbox)
+            }
+            ForwardPath::Mailbox(mailbox) => self.is_local(&mailbox).then(|| own(mailbox.local)),
         };
-        Ok(match local.filter(|_| self.settings.verify_honestly) {
+        Ok(match mailbox.filter(|_| self.settings.verify_honestly) {
             Some(user) => Judged::Ask(Question::User(user.clone()), Accepted::Verify(Some(user))),
             None => Judged::Accepted(Accepted::Verify(None)),
         })
     }
 
     /// `user` is one whose mailbox exists, if that may be said.
-    pub(super) fn verify(&self, cell: &Transition, user: Option<LocalPart>) -> Reply {
+    pub(super) fn verify(cell: &Transition, user: Option<Mailbox>) -> Reply {
         match user {
-            Some(user) => Reply::new(250, "2.1.5", format!("<{user}@{}>", self.settings.domain)),
+            Some(user) => Reply::new(250, "2.1.5", format!("<{user}>")),
             None => plain_reply(cell),
         }
     }
