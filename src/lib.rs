@@ -15,6 +15,7 @@
 pub mod autofsm;
 pub mod cli;
 pub mod config;
+pub mod conformance;
 pub mod dialogue;
 pub mod logging;
 pub mod maildir;

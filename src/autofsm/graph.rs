@@ -66,7 +66,7 @@ impl Run {
 }
 
 /// What a walk goes through.
-pub(super) trait Node {
+pub trait Node {
     /// The state that it stands for.
     fn state(&self) -> StateIndex;
 }
@@ -79,44 +79,56 @@ impl Node for StateIndex {
 
 /// The number of a node in its walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct NodeIndex(usize);
+pub struct NodeIndex(usize);
 
 /// The nodes that were met, by the number of events that lead to them.
 #[derive(Debug)]
-pub(super) struct Walk<N> {
+pub struct Walk<N> {
+    /// Each with the node and the event before it.
     nodes: Vec<(N, Option<(NodeIndex, EventIndex)>)>,
+    /// How many were gone on from.
     visited: usize,
+}
+
+impl<N> Default for Walk<N> {
+    fn default() -> Self {
+        Self { nodes: Vec::new(), visited: 0 }
+    }
 }
 
 impl<N: Node> Walk<N> {
     /// A walk that has met nothing.
-    pub(super) fn new() -> Self {
-        Self { nodes: Vec::new(), visited: 0 }
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
     }
 
     /// Meets a node that was not met before; `before` led to it.
-    pub(super) fn meet(&mut self, node: N, before: Option<(NodeIndex, EventIndex)>) {
+    pub fn meet(&mut self, node: N, before: Option<(NodeIndex, EventIndex)>) {
         self.nodes.push((node, before));
     }
 
     /// The next node to go on from; none at the end.
-    pub(super) fn visit(&mut self) -> Option<NodeIndex> {
+    pub fn visit(&mut self) -> Option<NodeIndex> {
         let next = NodeIndex(self.visited);
         self.visited += usize::from(self.visited < self.nodes.len());
         (next.0 < self.visited).then_some(next)
     }
 
-    pub(super) fn node(&self, node: NodeIndex) -> &N {
+    /// A node that was met.
+    #[must_use]
+    pub fn node(&self, node: NodeIndex) -> &N {
         &self.nodes[node.0].0
     }
 
     /// The nodes that were met, in that order.
-    pub(super) fn nodes(&self) -> impl Iterator<Item = &N> {
+    pub fn nodes(&self) -> impl Iterator<Item = &N> {
         self.nodes.iter().map(|(node, _)| node)
     }
 
     /// The way to a node, with one more move if there is one.
-    pub(super) fn run(&self, mut node: NodeIndex, last: Option<EventIndex>) -> Run {
+    #[must_use]
+    pub fn run(&self, mut node: NodeIndex, last: Option<EventIndex>) -> Run {
         let step = |node, event| Move { state: self.node(node).state(), event };
         let mut moves: Vec<_> = last.map(|event| step(node, event)).into_iter().collect();
         while let Some((before, event)) = self.nodes[node.0].1 {

@@ -55,7 +55,7 @@ pub use faults::{
     Answer, Code, Count, Ending, FAULTS_MAX, Fault, FaultCompilation, Pace,
     compile as compile_faults, refused_in_a_build,
 };
-pub use graph::{EventIndex, Move, Run, StateIndex};
+pub use graph::{EventIndex, Move, Node, NodeIndex, Run, StateIndex, Walk};
 pub use marks::Marks;
 pub use page::page;
 pub use picture::{dot, mermaid, svg};

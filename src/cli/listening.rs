@@ -58,8 +58,9 @@ impl Listening {
     }
 
     /// What the server needs of it.
-    pub(super) fn serving(self) -> Serving {
-        Serving { opened: self.opened, machine: self.served, faults: self.states.faults.clone() }
+    pub(super) fn serving(self, played_by: String) -> Serving {
+        let faults = self.states.faults.clone();
+        Serving { opened: self.opened, machine: self.served, faults, played_by }
     }
 
     /// The commands whose rows are left out, and why.

@@ -98,9 +98,10 @@ pub(super) fn serve(serve: &Serve) -> Result<(), End> {
 }
 
 /// The lines of a dialogue that name the files by which it is played.
-fn played_by(options: &Options) -> Result<String, String> {
+fn played_by(listening: &Listening, options: &Options) -> Result<String, String> {
     let mut head = String::new();
-    for (key, file) in [("definition", &options.states), ("faults", &options.faults)] {
+    let states = listening.opened.listener.states.as_ref().or(options.states.as_ref());
+    for (key, file) in [("definition", states), ("faults", options.faults.as_ref())] {
         let Some(file) = file else { continue };
         let path = std::path::absolute(file)
             .map_err(|error| format!("cannot tell where {} is: {error}", file.display()))?;
@@ -153,13 +154,16 @@ pub(super) fn run(
         }
     }
     let domain = config.domain.clone();
-    let head = played_by(&serve.options)?;
     let transcripts =
-        transcripts.map(|folder| Transcripts::start(folder.to_owned(), head)).transpose()?;
+        transcripts.map(|folder| Transcripts::start(folder.to_owned())).transpose()?;
     let addresses: Vec<String> =
         listening.iter().map(|listening| listening.opened.address.clone()).collect();
-    let listeners = listening.into_iter().map(Listening::serving);
-    let server = Server::open(config, listeners.collect(), certificates)?;
+    let serving = |listening: Listening| {
+        let played_by = played_by(&listening, &serve.options)?;
+        Ok(listening.serving(played_by))
+    };
+    let listeners: Result<_, String> = listening.into_iter().map(serving).collect();
+    let server = Server::open(config, listeners?, certificates)?;
     let server = server.for_tests(transcripts, serve.messages);
     made.keep();
     opened(server.stopper());

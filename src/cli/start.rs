@@ -13,7 +13,7 @@ use super::listening::{Listening, check_reach};
 use super::states::States;
 use crate::config::{Config, Listen, Tls};
 use crate::logging::LogFiles;
-use crate::maildir::{Made, Store};
+use crate::maildir::{Made, Naming, Store};
 use crate::server::certificates::Certificates;
 use crate::server::listeners::{self, Opened};
 use crate::server::{self, sandbox, user};
@@ -157,13 +157,6 @@ impl Start {
 
     /// Makes the folder for transcripts, and lets the server write to it.
     pub(super) fn transcribe_to(&mut self, folder: &Path) -> Result<(), String> {
-        if self.listening.iter().any(|listening| listening.opened.listener.states.is_some()) {
-            return Err(
-                "transcripts are played by one definition, and a listener has its own; leave \
-                        --transcripts out, or give the definition by --states"
-                    .to_owned(),
-            );
-        }
         server::make_transcripts_folder(folder)?;
         self.rules.push(sandbox::transcripts(folder));
         Ok(())
@@ -196,13 +189,11 @@ impl Start {
     pub(super) fn reached_by_swaks(&self) -> String {
         let Some(Listening { opened, .. }) = self.listening.first() else { return String::new() };
         let tls = if opened.listener.tls == Tls::FirstOctet { " --tls-on-connect" } else { "" };
-        match (opened.tcp, self.near()) {
-            (Some(_), Some(near)) => format!("--server {near}{tls}"),
-            _ => {
-                let path = opened.address.strip_prefix("unix:").unwrap_or(&opened.address);
-                format!("--socket {path}{tls}")
-            }
+        if let (Some(_), Some(near)) = (opened.tcp, self.near()) {
+            return format!("--server {near}{tls}");
         }
+        let path = opened.address.strip_prefix("unix:").unwrap_or(&opened.address);
+        format!("--socket {path}{tls}")
     }
 
     /// Locks this thread, and all that it starts, in.
@@ -238,6 +229,9 @@ impl Start {
             listed => format!("{listed} and postmaster"),
         };
         let relay = match config.relay_from.as_slice() {
+            _ if config.mailboxes == Naming::ByAddress => {
+                "for nobody: each address of any domain has a mailbox".to_owned()
+            }
             [] => "for nobody".to_owned(),
             networks => {
                 let networks: Vec<String> = networks.iter().map(ToString::to_string).collect();

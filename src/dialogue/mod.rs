@@ -43,11 +43,13 @@ mod peer;
 mod player;
 mod rehearsal;
 mod script;
+mod socket;
 
 pub use peer::{Peer, client, usual_answer};
 pub use player::Play;
 pub use rehearsal::{Exchange, rehearse};
 pub(crate) use script::milliseconds;
+pub use socket::{Patience, Socket};
 
 /// Three mailboxes, `b`, `c` and `user`; no client relays; small limits.
 pub const BASE: &[(&str, &str)] = &[

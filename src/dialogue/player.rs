@@ -4,7 +4,7 @@ use super::{Act, Dialogue, Ending, Mismatch, Verdict, shown};
 use crate::autofsm::same_name;
 use crate::smtp::session::{Input, NoUser, Question, Refusal};
 
-/// The peer of a dialogue: a session, and its surroundings.
+/// The peer of a dialogue: a session and its surroundings, or a server behind a socket.
 pub trait Play {
     /// Gives the session an input, takes all outputs, and answers its questions.
     fn give(&mut self, input: Input<'_>);
@@ -35,6 +35,31 @@ pub trait Play {
     /// How the connection ended, if not in an orderly way.
     fn ending(&self) -> Option<Ending> {
         None
+    }
+
+    /// Whether a line can be looked at: a server behind a socket shows no state.
+    fn shows(&self, _act: &Act) -> bool {
+        true
+    }
+
+    /// A reply that is here before the client says its next line.
+    fn early_reply(&mut self) -> Option<String> {
+        self.take_reply()
+    }
+
+    /// A reply that comes though all that was said is answered.
+    fn late_reply(&mut self) -> Option<String> {
+        self.take_reply()
+    }
+
+    /// What there was in place of the reply that did not come.
+    fn silence(&self) -> String {
+        "no reply".to_owned()
+    }
+
+    /// Whether the server closes the connection now.
+    fn closes(&mut self) -> bool {
+        !self.is_open()
     }
 }
 
@@ -69,9 +94,20 @@ fn other_end_or_wait(act: &Act, peer: &mut impl Play) -> Option<(String, String)
         return differs.then(|| (format!("a wait of {milliseconds}ms"), format!("{waited}ms")));
     }
     let wanted = if let Act::Ends(ending) = act { Some(*ending) } else { None };
+    let closes = peer.closes();
     let ended = peer.ending();
-    let got = if peer.is_open() { "an open one" } else { ended_as(ended) };
-    (peer.is_open() || ended != wanted).then(|| (ended_as(wanted).to_owned(), got.to_owned()))
+    let got = if closes { ended_as(ended) } else { "an open one" };
+    (!closes || ended != wanted).then(|| (ended_as(wanted).to_owned(), got.to_owned()))
+}
+
+/// What is in the store, if it is not this one message.
+fn other_content(content: &Vec<u8>, peer: &mut impl Play) -> Option<(String, String)> {
+    let stored = peer.take_stored();
+    let text = |octets: &Vec<u8>| shown(&String::from_utf8_lossy(octets));
+    let texts: Vec<_> = stored.iter().map(text).collect();
+    let got = if stored.is_empty() { "nothing".to_owned() } else { texts.join(", ") };
+    let differs = stored.as_slice() != std::slice::from_ref(content);
+    differs.then(|| (format!("{} in the store", text(content)), got))
 }
 
 fn ended_as(ending: Option<Ending>) -> &'static str {
@@ -101,6 +137,9 @@ impl Dialogue {
         mut cut: impl FnMut(usize) -> usize,
     ) -> Result<(), Mismatch> {
         for (line, act) in &self.acts {
+            if !peer.shows(act) {
+                continue;
+            }
             let fail = |expected: String, got: String| Err(Mismatch { line: *line, expected, got });
             match act {
                 Act::Reply(begin) => match peer.take_reply() {
@@ -108,12 +147,12 @@ impl Dialogue {
                     reply => {
                         return fail(
                             shown(begin),
-                            reply.map_or("no reply".to_owned(), |reply| shown(&reply)),
+                            reply.map_or_else(|| peer.silence(), |reply| shown(&reply)),
                         );
                     }
                 },
                 Act::Octets(octets) => {
-                    if let Some(reply) = peer.take_reply() {
+                    if let Some(reply) = peer.early_reply() {
                         return fail("no reply".to_owned(), shown(&reply));
                     }
                     give_in_pieces(peer, octets, &mut cut);
@@ -129,13 +168,8 @@ impl Dialogue {
                 }
                 Act::Verdict(verdict) => peer.answer_next(*verdict),
                 Act::Stored(content) => {
-                    let stored = peer.take_stored();
-                    if stored.as_slice() != std::slice::from_ref(content) {
-                        let text = |octets: &Vec<u8>| shown(&String::from_utf8_lossy(octets));
-                        let texts: Vec<_> = stored.iter().map(text).collect();
-                        let texts = texts.join(", ");
-                        let got = if stored.is_empty() { "nothing".to_owned() } else { texts };
-                        return fail(format!("{} in the store", text(content)), got);
+                    if let Some((expected, got)) = other_content(content, peer) {
+                        return fail(expected, got);
                     }
                 }
                 Act::Discarded if peer.has_message() => {
@@ -157,7 +191,7 @@ impl Dialogue {
                 Act::Discarded => {}
             }
         }
-        match peer.take_reply() {
+        match peer.late_reply() {
             Some(reply) => {
                 let line = self.acts.last().map_or(1, |(line, _)| *line);
                 Err(Mismatch { line, expected: "no further reply".to_owned(), got: shown(&reply) })

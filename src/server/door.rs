@@ -195,10 +195,15 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
+    use crate::server::Serving;
     use crate::smtp::machine::of_the_tests;
 
     fn with(listener: TcpListener) -> Door {
-        let terms = Terms::new(&Config::default(), of_the_tests(), None, false);
+        let config = Config::default();
+        let opened = listeners::left_closed(&config).pop().unwrap();
+        let machine = of_the_tests();
+        let serving = Serving { opened, machine, faults: None, played_by: String::new() };
+        let terms = Terms::new(&config, &serving);
         Door::new(listeners::Socket::Tcp(listener), Arc::new(terms)).unwrap()
     }
 

@@ -18,6 +18,7 @@ use ::log::{Level, debug, error, info, log_enabled, warn};
 
 use super::certificates::About;
 use super::message_id::MessageId;
+use super::terms::Terms;
 use super::trace::{TARGET, Trace};
 use super::transcript::Transcripts;
 use crate::config::Config;
@@ -25,7 +26,7 @@ use crate::logging::escape;
 use crate::maildir::{Delivered, StoreError};
 use crate::smtp::envelope::{Encryption, Envelope};
 use crate::smtp::reply::Reply;
-use crate::smtp::session::{Client, Fired, Input, LineEnd, Settings, Step};
+use crate::smtp::session::{Client, Fired, Input, LineEnd, Step};
 
 /// The most refused commands that are logged for a session; one more line says that the rest is
 /// left out.
@@ -96,16 +97,16 @@ impl SessionLog {
     pub(super) fn new(
         client: &Client,
         config: &Config,
-        settings: &Settings,
+        terms: &Terms,
         transcripts: Option<&Transcripts>,
     ) -> Self {
         info!("{} connect client={}", client.id, shown(client.address));
         let mut traces = Vec::new();
         if log_enabled!(target: TARGET, Level::Trace) {
-            traces.push(Trace::new(client, config, settings));
+            traces.push(Trace::new(client, config, &terms.settings));
         }
         if let Some(transcripts) = transcripts {
-            traces.push(Trace::transcript(transcripts, client, config, settings));
+            traces.push(Trace::transcript(transcripts, client, config, terms));
         }
         Self {
             id: client.id.clone(),

@@ -24,7 +24,7 @@ use futures_lite::{FutureExt as _, StreamExt as _, future};
 use smol::Executor;
 
 use crate::config::{BareNewline, Config, MailboxFormat, UncappedFrom};
-use crate::maildir::{Format, Options, Store};
+use crate::maildir::{Format, Naming, Options, Store};
 use crate::smtp::faults::Faults;
 use crate::smtp::machine::Machine;
 use crate::smtp::reply::{self, Reply};
@@ -124,6 +124,8 @@ pub struct Serving {
     pub machine: &'static Machine,
     /// Where it misbehaves, if it does.
     pub faults: Option<Arc<Faults>>,
+    /// The lines of a dialogue that name the files of definition and faults, for transcripts.
+    pub played_by: String,
 }
 
 /// A server that listens.
@@ -154,7 +156,7 @@ impl Shared {
 /// Which clients may relay, in a few words: the networks of `relay_from`, or nobody.
 #[must_use]
 pub fn may_relay(config: &Config) -> String {
-    if config.relay_from.is_empty() {
+    if config.relay_from.is_empty() || config.mailboxes == Naming::ByAddress {
         return "nobody".to_owned();
     }
     let networks: Vec<_> = config.relay_from.iter().map(ToString::to_string).collect();
@@ -183,9 +185,9 @@ impl Server {
         store: Store,
         serve: Serve,
     ) -> Self {
-        let listeners = listeners.into_iter().map(|Serving { opened, machine, faults }| {
-            let terms = Terms::new(&config, machine, faults, opened.listener.may_relay);
-            (opened, Arc::new(terms))
+        let listeners = listeners.into_iter().map(|serving| {
+            let terms = Terms::new(&config, &serving);
+            (serving.opened, Arc::new(terms))
         });
         let listeners = listeners.collect();
         let admission = Admission::new(Caps {
@@ -390,7 +392,7 @@ async fn serve_client(
     let may_relay = address.map_or(terms.may_relay, |address| shared.may_relay(address));
     let client = Client { id: format!("{number:04x}"), address, local, may_relay, refused };
     let transcripts = shared.transcripts.as_ref();
-    let mut log = SessionLog::new(&client, &shared.config, &terms.settings, transcripts);
+    let mut log = SessionLog::new(&client, &shared.config, &terms, transcripts);
     let id = client.id.clone();
     let ended = guard::guard(&id, (shared.serve)(&shared, &terms, &socket, client, &mut log)).await;
     if ended.is_none() && !log.is_encrypted() && !terms.from_first_octet {

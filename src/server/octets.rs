@@ -56,6 +56,11 @@ impl Octets {
         }
     }
 
+    /// Takes all that no line has.
+    pub(super) fn take_pending(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.pending)
+    }
+
     /// A message begins: what the client sends now is content.
     pub(super) fn open(&mut self) {
         let mut message =

@@ -3,8 +3,8 @@
 use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::Serving;
 use crate::config::{Config, Tls};
-use crate::smtp::faults::Faults;
 use crate::smtp::machine::Machine;
 use crate::smtp::session::Settings;
 use crate::smtp::vocabulary::VOCABULARY;
@@ -18,21 +18,23 @@ pub(super) struct Terms {
     pub(super) from_first_octet: bool,
     /// Whether a client without an address may relay.
     pub(super) may_relay: bool,
+    /// The lines of a dialogue that name the files of definition and faults.
+    pub(super) played_by: String,
 }
 
 impl Terms {
-    /// Those of a listener that serves this machine.
-    pub(super) fn new(
-        config: &Config,
-        machine: &'static Machine,
-        faults: Option<Arc<Faults>>,
-        may_relay: bool,
-    ) -> Self {
-        let settings = Settings { shows_lines: true, faults, ..config.settings(machine) };
+    /// Those of a listener.
+    pub(super) fn new(config: &Config, serving: &Serving) -> Self {
+        let settings = Settings {
+            shows_lines: true,
+            faults: serving.faults.clone(),
+            ..config.settings(serving.machine)
+        };
         Self {
             settings: Arc::new(settings),
-            from_first_octet: machine.encrypted_at.is_some(),
-            may_relay,
+            from_first_octet: serving.machine.encrypted_at.is_some(),
+            may_relay: serving.opened.listener.may_relay,
+            played_by: serving.played_by.clone(),
         }
     }
 }

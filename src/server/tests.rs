@@ -38,7 +38,7 @@ fn start_with(config: &str, gate: Gate, serve: Serve) -> Running {
 /// The listener of a configuration that has one, and what it serves without a certificate.
 fn opened(config: &Config) -> Serving {
     let opened = listeners::open(config).unwrap().pop().unwrap();
-    Serving { opened, machine: kept(of_the_tests()), faults: None }
+    Serving { opened, machine: kept(of_the_tests()), faults: None, played_by: String::new() }
 }
 
 struct Talk(BufReader<TcpStream>);
@@ -244,7 +244,7 @@ fn an_idle_connection_holds_no_buffer_and_less_than_four_kib() {
         serve_client(Arc::clone(&shared), Arc::clone(&terms), socket.clone(), address, admitted);
     let client =
         Client { id: String::new(), address, local: address, may_relay: true, refused: false };
-    let mut log = SessionLog::new(&client, &shared.config, &terms.settings, None);
+    let mut log = SessionLog::new(&client, &shared.config, &terms, None);
     let serving = connection::serve(&shared, &terms, &socket, client, &mut log);
     assert!(size_of_val(&task) + size_of_val(&serving) < 4096);
 }

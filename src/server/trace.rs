@@ -13,9 +13,10 @@
 use std::fmt::Write as _;
 
 use super::octets::Octets;
+use super::terms::Terms;
 use super::transcript::{Transcript, Transcripts};
 use crate::config::Config;
-use crate::smtp::reply::Reply;
+use crate::smtp::reply::{self, Reply};
 use crate::smtp::session::{Client, Fired, Input, Limits, LineEnd, NoUser, Refusal, Settings};
 
 /// What the log's levels know these lines by.
@@ -84,9 +85,10 @@ impl Trace {
         transcripts: &Transcripts,
         client: &Client,
         config: &Config,
-        settings: &Settings,
+        terms: &Terms,
     ) -> Self {
-        let transcript = transcripts.begin(&client.id, client.address);
+        let settings = &terms.settings;
+        let transcript = transcripts.begin(&client.id, client.address, &terms.played_by);
         Self::begin(Place::File(transcript, Octets::default()), client, config, settings)
     }
 
@@ -237,9 +239,23 @@ impl Trace {
         }
     }
 
+    /// Has what the client sent behind its line be sent with it.
+    fn join_what_follows(&mut self) {
+        let Place::File(_, octets) = &mut self.place else { return };
+        let behind = octets.take_pending();
+        if let Some(line) = self.held.last_mut()
+            && let Some(said) = line.strip_prefix("C: ")
+        {
+            *line = format!("O: {}\\r\\n{}", escape(said.as_bytes()), escape(&behind));
+        }
+    }
+
     /// A reply. After content two things differ when it is played: a refusal that is due to the
     /// content, if that is left out, and the message's id.
     pub(super) fn reply(&mut self, reply: &Reply, enhanced: bool, refuses_content: bool) {
+        if *reply == reply::clear_after_start_tls() {
+            self.join_what_follows();
+        }
         self.write_held();
         let mut octets = Vec::new();
         reply.write(&mut octets, enhanced);

@@ -33,8 +33,6 @@ pub fn make_folder(folder: &Path) -> Result<(), String> {
 
 /// The thread that writes. Dropping it waits until all is written.
 pub struct Transcripts {
-    /// The lines with which each dialogue begins: the files of definition and faults.
-    head: String,
     /// To the thread; `None` once it is to end.
     channel: Option<SyncSender<(String, String)>>,
     /// The thread.
@@ -42,11 +40,11 @@ pub struct Transcripts {
 }
 
 impl Transcripts {
-    /// Starts it, for a folder that is there. `head` are the lines with which each dialogue begins.
+    /// Starts it, for a folder that is there.
     ///
     /// # Errors
     /// One line: the thread could not be started.
-    pub fn start(folder: PathBuf, head: String) -> Result<Self, String> {
+    pub fn start(folder: PathBuf) -> Result<Self, String> {
         let (channel, dialogues) = sync_channel(WAITING_MAX);
         let begun = chrono::Utc::now().format("%Y-%m-%dT%H-%M-%S%.3fZ").to_string();
         let writer = thread::Builder::new()
@@ -54,15 +52,21 @@ impl Transcripts {
             .stack_size(STACK_BYTES)
             .spawn(move || write(&folder, &begun, &dialogues))
             .map_err(|error| format!("cannot start the writer of transcripts: {error}"))?;
-        Ok(Self { head, channel: Some(channel), writer: Some(writer) })
+        Ok(Self { channel: Some(channel), writer: Some(writer) })
     }
 
-    /// The transcript of a session that begins.
-    pub(super) fn begin(&self, session: &str, client: Option<IpAddr>) -> Transcript {
+    /// The transcript of a session that begins. `played_by` are the lines that name the files of
+    /// definition and faults.
+    pub(super) fn begin(
+        &self,
+        session: &str,
+        client: Option<IpAddr>,
+        played_by: &str,
+    ) -> Transcript {
         let client = super::log::shown(client);
         Transcript {
             session: session.to_owned(),
-            text: format!("# session {session} of {client}\n{}", self.head),
+            text: format!("# session {session} of {client}\n{played_by}"),
             is_full: false,
             channel: self.channel.clone(),
         }
@@ -132,6 +136,10 @@ impl Transcript {
 
 impl Drop for Transcript {
     fn drop(&mut self) {
+        if self.text.lines().all(|line| line.starts_with(['#', '!'])) {
+            // Nothing was said: a handshake has failed.
+            return;
+        }
         let dialogue = (std::mem::take(&mut self.session), std::mem::take(&mut self.text));
         if let Some(channel) = self.channel.take()
             && let Err(lost) = channel.try_send(dialogue)
@@ -152,9 +160,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let client = Some(IpAddr::from([127, 0, 0, 1]));
         for _ in 0..2 {
-            let transcripts = Transcripts::start(folder.path().to_owned(), String::new()).unwrap();
+            let transcripts = Transcripts::start(folder.path().to_owned()).unwrap();
             for session in ["0001", "0002"] {
-                transcripts.begin(session, client).write("S: 220");
+                transcripts.begin(session, client, "").write("S: 220");
             }
             drop(transcripts);
             // The next server begins in another millisecond.
@@ -171,8 +179,8 @@ mod tests {
     #[test]
     fn a_long_dialogue_has_an_end() {
         let folder = tempfile::tempdir().unwrap();
-        let transcripts = Transcripts::start(folder.path().to_owned(), String::new()).unwrap();
-        let mut transcript = transcripts.begin("0001", None);
+        let transcripts = Transcripts::start(folder.path().to_owned()).unwrap();
+        let mut transcript = transcripts.begin("0001", None, "");
         for _ in 0..100 {
             transcript.may_end();
             transcript.write(&"x".repeat(1 << 20));

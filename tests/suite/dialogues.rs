@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ops::Deref as _;
+use std::time::Duration;
 
+use postman::dialogue::{Patience, Socket};
 use postman::smtp::session::Input;
 
 use postman::smtp::vocabulary::VOCABULARY;
@@ -119,17 +121,10 @@ fn each_dialogue_goes_over_a_socket_as_it_does_without() {
             // Dialogues are played faster than the clients of one address may come.
             Server::start(&config.replacen('(', "(connects_per_second_max: 1000, ", 1))
         });
-        let mut talk = server.connect_quietly();
-        for (number, act) in &dialogue.acts {
-            println!("{}:{number}: {act:.100?}", dialogue.name);
-            match act {
-                Act::Reply(begin) => drop(talk.expect(begin)),
-                Act::Octets(octets) => talk.send(octets),
-                Act::Closed => assert!(talk.is_closed()),
-                // What the store got is looked at by its own tests.
-                _ => {}
-            }
-        }
+        let patience = Patience { timeout: Duration::from_mins(1), stop: None };
+        let mut socket = Socket::connect(server.address, patience).unwrap();
+        let went = Dialogue::deref(&dialogue).play(&mut socket, |most| most);
+        went.unwrap_or_else(|failure| panic!("{}:{failure}", dialogue.name));
         played += 1;
     }
     assert!(played >= 20);

@@ -123,7 +123,7 @@ fn a_thousand_waiting_sessions_cost_no_more_than_idle_ones() {
     thread::sleep(Duration::from_millis(500));
     let waiting = server.memory_kib();
     assert_eq!(threads(), before);
-    assert!(waiting < idle + 1_500, "{waiting} KiB and idle {idle} KiB, for 1,000 sessions");
+    assert!(waiting < idle + 2_000, "{waiting} KiB and idle {idle} KiB, for 1,000 sessions");
 }
 
 #[test]

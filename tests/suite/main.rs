@@ -18,6 +18,8 @@
 //! - `fixtures`: each mistake as a file, what is said of it beside it
 //! - `dialogues`: sessions as the RFC writes them, cut in every way
 //! - `confinement`: who the server is, what it may reach, and what it hears
+//! - `against`: `fsm play --against`, and servers that say less, more, or nothing
+//! - `conformance`: any server put to the page: ours, each mutant of it, and bad ones
 //! - `tools`: `fsm try`, `fsm play`, `fsm check --format json`, `serve --states`
 //! - `limits`: each at its last good value and one past it
 //! - `grammar`: what is taken is what the RFC's own ABNF says, and what other parsers say
@@ -44,6 +46,7 @@
 
 mod abnf;
 mod action;
+mod against;
 mod autogen;
 mod bad_input;
 mod beside;
@@ -54,6 +57,7 @@ mod cli;
 mod compare;
 mod compiler;
 mod confinement;
+mod conformance;
 mod definition;
 mod dialogue;
 mod dialogues;

@@ -78,17 +78,17 @@ fn put_together(frame: &str, rows: &[Row]) -> String {
     format!("{frame}\ntransition =\n  {};\n", rows.join(",\n  "))
 }
 
-struct Mutant {
+pub(crate) struct Mutant {
     /// What was done to the row.
     kind: &'static str,
     /// The row as it was, and what became of it.
-    shown: String,
-    source: String,
+    pub(crate) shown: String,
+    pub(crate) source: String,
 }
 
 /// All mutants of the project's definition.
 #[allow(clippy::too_many_lines, reason = "a list of the ways to break a row")]
-fn mutants(original: &Definition) -> Vec<Mutant> {
+pub(crate) fn mutants(original: &Definition) -> Vec<Mutant> {
     let (frame, rows) = taken_apart();
     let states: Vec<_> = original.states.iter().map(|state| state.name.as_str()).collect();
     let events: Vec<_> = original.events.iter().map(|event| event.name.as_str()).collect();
@@ -439,7 +439,7 @@ fn check_catches_every_mutant_but_for_matters_of_taste() {
 }
 
 /// A definition without its properties, which a mutant may break and still be a definition.
-fn without_properties(source: &str) -> String {
+pub(crate) fn without_properties(source: &str) -> String {
     let property = Regex::new(r"(?s)(never|always) *=[ \n]*\{.*?\} *;").unwrap();
     property.replace_all(source, "").into_owned()
 }

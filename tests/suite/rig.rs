@@ -41,10 +41,6 @@ pub(crate) const PAGE_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/s
 /// killed, and each session that it had must play.
 pub(crate) struct Server {
     child: Child,
-    /// The definition that it serves, if it is not the built-in one.
-    definition: Option<PathBuf>,
-    /// Its faults.
-    faults: Option<PathBuf>,
     /// The first TCP port that it listens on.
     pub(crate) address: SocketAddr,
     /// All that it listens on.
@@ -115,8 +111,7 @@ impl Server {
             addresses.extend(address.map(|address| address.trim().to_owned()));
         }
         let address = addresses.iter().find_map(|address| address.parse().ok()).unwrap();
-        let (definition, faults) = (definition.map(Path::to_owned), faults.map(|_| faults_path));
-        Self { child, definition, faults, address, addresses, folder }
+        Self { child, address, addresses, folder }
     }
 
     pub(crate) fn connect(&self) -> Talk {
@@ -201,13 +196,16 @@ impl Server {
         // One that was being written has a hidden name.
         let is_whole =
             |file: &PathBuf| !file.file_name().unwrap().to_string_lossy().starts_with('.');
-        let files: Vec<_> = files.filter(is_whole).collect();
+        // An address literal is this server's own only for a client that has an address, as a
+        // dialogue's client has.
+        let has_address = |file: &PathBuf| {
+            let text = fs::read_to_string(file).unwrap();
+            !text.lines().next().unwrap_or_default().ends_with(" of local")
+        };
+        let files: Vec<_> = files.filter(is_whole).filter(has_address).collect();
         for files in files.chunks(200) {
             let mut play = Command::new(env!("CARGO_BIN_EXE_postman"));
             play.args(["fsm", "play"]).args(files);
-            for (option, file) in [("--states", &self.definition), ("--faults", &self.faults)] {
-                play.args(file.iter().flat_map(|file| [option.as_ref(), file.as_os_str()]));
-            }
             let played = play.output().unwrap();
             let said = String::from_utf8_lossy(&played.stderr);
             let shown = said.split(".smtp:").next().map(|path| format!("{path}.smtp"));

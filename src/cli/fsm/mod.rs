@@ -12,13 +12,18 @@ use crate::smtp::faults::RULES;
 use crate::smtp::machine::{BUILT, Machine};
 use crate::smtp::vocabulary::VOCABULARY;
 
+mod against;
 mod check;
 mod diff;
 mod explain;
 pub(super) mod file;
+mod host;
+mod interrupt;
+mod learn;
 mod picture;
 mod play;
 mod prompt;
+mod test;
 mod try_it;
 
 #[derive(Subcommand)]
@@ -39,8 +44,12 @@ pub(super) enum Fsm {
     Explain(explain::Explain),
     /// Be the client: a session at the prompt, without a port and a disk.
     Try(try_it::Try),
-    /// Replay dialogues, and check them.
+    /// Replay dialogues, and check them: with a session in memory, or with a server.
     Play(play::Play),
+    /// Put a server to the definition: exit 0 it passes, 1 it does not, 2 that is not known.
+    Test(test::Test),
+    /// Learn what a server does, and print it as a definition.
+    Learn(learn::Learn),
 }
 
 #[derive(Args)]
@@ -99,6 +108,8 @@ pub(super) fn run(command: &Fsm) -> Result<(), End> {
         Fsm::Explain(options) => explain::explain(options),
         Fsm::Try(options) => try_it::try_it(options),
         Fsm::Play(options) => play::play(options),
+        Fsm::Test(options) => test::test(options),
+        Fsm::Learn(options) => learn::learn(options),
     }
 }
 

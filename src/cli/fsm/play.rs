@@ -2,13 +2,18 @@
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 
-use super::file::read;
+use super::against::{Target, seconds};
+use super::file::read_up_to;
 use super::{Defines, End, print};
 use crate::cli::states::States;
-use crate::dialogue::{Dialogue, Mismatch};
+use crate::dialogue::{Dialogue, Mismatch, Patience};
+
+/// The longest dialogue that is read, in octets: longer than any transcript.
+const DIALOGUE_BYTES_MAX: usize = 16 << 20;
 
 #[derive(Args)]
 pub(in crate::cli) struct Play {
@@ -21,17 +26,28 @@ pub(in crate::cli) struct Play {
     /// The faults; without them the dialogue's own, or none.
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
+    /// Play them to a server over a socket, each in a connection of its own. What a socket does not
+    /// show (`= STATE`, `* stored`, `* discarded`) is not looked at.
+    #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["states", "faults", "names"])]
+    against: Option<String>,
+    /// How long the server is waited for: for the connection, and for each reply.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10",
+        requires = "against")]
+    timeout: Duration,
     #[command(flatten)]
     defines: Defines,
 }
 
 pub(super) fn play(options: &Play) -> Result<(), End> {
+    if let Some(name) = &options.against {
+        return play_against(&Target::resolve(name)?, options);
+    }
     let (states, faults) = (options.states.as_deref(), options.faults.as_deref());
     let states = States::load_to_try(states, faults, &options.defines.names())?;
     // What a refused definition does can be seen; that it does so is not fine.
     let mut failed = !states.is_accepted();
     for path in &options.dialogues {
-        let (name, text) = (path.display(), read(path)?);
+        let (name, text) = (path.display(), read_up_to(DIALOGUE_BYTES_MAX, path)?);
         match play_one(path, &text, &states, options)? {
             Ok(()) => print(&format!("{name}: ok\n"))?,
             Err(mismatch) => {
@@ -107,4 +123,50 @@ fn play_one(
         dialogue.play(&mut states.peer_with(machine, &config, faults), |most| most)
     });
     Ok(played)
+}
+
+/// Plays all to a server. One that is not played is said, and is no success.
+fn play_against(target: &Target, options: &Play) -> Result<(), End> {
+    let patience = Patience { timeout: options.timeout, stop: None };
+    let (mut failed, mut left_out) = (false, 0);
+    for path in &options.dialogues {
+        let (name, text) = (path.display(), read_up_to(DIALOGUE_BYTES_MAX, path)?);
+        let dialogue = match Dialogue::parse(&text) {
+            Ok(dialogue) => dialogue,
+            Err(mismatch) => {
+                failed = true;
+                let _ = writeln!(io::stderr(), "{name}:{mismatch}");
+                continue;
+            }
+        };
+        if let Some((line, why)) = dialogue.obstacle() {
+            left_out += 1;
+            let _ = writeln!(io::stderr(), "{name}:{line}: not played: {why}");
+            continue;
+        }
+        match dialogue.play(&mut target.connect(patience)?, |most| most) {
+            Ok(()) => {
+                let unseen = dialogue.not_looked_at().join(", ");
+                let unseen =
+                    if unseen.is_empty() { unseen } else { format!(" (not looked at: {unseen})") };
+                print(&format!("{name}: ok{unseen}\n"))?;
+            }
+            Err(mismatch) => {
+                failed = true;
+                let _ = writeln!(io::stderr(), "{name}:{mismatch}");
+                let presumed = dialogue.presumes().join(", ");
+                if !presumed.is_empty() {
+                    let _ = writeln!(io::stderr(), "  it is for a server with {presumed}");
+                }
+            }
+        }
+    }
+    let all = options.dialogues.len();
+    match (failed, left_out) {
+        (true, _) => Err(End::Findings),
+        (false, 0) => Ok(()),
+        (false, _) => Err(End::Error(format!(
+            "{left_out} of {all} dialogues not played: play them without --against, to a session in memory"
+        ))),
+    }
 }

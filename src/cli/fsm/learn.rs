@@ -1,0 +1,185 @@
+//! `postman fsm learn`: what a server does, as a definition.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::host::Manners;
+use super::test::served;
+use super::{Defines, End, print};
+use crate::autofsm::{self, Definition, Severity};
+use crate::conformance::{
+    Depth, Effort, Host, Learned, Learner, Lost, Model, Said, Stuck, SymbolKind, Written,
+    definition, symbols,
+};
+
+#[derive(Args)]
+pub(in crate::cli) struct Learn {
+    /// The server.
+    #[arg(value_name = "HOST:PORT")]
+    server: String,
+    /// The definition whose commands are said, whose names the states get, and whose `never` and
+    /// `always` are put to what was learned; without one the built-in.
+    #[arg(value_name = "FILE")]
+    states: Option<PathBuf>,
+    /// What a hypothesis is put to, before random words: `extra` is for a server that may have one
+    /// state more.
+    #[arg(long, value_enum, default_value = "states")]
+    depth: Amount,
+    /// Say the lines that must be refused, too: a server that counts its errors then has a state for
+    /// each number of them.
+    #[arg(long)]
+    probes: bool,
+    /// The most sessions.
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    sessions_max: usize,
+    /// How many random words of 12 lines a hypothesis is put to.
+    #[arg(long, value_name = "N", default_value_t = 500)]
+    random_words: usize,
+    /// What the random words depend on.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    #[command(flatten)]
+    manners: Manners,
+    #[command(flatten)]
+    defines: Defines,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Amount {
+    States,
+    Extra,
+}
+
+pub(super) fn learn(options: &Learn) -> Result<(), End> {
+    let (states, name) = served(options.states.as_deref(), &options.defines)?;
+    let mut symbols = symbols(&states.definition, &options.manners.values());
+    symbols.retain(|symbol| options.probes || symbol.kind != SymbolKind::Probe);
+    let model = Model::new(states.definition, symbols, false);
+    let depth = match options.depth {
+        Amount::States => Depth::States,
+        Amount::Extra => Depth::Extra,
+    };
+    let effort = Effort {
+        depth,
+        sessions_max: options.sessions_max,
+        random_words: options.random_words,
+        seed: options.seed,
+    };
+    let what = format!(
+        "up to {} sessions, and some hundred messages, as many as it takes",
+        options.sessions_max
+    );
+    let mut host = options.manners.admit(&options.server, &what)?;
+    let mut student = Learner::new(&model, &mut host, effort);
+    let result = student.learn();
+    let (learned, stuck) = match (result, student.latest.take()) {
+        (Ok(learned), _) => (learned, None),
+        (Err(stuck), Some(latest)) => (latest, Some(stuck)),
+        (Err(stuck), None) => return Err(End::Error(why(&stuck, &options.server))),
+    };
+    let written = definition(&model, &learned);
+    let asked = format!("{} sessions, {} commands", student.sessions, student.commands);
+    let mut about = vec![
+        format!("{} as it was learned, by the commands of {name}.", options.server),
+        format!("{asked}; {} states, {} lines.", learned.access.len(), model.symbols.len()),
+        format!(
+            "Not proven of the server: it is equal for what was asked, up to {} states.",
+            learned.access.len() + usize::from(depth == Depth::Extra)
+        ),
+        "A row's words are the reference's where the code is the same; they were not compared."
+            .to_owned(),
+    ];
+    about.extend(
+        model.symbols.iter().map(|symbol| format!("  {:<14} {}", symbol.name, symbol.line)),
+    );
+    if let Some(stuck) = &stuck {
+        about.push("Unfinished:".to_owned());
+        about.extend(why(stuck, &options.server).lines().map(|line| format!("  {line}")));
+    }
+    let page = autofsm::page(&written.definition, &about);
+    print(&page)?;
+    if let Some(stuck) = stuck {
+        return Err(End::Error(why(&stuck, &options.server)));
+    }
+    tell(&format!(
+        "{asked}: {} states; equal up to {} states and these lines, and not proven of the server",
+        learned.access.len(),
+        learned.access.len() + usize::from(depth == Depth::Extra),
+    ));
+    properties(&written, &learned, &page, &mut student)
+}
+
+fn tell(line: &str) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// Why there is no machine, in lines.
+fn why(stuck: &Stuck, server: &str) -> String {
+    match stuck {
+        Stuck::Lost(Lost::Server(why)) => format!("cannot go on with {server}: {why}"),
+        Stuck::Lost(Lost::Stopped) => "interrupted: what is known is not complete".to_owned(),
+        Stuck::Exhausted(sessions) => {
+            format!("no machine after {sessions} sessions; --sessions-max allows more")
+        }
+        Stuck::Random(now, before) => {
+            let mut text = format!("{server} does not always answer alike; one session:\n");
+            for line in now {
+                text += &format!("   {line}\n");
+            }
+            text += "and another:\n";
+            for line in before {
+                text += &format!("   {line}\n");
+            }
+            text
+        }
+    }
+}
+
+/// Puts the properties to what was learned. A dialogue that breaks one is played to the server once
+/// more before it is told.
+fn properties<H: Host>(
+    written: &Written,
+    learned: &Learned,
+    page: &str,
+    student: &mut Learner<'_, H>,
+) -> Result<(), End> {
+    let found = autofsm::compile(page, None).diagnostics;
+    let errors: Vec<_> = found.iter().filter(|found| found.severity == Severity::Error).collect();
+    let all = written.definition.properties.len();
+    let mut unconfirmed = 0;
+    for error in &errors {
+        let events = error.run.moves.iter().map(|step| step.event.0);
+        let word: Vec<usize> =
+            events.filter_map(|event| written.symbols.get(event).copied()).collect();
+        let told: Vec<Said> = learned.machine.follow(&word).map(|(_, said)| said.clone()).collect();
+        let heard = student.session(&word);
+        let (heard, notes) = heard.map_err(|stuck| End::Error(why(&stuck, "the server")))?;
+        if heard == told {
+            tell(&format!("broken: {}", error.message));
+            tell(&shown(&written.definition, error));
+            for line in notes {
+                tell(&format!("   {line}"));
+            }
+        } else {
+            unconfirmed += 1;
+            tell(&format!("not confirmed by the server: {}", error.message));
+        }
+    }
+    tell(&format!(
+        "{} of {all} properties hold of what was learned",
+        all.saturating_sub(errors.len())
+    ));
+    match (errors.len(), unconfirmed) {
+        (0, _) => Ok(()),
+        (_, 0) => Err(End::Findings),
+        _ => Err(End::Error("what was learned is not what the server does: ask for more, with --depth extra or --random-words".to_owned())),
+    }
+}
+
+/// The moves of the dialogue that breaks a property.
+fn shown(definition: &Definition, error: &autofsm::Diagnostic) -> String {
+    let lines = error.run.dialogue(definition);
+    lines.iter().map(|line| format!("   # {line}")).collect::<Vec<_>>().join("\n")
+}
