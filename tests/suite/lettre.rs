@@ -1,9 +1,11 @@
 //! Mail from Rust programs: the crate `lettre` sends what the other real programs send.
 
 use lettre::address::{Address, Envelope};
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::{SmtpTransport, Transport as _};
 
-use crate::rig::Server;
+use crate::rig::{Server, fields};
+use crate::secure::Keys;
 
 const HEAD: &str = "From: a@example.org\r\nTo: b@postman.local\r\nSubject: from lettre\r\n\r\n";
 
@@ -37,5 +39,47 @@ fn what_lettre_sends_arrives_octet_by_octet() {
             let expected = ours + &message.replace("\r\n", "\n");
             assert!(files[0].ends_with(expected.as_bytes()), "{name}-{number} differs");
         }
+    }
+}
+
+/// What verifies the server by one certificate, and by no other.
+fn trusting(keys: &Keys, name: &str) -> TlsParameters {
+    let pem = std::fs::read(keys.path(&format!("{name}.pem"))).unwrap();
+    TlsParameters::builder("mail.example.org".to_owned())
+        .certificate_store(CertificateStore::None)
+        .add_root_certificate(Certificate::from_pem(&pem).unwrap())
+        .build()
+        .unwrap()
+}
+
+#[test]
+fn lettre_sends_over_tls_and_to_no_server_that_it_does_not_know() {
+    let keys = Keys::new();
+    keys.put("other", &["mail.example.org"]);
+    let server = Server::start_listening(&format!(
+        "(listeners: [(address: \"127.0.0.1:0\"), (address: \"127.0.0.1:0\", tls: FirstOctet)], {})",
+        keys.ron(&["a"])
+    ));
+    let addresses = vec!["user@postman.local".parse().unwrap()];
+    let envelope = Envelope::new(Some("a@example.org".parse().unwrap()), addresses).unwrap();
+    let kinds: [fn(TlsParameters) -> Tls; 2] = [Tls::Required, Tls::Wrapper];
+    for (number, (address, tls)) in server.addresses.iter().zip(kinds).enumerate() {
+        let port = address.rsplit(':').next().unwrap().parse().unwrap();
+        let send = |name| {
+            SmtpTransport::builder_dangerous("127.0.0.1")
+                .port(port)
+                .tls(tls(trusting(&keys, name)))
+                .build()
+                .send_raw(&envelope, format!("{HEAD}Over TLS.").as_bytes())
+        };
+        assert!(send("other").is_err());
+        assert_eq!(server.files("user/new").len(), number);
+        send("a").unwrap();
+    }
+    let files = server.files("user/new");
+    assert_eq!(files.len(), 2);
+    for file in files {
+        let trace = fields(&file).value("Received").unwrap().to_owned();
+        assert!(trace.contains(" with ESMTPS id ") && trace.contains("(TLSv1.3)"), "{trace}");
     }
 }
