@@ -80,9 +80,9 @@ postlog   unix-dgram n - n - 1 postlogd
 
 
 class Postfix:
-    """A Postfix of our own: it listens nowhere, and relays all to us."""
+    """A Postfix of our own: it listens nowhere, and relays all to us. `services` join its own ones."""
 
-    def __init__(self, port, folder):
+    def __init__(self, folder, services="", **more):
         self.config, spool = folder / "postfix", folder / "spool"
         for place in (self.config, spool, folder / "lib"):
             place.mkdir()
@@ -90,14 +90,15 @@ class Postfix:
         main = {
             "compatibility_level": 3.6, "queue_directory": spool, "data_directory": folder / "lib",
             "myhostname": "relay.example.org", "mydestination": "", "inet_interfaces": "127.0.0.1",
-            "relayhost": f"[127.0.0.1]:{port}", "maillog_file": folder / "maillog",
+            "maillog_file": folder / "maillog",
             "maillog_file_prefixes": folder, "message_size_limit": 100 << 20, "disable_dns_lookups": "yes",
             "smtp_host_lookup": "native", "default_destination_recipient_limit": 200,
             # The queue manager looks for new mail at once, not in its usual rhythm.
             "queue_run_delay": "5s", "minimal_backoff_time": "5s",
+            **more,
         }
         (self.config / "main.cf").write_text("".join(f"{key} = {value}\n" for key, value in main.items()))
-        (self.config / "master.cf").write_text(MASTER.lstrip())
+        (self.config / "master.cf").write_text(MASTER.lstrip() + services)
         subprocess.run(["chown", "postfix", str(folder / "lib")], check=True)
         run(["postfix", "-c", str(self.config), "start"])
 
@@ -105,12 +106,19 @@ class Postfix:
         listed = subprocess.run(["postqueue", "-c", str(self.config), "-p"], capture_output=True, timeout=30)
         return b"Mail queue is empty" in listed.stdout
 
-    def drain(self):
+    def log(self):
+        path = self.config.parent / "maillog"
+        return path.read_text() if path.exists() else ""
+
+    def wait_for(self, is_so, what):
         for _ in range(600):
-            if self.is_idle():
+            if is_so():
                 return
             time.sleep(0.1)
-        raise SystemExit(f"Postfix kept mail: {(self.config.parent / 'maillog').read_text()[-4000:]}")
+        raise SystemExit(f"Postfix, {what}: {self.log()[-4000:]}")
+
+    def drain(self):
+        self.wait_for(self.is_idle, "which kept mail")
 
     def stop(self):
         subprocess.run(["postfix", "-c", str(self.config), "stop"], capture_output=True, timeout=60)
