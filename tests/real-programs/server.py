@@ -35,5 +35,5 @@ class Server:
         assert self.process.wait(60) == 0, "postman must end with 0"
         # Each session of each program goes again as it went.
         sessions = sorted(self.sessions.glob("*.smtp"))
-        subprocess.run([self.binary, "fsm", "play", *map(str, sessions)], check=True)
+        subprocess.run([self.binary, "fsm", "play", *map(str, sessions)], check=True, stdout=subprocess.DEVNULL)
         print(f"{len(sessions)} sessions play", flush=True)
