@@ -56,6 +56,7 @@ impl World for Connection {
             Output::Ask(_)
             | Output::Fault(_)
             | Output::Octets(_)
+            | Output::Cut
             | Output::Wait(_)
             | Output::Reset
             | Output::Hang

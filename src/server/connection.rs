@@ -211,6 +211,7 @@ impl Connection<'_> {
             self.since = self.wire.waiter.now();
             sent?;
         }
+        self.wire.tear();
         let reads_content = self.session.reads_content();
         if reads_content != self.reads_content {
             (self.reads_content, self.since) = (reads_content, self.wire.waiter.now());
@@ -271,6 +272,7 @@ impl Connection<'_> {
                     self.log.octets(&octets);
                     self.wire.write_octets(&octets);
                 }
+                Output::Cut => self.wire.cut(),
                 Output::Wait(milliseconds) => next = Next::Pause(milliseconds),
                 end @ (Output::Reset | Output::Hang) => {
                     self.log.break_off();

@@ -21,6 +21,10 @@ use crate::smtp::envelope::Encryption;
 /// octets.
 const BUFFER_BYTES_MAX: usize = 16 * 1024;
 
+/// How much leaves of a record that a fault breaks off, in octets: its header, and a part of what it
+/// protects.
+const TORN_BYTES: usize = 8;
+
 /// Why there is no encrypted line.
 #[derive(Debug)]
 pub(super) enum Failure {
@@ -38,12 +42,14 @@ pub(super) struct Line<'a> {
     socket: &'a Socket,
     /// TLS, once it has begun. It is in a box, since most of a line's life is a wait.
     tls: Option<Box<ServerConnection>>,
+    /// Whether the last record has no end, by a fault: no other record can follow.
+    is_torn: bool,
 }
 
 impl<'a> Line<'a> {
     /// A clear line.
     pub(super) fn new(socket: &'a Socket) -> Self {
-        Self { socket, tls: None }
+        Self { socket, tls: None, is_torn: false }
     }
 
     pub(super) fn is_encrypted(&self) -> bool {
@@ -133,7 +139,7 @@ impl<'a> Line<'a> {
         tls.read_tls(&mut socket)?;
         let processed = tls.process_new_packets();
         // What TLS itself has to say (an alert, a new key) leaves now, or with the next reply.
-        if tls.wants_write() {
+        if tls.wants_write() && !self.is_torn {
             let _ = tls.write_tls(&mut socket);
         }
         match processed {
@@ -173,10 +179,22 @@ impl<'a> Line<'a> {
         }
     }
 
+    /// Begins a record and does not finish it: nothing of it can be decrypted. No farewell follows.
+    pub(super) fn tear(&mut self) {
+        let mut socket = self.socket;
+        let Some(tls) = &mut self.tls else { return };
+        let mut record = Vec::new();
+        let begun = tls.writer().write(&[0; TORN_BYTES]).and_then(|_| tls.write_tls(&mut record));
+        if begun.is_ok() {
+            let _ = socket.write(record.get(..TORN_BYTES).unwrap_or_default());
+        }
+        self.is_torn = true;
+    }
+
     /// Says farewell, if the line is encrypted and there is room for it.
     pub(super) fn take_leave(&mut self) {
         let mut socket = self.socket;
-        if let Some(tls) = &mut self.tls {
+        if let Some(tls) = self.tls.as_mut().filter(|_| !self.is_torn) {
             tls.send_close_notify();
             let _ = tls.write_tls(&mut socket);
         }

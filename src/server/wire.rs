@@ -46,6 +46,8 @@ pub(super) struct Wire<'a> {
     is_filled: bool,
     /// Whether a reply was sent since the last read: it acknowledges what was read.
     has_replied: bool,
+    /// Whether an answer breaks off, by a fault.
+    is_cut: bool,
 }
 
 impl<'a> Wire<'a> {
@@ -59,6 +61,7 @@ impl<'a> Wire<'a> {
             read_bytes: READ_BYTES,
             is_filled: false,
             has_replied: false,
+            is_cut: false,
         })
     }
 
@@ -154,6 +157,18 @@ impl<'a> Wire<'a> {
     /// Adds octets in the place of a reply.
     pub(super) fn write_octets(&mut self, octets: &[u8]) {
         self.out.extend_from_slice(octets);
+    }
+
+    /// The answer breaks off behind the octets so far.
+    pub(super) fn cut(&mut self) {
+        self.is_cut = true;
+    }
+
+    /// Breaks the line off within a record, if an answer was cut and has been sent.
+    pub(super) fn tear(&mut self) {
+        if std::mem::take(&mut self.is_cut) {
+            self.line.tear();
+        }
     }
 
     /// Whether the replies should leave before others join them.

@@ -13,6 +13,7 @@
 //! - `explain`: why a state does what it does, and what a client sees of it
 //! - `faults`: what the compiler says of faults, the ready ones, and that 250 after END means it
 //! - `faulty`: a server that misbehaves, by its socket
+//! - `faulty_tls`: the same over TLS, and in a handshake
 //! - `refused`: a definition with errors is shown with marks, tried, and never served
 //! - `autogen`: GNU autogen makes the same table
 //! - `fixtures`: each mistake as a file, what is said of it beside it
@@ -66,6 +67,7 @@ mod directives;
 mod explain;
 mod faults;
 mod faulty;
+mod faulty_tls;
 mod fixtures;
 mod grammar;
 mod lettre;

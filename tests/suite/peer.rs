@@ -223,6 +223,7 @@ impl World for Around {
             Output::Close => (self.open, self.shakes_hands) = (false, false),
             Output::Fault(_)
             | Output::Octets(_)
+            | Output::Cut
             | Output::Wait(_)
             | Output::Reset
             | Output::Hang => panic!("a fault where there is none: {output:?}"),

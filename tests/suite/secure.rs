@@ -179,6 +179,10 @@ impl<S: Read + Write> Secure<S> {
         &self.reader.get_ref().conn
     }
 
+    pub(crate) fn tls_stream(&mut self) -> &mut StreamOwned<ClientConnection, S> {
+        self.reader.get_mut()
+    }
+
     /// The server's own certificate.
     pub(crate) fn certificate(&self) -> Vec<u8> {
         self.tls().peer_certificates().unwrap()[0].to_vec()

@@ -197,6 +197,9 @@ pub enum Output<'a> {
     Fault(Fired),
     /// Send these octets, after the replies so far. They are a fault's answer, or a part of it.
     Octets(Vec<u8>),
+    /// The octets so far are not the whole answer: no more of it leaves. An encrypted line then breaks
+    /// off within a record, and without a farewell.
+    Cut,
     /// Send all replies, let so many milliseconds pass, and then give [`Input::Waited`]. Meanwhile the
     /// client's silence does not count; its octets may be given, and are kept. If it hangs up, or the
     /// server stops, that is the next input.

@@ -162,6 +162,9 @@ impl Session {
 
     fn end_by(&mut self, effect: &Effect) {
         let Some(ending) = effect.end else { return };
+        if effect.cut.is_some() {
+            self.queue.push_back(Output::Cut);
+        }
         self.discard_open();
         self.queue.push_back(match ending {
             Ending::Close => Output::Close,

@@ -42,7 +42,7 @@
 //!             Output::Encrypt => inputs.push(Input::Encrypted),     // after the handshake
 //!             Output::Wait(_) => inputs.push(Input::Waited),        // after that time; only faults ask
 //!             Output::Open(_) | Output::Discard | Output::Close => {}
-//!             Output::Octets(_) | Output::Reset | Output::Hang | Output::Fault(_) => {}     // of faults
+//!             Output::Octets(_) | Output::Cut | Output::Reset | Output::Hang | Output::Fault(_) => {} // of faults
 //!             Output::Step(_) | Output::Line(..) | Output::Refused(..) => {}                // for a log
 //!         }
 //!     }
