@@ -3,7 +3,7 @@
 //! A server has one [`Faults`]: the faults of its definition, with their patterns, what is counted
 //! for all sessions, and how often each fired. A session has a [`Track`], if there are faults: how
 //! far it is in each expression, and what is counted for it alone. The session asks its track in one
-//! place, when a command would be accepted; what it then does is an [`Effect`].
+//! place, when a command would be accepted; what it then does is an `Effect`.
 //!
 //! Nothing here is chance: the same octets at the same times are met by the same faults. The time
 //! is given by the caller.
