@@ -136,7 +136,7 @@ fn unused<'d>(
         let mut words = definition.properties.iter().flat_map(|property| {
             property
                 .path
-                .split(|sign: char| !(sign.is_ascii_alphanumeric() || matches!(sign, '-' | '_')))
+                .split(|char: char| !(char.is_ascii_alphanumeric() || matches!(char, '-' | '_')))
         });
         is_event && words.any(|word| normal(word) == normal(name))
     };

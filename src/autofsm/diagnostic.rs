@@ -236,7 +236,7 @@ fn show(text: &mut String, diagnostic: &Diagnostic, file: &str, lines: &Lines<'_
         let group = level.no_name().primary_title("").element(snippet);
         let report = Renderer::plain().render(&[group]);
         // The lines before would repeat what is above.
-        let source_line = |line: &&str| !line.starts_with(|sign: char| sign.is_ascii_digit());
+        let source_line = |line: &&str| !line.starts_with(|char: char| char.is_ascii_digit());
         for line in report.lines().skip_while(source_line).take(2) {
             *text += &format!("   {}\n", line.trim_end());
         }

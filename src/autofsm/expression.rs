@@ -125,11 +125,11 @@ pub(super) fn names(text: &str) -> impl Iterator<Item = &str> {
         Some((_, after)) if number > 0 => after,
         _ => part,
     });
-    parts.flat_map(|part| part.split(|sign| !is_name(sign))).filter(|name| !name.is_empty())
+    parts.flat_map(|part| part.split(|char| !is_name(char))).filter(|name| !name.is_empty())
 }
 
-fn is_name(sign: char) -> bool {
-    sign.is_ascii_alphanumeric() || matches!(sign, '-' | '_')
+fn is_name(char: char) -> bool {
+    char.is_ascii_alphanumeric() || matches!(char, '-' | '_')
 }
 
 impl Parser<'_> {
@@ -169,20 +169,20 @@ impl Parser<'_> {
 
     fn sequence(&mut self, depth: usize) -> Option<Node> {
         let mut nodes: Vec<Node> = Vec::new();
-        while let Some(sign) = self.peek() {
+        while let Some(char) = self.peek() {
             let start = self.place;
-            let node = match sign {
+            let node = match char {
                 '|' | ')' => break,
                 '*' | '+' | '?' => {
                     self.place += 1;
                     let Some(node) = nodes.pop() else {
                         self.error(
                             start..start + 1,
-                            &format!("there is nothing for this `{sign}` to repeat"),
+                            &format!("there is nothing for this `{char}` to repeat"),
                         );
                         return None;
                     };
-                    Node::Repeat(Box::new(node), sign != '+', sign != '?')
+                    Node::Repeat(Box::new(node), char != '+', char != '?')
                 }
                 '{' => {
                     let Some(node) = nodes.pop() else {
@@ -212,15 +212,15 @@ impl Parser<'_> {
                     self.error(start..start + 1, "parentheses are nested too deep");
                     return None;
                 }
-                _ if is_name(sign) => {
+                _ if is_name(char) => {
                     let mut events = vec![false; self.definition.events.len()];
                     self.name(&mut events);
                     Node::Events(events)
                 }
                 _ => {
                     let message =
-                        format!("a `{}` has no meaning in an expression", sign.escape_default());
-                    let diagnostic = self.diagnostic(start..start + sign.len_utf8(), &message);
+                        format!("a `{}` has no meaning in an expression", char.escape_default());
+                    let diagnostic = self.diagnostic(start..start + char.len_utf8(), &message);
                     let help =
                         "names of events, `.`, `[A B]`, `[^ A B]`, `*`, `+`, `?`, `{2,5}`, `|` and parentheses".to_owned();
                     self.found.push(diagnostic.help(Some(help)));
@@ -278,7 +278,7 @@ impl Parser<'_> {
     /// be others.
     fn name(&mut self, events: &mut [bool]) {
         let start = self.place;
-        let length = self.rest().find(|sign| !is_name(sign)).unwrap_or(self.rest().len());
+        let length = self.rest().find(|char| !is_name(char)).unwrap_or(self.rest().len());
         self.place += length;
         let name = self.text.get(start..self.place).unwrap_or_default();
         let known = &self.definition.events;
@@ -311,19 +311,19 @@ impl Parser<'_> {
                     self.place += 1;
                     break;
                 }
-                Some(sign) if is_name(sign) => {
+                Some(char) if is_name(char) => {
                     is_empty = false;
                     self.name(&mut events);
                 }
                 // Without a `]` further on it is the `[` that is wrong.
-                Some(sign)
+                Some(char)
                     if self.rest().split('[').next().is_some_and(|rest| rest.contains(']')) =>
                 {
                     let (place, message) = (
                         self.place,
-                        format!("a `{}` has no meaning between [ and ]", sign.escape_default()),
+                        format!("a `{}` has no meaning between [ and ]", char.escape_default()),
                     );
-                    self.error(place..place + sign.len_utf8(), &message);
+                    self.error(place..place + char.len_utf8(), &message);
                     return None;
                 }
                 _ => {

@@ -203,6 +203,6 @@ fn folded(octet: u8) -> u8 {
 
 fn normal(name: &str) -> String {
     name.chars()
-        .map(|sign| if matches!(sign, '-' | '^') { '_' } else { sign.to_ascii_lowercase() })
+        .map(|char| if matches!(char, '-' | '^') { '_' } else { char.to_ascii_lowercase() })
         .collect()
 }

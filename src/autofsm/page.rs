@@ -246,13 +246,13 @@ fn property_text(definition: &Definition, property: &Property) -> String {
 /// A text as a C string.
 fn cooked(text: &str) -> String {
     let mut shown = "\"".to_owned();
-    for sign in text.chars() {
-        match sign {
-            '"' | '\\' => shown.extend(['\\', sign]),
+    for char in text.chars() {
+        match char {
+            '"' | '\\' => shown.extend(['\\', char]),
             '\r' => shown += "\\r",
             '\n' => shown += "\\n",
-            ' '..='~' => shown.push(sign),
-            _ => drop(write!(shown, "\\x{:02x}", u32::from(sign))),
+            ' '..='~' => shown.push(char),
+            _ => drop(write!(shown, "\\x{:02x}", u32::from(char))),
         }
     }
     shown + "\""

@@ -183,7 +183,7 @@ impl Dialogue {
                 wrong.unwrap_or((self.acts.first().map_or(1, |(line, _)| *line), error));
             // The place is one in a text that was made here.
             let place = error
-                .find(|sign: char| !(sign.is_ascii_digit() || sign == ':'))
+                .find(|char: char| !(char.is_ascii_digit() || char == ':'))
                 .unwrap_or_default();
             let got = error.get(place..).unwrap_or_default().trim_start().to_owned();
             Mismatch { line, expected: "a key of the configuration and its value".to_owned(), got }

@@ -284,12 +284,12 @@ mod tests {
         #[test]
         fn a_mailbox_and_its_folder_are_one_to_one(name in "[ -~]{1,62}", quoted in any::<u64>(), cased in any::<u64>()) {
             let mut written = String::from("\"");
-            for (place, sign) in name.chars().enumerate() {
-                if matches!(sign, '"' | '\\') || quoted >> (place % 64) & 1 == 1 {
+            for (place, char) in name.chars().enumerate() {
+                if matches!(char, '"' | '\\') || quoted >> (place % 64) & 1 == 1 {
                     written.push('\\');
                 }
                 let upper = cased >> (place % 64) & 1 == 1;
-                written.push(if upper { sign.to_ascii_uppercase() } else { sign });
+                written.push(if upper { char.to_ascii_uppercase() } else { char });
             }
             written.push('"');
             prop_assume!(written.len() <= 64);

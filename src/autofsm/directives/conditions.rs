@@ -108,12 +108,12 @@ impl Lexer<'_, '_> {
         let mut inside: Vec<bool> = Vec::new();
         loop {
             let rest = self.rest();
-            let sign = if rest.starts_with('#') {
+            let char = if rest.starts_with('#') {
                 Some(0)
             } else {
                 rest.find("\n#").map(|place| place + 1)
             };
-            let Some(sign) = sign else {
+            let Some(char) = char else {
                 self.place = self.source().len();
                 self.directives.in_doubt = true;
                 let (end, help) = match until {
@@ -128,8 +128,8 @@ impl Lexer<'_, '_> {
                 );
                 return None;
             };
-            let start = self.place + sign;
-            let after = rest.get(sign + 1..).unwrap_or_default();
+            let start = self.place + char;
+            let after = rest.get(char + 1..).unwrap_or_default();
             let text = after.trim_start_matches(is_blank);
             self.place = start + 1 + (after.len() - text.len());
             let found = word(text);

@@ -10,16 +10,16 @@ const DEFINED_MAX: usize = 1_000;
 impl Lexer<'_, '_> {
     pub(super) fn define(&mut self, line: &Line<'_>) {
         let given = line.rest.trim_start_matches(is_blank);
-        let is_part = |sign: char| sign.is_ascii_alphanumeric() || sign == '_';
-        let length = given.find(|sign| !is_part(sign)).unwrap_or(given.len());
+        let is_part = |char: char| char.is_ascii_alphanumeric() || char == '_';
+        let length = given.find(|char| !is_part(char)).unwrap_or(given.len());
         let (name, value) = given.split_at_checked(length).unwrap_or((given, ""));
-        if !name.starts_with(|sign: char| sign.is_ascii_alphabetic() || sign == '_') {
+        if !name.starts_with(|char: char| char.is_ascii_alphabetic() || char == '_') {
             let help = "a letter or `_`, then letters, digits and `_`";
             self.say(line.span.start, line.span.end, "this `#define` defines nothing", help);
         } else if value.starts_with('(') {
             // AutoGen has no macros with arguments: this one has no effect.
         } else {
-            if value.starts_with(|sign| !is_blank(sign)) {
+            if value.starts_with(|char| !is_blank(char)) {
                 let message = format!("this defines `{}` to GNU autogen", shown(name));
                 self.say(
                     line.rest_span.start,

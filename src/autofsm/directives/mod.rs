@@ -66,15 +66,15 @@ struct Line<'a> {
 }
 
 /// The blanks of C.
-fn is_blank(sign: char) -> bool {
-    matches!(sign, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
+fn is_blank(char: char) -> bool {
+    matches!(char, ' ' | '\t' | '\n' | '\r' | '\x0b' | '\x0c')
 }
 
 /// The word that a text starts with, if it starts with a letter.
 fn word(text: &str) -> &str {
-    let end = text.find(|sign: char| !sign.is_ascii_alphanumeric()).unwrap_or(text.len());
+    let end = text.find(|char: char| !char.is_ascii_alphanumeric()).unwrap_or(text.len());
     let word = text.get(..end).unwrap_or_default();
-    if word.starts_with(|sign: char| sign.is_ascii_alphabetic()) { word } else { "" }
+    if word.starts_with(|char: char| char.is_ascii_alphabetic()) { word } else { "" }
 }
 
 impl<'a> Lexer<'a, '_> {
@@ -129,7 +129,7 @@ impl<'a> Lexer<'a, '_> {
             end = self.line_end();
         }
         let inside = source.get(start + 1..end).unwrap_or_default();
-        let inside = inside.trim_start_matches(|sign| sign == '\\' || is_blank(sign));
+        let inside = inside.trim_start_matches(|char| char == '\\' || is_blank(char));
         let word = word(inside);
         if matches!(word, "else" | "endif") {
             // While text is passed over these have one line: what would be read otherwise here is
@@ -137,7 +137,7 @@ impl<'a> Lexer<'a, '_> {
             end = first_end;
         }
         self.place = (end + 1).min(source.len());
-        if before.contains(|sign| !is_blank(sign)) {
+        if before.contains(|char| !is_blank(char)) {
             self.say(
                 start,
                 start + 1,
@@ -154,7 +154,7 @@ impl<'a> Lexer<'a, '_> {
         if let Some(place) = odd {
             self.odd_blank_at(place);
         }
-        let inside = text.trim_start_matches(|sign| sign == '\\' || is_blank(sign));
+        let inside = text.trim_start_matches(|char| char == '\\' || is_blank(char));
         let tail = inside.get(word.len()..).unwrap_or_default();
         let rest_span = Span { start: (end - tail.len()).min(first_end), end: first_end };
         let rest = if tail.contains("\\\n") {

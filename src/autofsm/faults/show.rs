@@ -51,11 +51,11 @@ impl Fault {
 /// A text without control characters.
 fn plain(text: &str) -> String {
     let mut shown = String::new();
-    for sign in text.chars() {
-        if sign.is_control() {
-            shown.extend(sign.escape_default());
+    for char in text.chars() {
+        if char.is_control() {
+            shown.extend(char.escape_default());
         } else {
-            shown.push(sign);
+            shown.push(char);
         }
     }
     shown

@@ -22,7 +22,7 @@ pub(super) enum Kind<'a> {
     /// Another word without quotes, or a number.
     Bare(&'a str),
     Text(Cow<'a, str>),
-    Sign(char),
+    Punct(char),
     /// A form that is not read. It has been said.
     Unread,
 }
@@ -132,7 +132,7 @@ impl<'a, 'f> Lexer<'a, 'f> {
                 }
                 b'{' | b'}' | b'=' | b',' | b';' | b'*' | b'[' | b']' => {
                     self.place += 1;
-                    Kind::Sign(char::from(octet))
+                    Kind::Punct(char::from(octet))
                 }
                 b'"' | b'\'' => {
                     let (kind, stop) = self.strings();
@@ -236,11 +236,11 @@ impl<'a, 'f> Lexer<'a, 'f> {
     /// Characters that begin nothing.
     fn nonsense(&mut self) -> Kind<'a> {
         let start = self.place;
-        let sign = self.rest().chars().next().unwrap_or_default();
-        let known = |sign: char| sign.is_ascii_whitespace() || sign.is_ascii_graphic();
+        let char = self.rest().chars().next().unwrap_or_default();
+        let known = |char: char| char.is_ascii_whitespace() || char.is_ascii_graphic();
         let length = self.rest().find(known).unwrap_or(self.rest().len());
-        self.place += length.max(sign.len_utf8());
-        let help = if sign.is_ascii() {
+        self.place += length.max(char.len_utf8());
+        let help = if char.is_ascii() {
             ""
         } else {
             "only strings and comments may have characters outside ASCII"
@@ -248,7 +248,7 @@ impl<'a, 'f> Lexer<'a, 'f> {
         self.say(
             start,
             self.place,
-            format!("`{}` has no meaning here", shown(&sign.to_string())),
+            format!("`{}` has no meaning here", shown(&char.to_string())),
             help,
         );
         Kind::Unread

@@ -107,8 +107,8 @@ fn cooked(after: &str) -> Escape {
             )),
         }
     };
-    let Some(sign) = after.chars().next() else { return (Ok(None), 0) };
-    match sign {
+    let Some(char) = after.chars().next() else { return (Ok(None), 0) };
+    match char {
         '\n' => (Ok(None), 1),
         '\r' if octets.get(1) == Some(&b'\n') => (Ok(Some('\n')), 2),
         'a' => (Ok(Some('\x07')), 1),
@@ -126,8 +126,8 @@ fn cooked(after: &str) -> Escape {
             let length = digits(0, 3, 8);
             (number(0, length, 8), length)
         }
-        sign if sign.is_ascii_alphanumeric() => (Err(format!("`\\{sign}` is no escape")), 1),
-        sign => (Ok(Some(sign)), sign.len_utf8()),
+        char if char.is_ascii_alphanumeric() => (Err(format!("`\\{char}` is no escape")), 1),
+        char => (Ok(Some(char)), char.len_utf8()),
     }
 }
 
@@ -135,7 +135,7 @@ fn cooked(after: &str) -> Escape {
 fn raw(after: &str) -> Escape {
     match after.chars().next() {
         Some('\n') => (Ok(None), 1),
-        Some(sign @ ('\\' | '\'' | '#')) => (Ok(Some(sign)), 1),
+        Some(char @ ('\\' | '\'' | '#')) => (Ok(Some(char)), 1),
         _ => (Ok(None), 0),
     }
 }

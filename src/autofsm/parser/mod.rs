@@ -92,8 +92,8 @@ pub(super) fn parse_alone<'a>(source: &'a str, found: &mut Vec<Diagnostic>) -> P
 }
 
 /// Whether a token is this character.
-fn is_sign(token: Option<&Token<'_>>, sign: char) -> bool {
-    token.is_some_and(|token| token.kind == Kind::Sign(sign))
+fn is_punct(token: Option<&Token<'_>>, char: char) -> bool {
+    token.is_some_and(|token| token.kind == Kind::Punct(char))
 }
 
 /// AutoGen's own words, which need quotes to be anything else.
@@ -152,8 +152,8 @@ impl<'a> Parser<'a, '_> {
         Some(token)
     }
 
-    fn take_sign(&mut self, sign: char) -> bool {
-        let is = is_sign(self.peek(), sign);
+    fn take_punct(&mut self, char: char) -> bool {
+        let is = is_punct(self.peek(), char);
         if is {
             self.take();
         }
@@ -171,7 +171,7 @@ impl<'a> Parser<'a, '_> {
     /// Whether an attribute begins here, on a line of its own.
     fn is_attribute(&mut self) -> bool {
         let Some(&Token { kind: Kind::Name(_), span }) = self.peek() else { return false };
-        self.is_first(span) && is_sign(self.look(1), '=')
+        self.is_first(span) && is_punct(self.look(1), '=')
     }
 
     /// Reads `AutoGen Definitions fsm;`. Where it is not there, the file is none of ours.
@@ -204,7 +204,7 @@ impl<'a> Parser<'a, '_> {
             );
             return false;
         }
-        if !self.take_sign(';') {
+        if !self.take_punct(';') {
             self.missing(';');
         }
         true
@@ -223,20 +223,20 @@ impl<'a> Parser<'a, '_> {
                 return attributes;
             };
             match kind {
-                Kind::Sign('}') => {
+                Kind::Punct('}') => {
                     self.take();
                     if depth > 0 {
                         return attributes;
                     }
                     self.say(span, NOTHING_TO_CLOSE, "");
-                    self.take_sign(';');
+                    self.take_punct(';');
                 }
-                Kind::Sign(';') => {
+                Kind::Punct(';') => {
                     self.take();
                     self.say(span, "this `;` ends nothing", "take it away");
                 }
                 Kind::Name(word) if is_keyword(word) => {
-                    if is_sign(self.look(1), '=') {
+                    if is_punct(self.look(1), '=') {
                         self.say(
                             span,
                             format!("`{word}` is AutoGen's own word"),
@@ -254,19 +254,19 @@ impl<'a> Parser<'a, '_> {
                     self.take();
                     self.recover(depth);
                 }
-                Kind::Name(_) | Kind::Sign('{') if self.goes_on(attributes.last(), depth) => {
+                Kind::Name(_) | Kind::Punct('{') if self.goes_on(attributes.last(), depth) => {
                     self.go_on(attributes.last_mut(), depth);
                 }
                 Kind::Name(name) => {
                     self.take();
                     attributes.push(self.attribute(name, span, depth));
                 }
-                Kind::Sign('{') if depth > 0 && attributes.is_empty() && self.follows('{') => {
+                Kind::Punct('{') if depth > 0 && attributes.is_empty() && self.follows('{') => {
                     self.take();
                     self.say(span, "a second `{`, and a row has one", "take it away");
                 }
                 // The next row: this one was not closed.
-                Kind::Sign(',' | '{') if depth > 0 => {
+                Kind::Punct(',' | '{') if depth > 0 => {
                     self.missing('}');
                     return attributes;
                 }
@@ -280,11 +280,11 @@ impl<'a> Parser<'a, '_> {
     }
 
     /// Whether the token that was taken last is this character.
-    fn follows(&self, sign: char) -> bool {
+    fn follows(&self, char: char) -> bool {
         self.lexer
             .source()
             .get(self.last.start..self.last.end)
-            .is_some_and(|last| last.starts_with(sign))
+            .is_some_and(|last| last.starts_with(char))
     }
 
     /// Whether a value is here that can only belong to the list before it, which a `;` ended.
@@ -294,9 +294,9 @@ impl<'a> Parser<'a, '_> {
         let is_name = matches!(value.content, Content::Text(_));
         self.follows(';')
             && match self.peek().map(|token| token.kind.clone()) {
-                Some(Kind::Sign(_)) => is_row,
+                Some(Kind::Punct(_)) => is_row,
                 Some(Kind::Name(name)) => {
-                    is_name && !is_keyword(name) && !is_taken(name) && is_sign(self.look(1), ',')
+                    is_name && !is_keyword(name) && !is_taken(name) && is_punct(self.look(1), ',')
                 }
                 _ => false,
             }
@@ -315,11 +315,11 @@ impl<'a> Parser<'a, '_> {
     fn attribute(&mut self, name: &'a str, span: Span, depth: usize) -> Attribute<'a> {
         let outer = std::mem::take(&mut self.broken);
         let mut values = Vec::new();
-        if self.take_sign(';') {
+        if self.take_punct(';') {
             values.push(Value { content: Content::Text(Cow::Borrowed("")), span });
         } else {
             if let Some(open) =
-                self.peek().filter(|token| token.kind == Kind::Sign('[')).map(|token| token.span)
+                self.peek().filter(|token| token.kind == Kind::Punct('[')).map(|token| token.span)
             {
                 self.say(
                     open,
@@ -329,14 +329,14 @@ impl<'a> Parser<'a, '_> {
                 self.broken = true;
                 while self
                     .peek()
-                    .is_some_and(|token| !matches!(token.kind, Kind::Sign('=' | ';' | '{' | '}')))
+                    .is_some_and(|token| !matches!(token.kind, Kind::Punct('=' | ';' | '{' | '}')))
                 {
                     self.take();
                 }
             }
-            if self.take_sign('=') {
+            if self.take_punct('=') {
                 self.values(name, &mut values, depth);
-            } else if !(self.broken && self.take_sign(';')) {
+            } else if !(self.broken && self.take_punct(';')) {
                 self.unexpected(&format!("`=` or `;` after `{}`", shown(name)));
                 self.recover(depth);
             }
@@ -354,10 +354,10 @@ impl<'a> Parser<'a, '_> {
                 {
                     value.content = Content::Unread;
                 }
-            } else if !is_sign(self.peek(), ';') {
+            } else if !is_punct(self.peek(), ';') {
                 return self.recover(depth);
             }
-            while depth == 0 && is_sign(self.peek(), '}') {
+            while depth == 0 && is_punct(self.peek(), '}') {
                 self.take();
                 self.say(self.last, NOTHING_TO_CLOSE, "");
             }
@@ -366,25 +366,25 @@ impl<'a> Parser<'a, '_> {
                 return;
             };
             match kind {
-                Kind::Sign(',') => {
+                Kind::Punct(',') => {
                     self.take();
                     if self.is_attribute() {
                         let help = "write `;`: the list ends here";
                         return self.say(span, "no value follows this `,`", help);
                     }
                 }
-                Kind::Sign(';') => {
+                Kind::Punct(';') => {
                     self.take();
                     return;
                 }
-                Kind::Sign('}') => return self.missing(';'),
+                Kind::Punct('}') => return self.missing(';'),
                 Kind::Name(name) if self.is_first(span) && self.is_listed(name) => {
                     self.missing(',');
                 }
-                Kind::Name(_) if is_sign(self.look(1), '=') || self.is_first(span) => {
+                Kind::Name(_) if is_punct(self.look(1), '=') || self.is_first(span) => {
                     return self.missing(';');
                 }
-                Kind::Name(_) | Kind::Bare(_) | Kind::Text(_) | Kind::Sign('{') => {
+                Kind::Name(_) | Kind::Bare(_) | Kind::Text(_) | Kind::Punct('{') => {
                     self.missing(',');
                 }
                 _ => {
@@ -401,7 +401,7 @@ impl<'a> Parser<'a, '_> {
         let next = self.look(1).map(|token| token.kind.clone());
         !is_taken(name)
             && !is_keyword(name)
-            && matches!(next, Some(Kind::Sign(',' | ';' | '}') | Kind::Name(_)))
+            && matches!(next, Some(Kind::Punct(',' | ';' | '}') | Kind::Name(_)))
     }
 
     fn value(&mut self, depth: usize) -> Option<Value<'a>> {
@@ -409,7 +409,7 @@ impl<'a> Parser<'a, '_> {
             self.unexpected("a value");
             return None;
         };
-        if matches!(kind, Kind::Sign(sign) if !"{*".contains(sign)) {
+        if matches!(kind, Kind::Punct(char) if !"{*".contains(char)) {
             self.unexpected("a value");
             return None;
         }
@@ -422,18 +422,18 @@ impl<'a> Parser<'a, '_> {
                 Content::Text(Cow::Borrowed(word))
             }
             Kind::Text(text) => Content::Text(text),
-            Kind::Sign('{') if depth < DEPTH_MAX => {
+            Kind::Punct('{') if depth < DEPTH_MAX => {
                 let block = self.attributes(depth + 1, span);
                 span.end = self.last.end;
                 Content::Block(block)
             }
-            Kind::Sign('{') => {
+            Kind::Punct('{') => {
                 self.say(span, format!("blocks more than {DEPTH_MAX} deep are not read"), "");
                 self.broken = true;
                 self.skip_block();
                 Content::Unread
             }
-            Kind::Sign(_) => {
+            Kind::Punct(_) => {
                 self.say(span, "a `*` needs quotes", "write `\"*\"`");
                 Content::Text(Cow::Borrowed("*"))
             }

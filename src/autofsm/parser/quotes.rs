@@ -58,7 +58,7 @@ impl<'a> Parser<'a, '_> {
     pub(super) fn unquoted(&mut self, key: &str) -> Option<Value<'a>> {
         let (kind, start) = self.peek().map(|token| (token.kind.clone(), token.span.start))?;
         let is_value = matches!(kind, Kind::Name(_) | Kind::Bare(_) | Kind::Unread)
-            || matches!(kind, Kind::Sign('[' | '*'));
+            || matches!(kind, Kind::Punct('[' | '*'));
         if !is_value || !has_words(key) {
             return None;
         }

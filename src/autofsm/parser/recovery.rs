@@ -49,12 +49,12 @@ impl Parser<'_, '_> {
     }
 
     /// Says that a `,`, `;` or `}` is missing after the last word.
-    pub(super) fn missing(&mut self, sign: char) {
+    pub(super) fn missing(&mut self, char: char) {
         let end = self.last.end;
         let span = Span { start: end, end };
         // Where one is missing two may be, but one is enough to say.
         if !self.is_lost() && self.lexer.found.last().is_none_or(|last| last.span != span) {
-            self.say(span, format!("a `{sign}` is missing here"), "");
+            self.say(span, format!("a `{char}` is missing here"), "");
         }
     }
 
@@ -63,10 +63,10 @@ impl Parser<'_, '_> {
         let mut inside = 0_usize;
         while let Some(kind) = self.peek().map(|token| token.kind.clone()) {
             match kind {
-                Kind::Sign('{') => inside += 1,
-                Kind::Sign('}') if inside == 0 && depth > 0 => return,
-                Kind::Sign('}') => inside = inside.saturating_sub(1),
-                Kind::Sign(';') if inside == 0 => {
+                Kind::Punct('{') => inside += 1,
+                Kind::Punct('}') if inside == 0 && depth > 0 => return,
+                Kind::Punct('}') => inside = inside.saturating_sub(1),
+                Kind::Punct(';') if inside == 0 => {
                     self.take();
                     return;
                 }
@@ -81,8 +81,8 @@ impl Parser<'_, '_> {
         let mut inside = 1_usize;
         while inside > 0 {
             match self.take().map(|token| token.kind) {
-                Some(Kind::Sign('{')) => inside += 1,
-                Some(Kind::Sign('}')) => inside -= 1,
+                Some(Kind::Punct('{')) => inside += 1,
+                Some(Kind::Punct('}')) => inside -= 1,
                 Some(_) => {}
                 None => return,
             }

@@ -11,8 +11,8 @@ const PROPORTIONAL: f64 = 0.54;
 /// How many columns a text takes: East Asian characters take two.
 pub(super) fn columns(text: &str) -> usize {
     text.chars()
-        .map(|sign| {
-            if matches!(u32::from(sign), 0x1100..=0x115f | 0x2e80..=0xffdc | 0x1f300..) {
+        .map(|char| {
+            if matches!(u32::from(char), 0x1100..=0x115f | 0x2e80..=0xffdc | 0x1f300..) {
                 2
             } else {
                 1
@@ -67,15 +67,15 @@ pub(super) fn label_columns(words: &[String]) -> usize {
 /// Text for XML: escaped, and without the characters that XML cannot have.
 pub(super) fn xml(text: &str) -> String {
     let mut out = String::new();
-    for sign in text.chars() {
-        match sign {
+    for char in text.chars() {
+        match char {
             '&' => out.push_str("&amp;"),
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
             '\n' | '\r' | '\t' => out.push(' '),
             '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            _ => out.push(sign),
+            _ => out.push(char),
         }
     }
     out
@@ -84,13 +84,13 @@ pub(super) fn xml(text: &str) -> String {
 /// A string as JSON and Graphviz read it.
 pub(in crate::autofsm) fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
-    for sign in text.chars() {
-        match sign {
-            '"' | '\\' => out.extend(['\\', sign]),
+    for char in text.chars() {
+        match char {
+            '"' | '\\' => out.extend(['\\', char]),
             '\0'..='\u{1f}' => {
-                let _ = write!(out, "\\u{:04x}", u32::from(sign));
+                let _ = write!(out, "\\u{:04x}", u32::from(char));
             }
-            _ => out.push(sign),
+            _ => out.push(char),
         }
     }
     out + "\""

@@ -40,7 +40,7 @@ impl Resolver<'_> {
     fn prefix(&mut self) {
         let given = self.top_values("prefix");
         let Some((prefix, span)) = self.one(&given, "prefix") else { return };
-        let is_word = prefix.starts_with(|sign: char| sign.is_ascii_alphabetic())
+        let is_word = prefix.starts_with(|char: char| char.is_ascii_alphabetic())
             && prefix.bytes().all(|octet| octet.is_ascii_alphanumeric() || b"-_^".contains(&octet));
         if is_word {
             self.definition.prefix = Some(prefix.to_owned());

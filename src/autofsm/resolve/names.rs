@@ -77,7 +77,7 @@ impl Resolver<'_> {
                 self.doubts.insert(Doubt::Names);
                 continue;
             };
-            let is_name = name.starts_with(|sign: char| sign.is_ascii_alphabetic())
+            let is_name = name.starts_with(|char: char| char.is_ascii_alphabetic())
                 && name
                     .bytes()
                     .all(|octet| octet.is_ascii_alphanumeric() || b"-_^".contains(&octet));

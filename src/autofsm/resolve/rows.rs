@@ -248,7 +248,7 @@ impl Resolver<'_> {
         let Some((name, span)) = self.one(&given, "ttype") else {
             return if given.is_empty() { Ok(None) } else { Err(()) };
         };
-        let is_word = name.starts_with(|sign: char| sign.is_ascii_alphabetic())
+        let is_word = name.starts_with(|char: char| char.is_ascii_alphabetic())
             && name.bytes().all(|octet| octet.is_ascii_alphanumeric() || octet == b'_');
         if !is_word || name.len() > 2 * super::names::NAME_BYTES_MAX {
             let message = format!("`{}` cannot be a transition type", shown(name));

@@ -164,9 +164,9 @@ fn save(report: &Report, into: &Path) -> Result<(), End> {
     folder(into)?;
     for finding in &report.findings {
         let name = format!("{}-{}.smtp", finding.state, finding.event);
-        // A name of a definition may have any sign.
-        let plain = |sign: char| {
-            if sign.is_ascii_alphanumeric() || "-_.".contains(sign) { sign } else { '_' }
+        // A name of a definition may have any character.
+        let plain = |char: char| {
+            if char.is_ascii_alphanumeric() || "-_.".contains(char) { char } else { '_' }
         };
         let name: String = name.chars().map(plain).collect();
         file(&into.join(name), &finding.dialogue)?;

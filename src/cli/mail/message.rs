@@ -96,7 +96,7 @@ impl Message {
             text += &format!("attachment: {name}, {} octets\n", part.len());
         }
         // A terminal would obey what a sender has put there.
-        text.chars().filter(|sign| !sign.is_control() || matches!(sign, '\n' | '\t')).collect()
+        text.chars().filter(|char| !char.is_control() || matches!(char, '\n' | '\t')).collect()
     }
 }
 
@@ -114,8 +114,8 @@ impl fmt::Display for Message {
 /// A list of addresses, cut at the commas outside quoted strings.
 fn addresses(list: &str) -> Vec<String> {
     let (mut found, mut quoted, mut escaped) = (vec![String::new()], false, false);
-    for sign in list.chars() {
-        match sign {
+    for char in list.chars() {
+        match char {
             ',' if !quoted => {
                 found.push(String::new());
                 continue;
@@ -123,11 +123,11 @@ fn addresses(list: &str) -> Vec<String> {
             '"' if !escaped => quoted = !quoted,
             _ => {}
         }
-        escaped = quoted && !escaped && sign == '\\';
+        escaped = quoted && !escaped && char == '\\';
         if let Some(last) = found.last_mut()
-            && !(last.is_empty() && sign == ' ')
+            && !(last.is_empty() && char == ' ')
         {
-            last.push(sign);
+            last.push(char);
         }
     }
     found

@@ -87,7 +87,7 @@ impl FromStr for Time {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.trim_end_matches(|sign: char| sign.is_ascii_alphabetic());
+        let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
         let factor = match text.get(digits.len()..).unwrap_or_default() {
             "ms" => Some(1),
             "s" | "" => Some(1000),

@@ -312,17 +312,17 @@ fn case(row: &Row<'_>) -> String {
 /// Text for XML; what XML cannot have is replaced.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for sign in text.chars() {
-        match sign {
+    for char in text.chars() {
+        match char {
             '&' => out += "&amp;",
             '<' => out += "&lt;",
             '>' => out += "&gt;",
             '"' => out += "&quot;",
-            '\n' | '\t' => out.push(sign),
-            sign if sign.is_control() || matches!(sign, '\u{fffe}' | '\u{ffff}') => {
+            '\n' | '\t' => out.push(char),
+            char if char.is_control() || matches!(char, '\u{fffe}' | '\u{ffff}') => {
                 out.push('\u{fffd}');
             }
-            sign => out.push(sign),
+            char => out.push(char),
         }
     }
     out
