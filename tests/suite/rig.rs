@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -216,17 +216,18 @@ impl Server {
 }
 
 /// A client.
-pub(crate) struct Talk {
-    reader: BufReader<TcpStream>,
+pub(crate) struct Talk<S: Read + Write = TcpStream> {
+    pub(crate) reader: BufReader<S>,
 }
 
-impl Talk {
-    pub(crate) fn new(stream: TcpStream) -> Self {
+impl<S: Read + Write> Talk<S> {
+    pub(crate) fn new(stream: S) -> Self {
         Self { reader: BufReader::new(stream) }
     }
 
     pub(crate) fn send(&mut self, octets: &[u8]) {
         self.reader.get_mut().write_all(octets).unwrap();
+        self.reader.get_mut().flush().unwrap();
     }
 
     /// Reads one whole reply, which must begin so.
@@ -249,6 +250,15 @@ impl Talk {
         self.expect(reply)
     }
 
+    /// All that comes until the server closes.
+    pub(crate) fn rest(&mut self) -> String {
+        let mut text = Vec::new();
+        self.reader.read_to_end(&mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+}
+
+impl Talk {
     /// Sends one message to user@postman.local.
     pub(crate) fn deliver(&mut self) {
         self.send(b"HELO x\r\nMAIL FROM:<a@x.org>\r\nRCPT TO:<user@postman.local>\r\nDATA\r\n");
@@ -257,13 +267,6 @@ impl Talk {
         }
         self.send(b"Subject: x\r\n\r\nx\r\n");
         self.say(".", "250");
-    }
-
-    /// All that comes until the server closes.
-    pub(crate) fn rest(&mut self) -> String {
-        let mut text = Vec::new();
-        self.reader.read_to_end(&mut text).unwrap();
-        String::from_utf8(text).unwrap()
     }
 
     /// The socket, without what was read of it.

@@ -1,7 +1,7 @@
 //! A client of TLS made of rustls, and certificates for its server.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -128,9 +128,7 @@ pub(crate) fn client(config: &Arc<ClientConfig>, name: &str) -> ClientConnection
 }
 
 /// A client with an encrypted line.
-pub(crate) struct Secure<S: Read + Write = TcpStream> {
-    pub(crate) reader: BufReader<StreamOwned<ClientConnection, S>>,
-}
+pub(crate) type Secure<S = TcpStream> = Talk<StreamOwned<ClientConnection, S>>;
 
 impl<S: Read + Write> Secure<S> {
     /// Shakes hands.
@@ -139,31 +137,7 @@ impl<S: Read + Write> Secure<S> {
         while stream.conn.is_handshaking() {
             stream.conn.complete_io(&mut stream.sock).unwrap();
         }
-        Self { reader: BufReader::new(stream) }
-    }
-
-    pub(crate) fn send(&mut self, octets: &[u8]) {
-        self.reader.get_mut().write_all(octets).unwrap();
-        self.reader.get_mut().flush().unwrap();
-    }
-
-    pub(crate) fn expect(&mut self, begin: &str) -> String {
-        let mut text = String::new();
-        loop {
-            let mut line = String::new();
-            self.reader.read_line(&mut line).unwrap();
-            text += &line;
-            if line.as_bytes().get(3) != Some(&b'-') {
-                break;
-            }
-        }
-        assert!(text.starts_with(begin), "expected {begin}, got {text:?}");
-        text
-    }
-
-    pub(crate) fn say(&mut self, line: &str, reply: &str) -> String {
-        self.send(format!("{line}\r\n").as_bytes());
-        self.expect(reply)
+        Self::new(stream)
     }
 
     /// Sends one message to user@postman.local.
@@ -186,13 +160,6 @@ impl<S: Read + Write> Secure<S> {
     /// The server's own certificate.
     pub(crate) fn certificate(&self) -> Vec<u8> {
         self.tls().peer_certificates().unwrap()[0].to_vec()
-    }
-
-    /// All that comes until the server closes.
-    pub(crate) fn rest(&mut self) -> String {
-        let mut text = Vec::new();
-        self.reader.read_to_end(&mut text).unwrap();
-        String::from_utf8(text).unwrap()
     }
 }
 
