@@ -32,10 +32,24 @@ struct Beside {
     environment: HashMap<String, String>,
 }
 
+/// Postman, whom Ctrl-C reaches: a shell has its background jobs ignore it, and with them all that
+/// they start.
+fn program() -> Command {
+    let status = fs::read_to_string("/proc/self/status").unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    let ignores_int = u64::from_str_radix(ignored.trim(), 16).unwrap() & 2 != 0;
+    if !ignores_int {
+        return Command::new(env!("CARGO_BIN_EXE_postman"));
+    }
+    let mut env = Command::new("env");
+    env.args(["--default-signal=INT", env!("CARGO_BIN_EXE_postman")]);
+    env
+}
+
 impl Beside {
     /// With these options, and a command that goes on with this script at the end of its input.
     fn start(options: &[&str], script: &str) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_postman"))
+        let mut child = program()
             .arg("serve")
             .args(options)
             .args(["--", "sh", "-c", &format!("env; echo; cat; {script}")])
