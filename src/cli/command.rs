@@ -59,12 +59,15 @@ pub(super) fn serve(serve: &Serve) -> Result<(), End> {
     let maildir = config.maildir_path.clone();
     let start = Start::by(config, &serve.options, true)?;
     let faults = start.faults();
-    // One that came before the server hears it would leave the command alone.
-    let signals: SigSet = [SIGHUP, SIGINT, SIGTERM].into_iter().collect();
-    signals.thread_block().map_err(|error| format!("cannot hold signals back: {error}"))?;
-    // A child begins with no signal held back: the standard library sees to it.
+    // Before signals are held back: a child inherits that, and would be deaf to its own SIGTERM.
     let child = run_command(serve, &start, &maildir)?;
     let process = pid(&child)?;
+    // One that came before the server hears it would leave the command alone.
+    let signals: SigSet = [SIGHUP, SIGINT, SIGTERM].into_iter().collect();
+    if let Err(error) = signals.thread_block() {
+        end(process, Signal::KILL);
+        return Err(End::Error(format!("cannot hold signals back: {error}")));
+    }
     let (events, heard) = channel();
     let transcripts = serve.transcripts.clone().unwrap_or_else(|| folder.path("transcripts"));
     let ended = thread::scope(|scope| {

@@ -209,6 +209,16 @@ fn a_command_is_outside_the_sandbox_and_all_that_serves_is_inside() {
     assert_eq!(fs::read_to_string(file).unwrap(), "x\n");
 }
 
+/// Python and bash keep the mask that they are given: with one, what they start cannot be ended.
+#[test]
+fn a_command_begins_with_no_signal_held_back() {
+    let output = Command::new(env!("CARGO_BIN_EXE_postman"))
+        .args(["serve", "--", "grep", "SigBlk:", "/proc/self/status"])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), "SigBlk:\t0000000000000000\n");
+}
+
 #[test]
 fn a_command_is_ended_with_its_server() {
     let beside = Beside::start(&[], ":");
