@@ -185,7 +185,9 @@ impl<'a> Parser<'a, '_> {
             }
             if !matches!(&found, Some(Token { kind: Kind::Name(text), .. }) if text.eq_ignore_ascii_case(word))
             {
-                self.say(found.map_or(self.last, |token| token.span), HEADER, "");
+                let is_fault = matches!(&found, Some(Token { kind: Kind::Name("fault"), .. }));
+                let help = if is_fault { "a file of faults is given by --faults" } else { "" };
+                self.say(found.map_or(self.last, |token| token.span), HEADER, help);
                 return false;
             }
         }
