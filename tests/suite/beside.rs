@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
-use crate::rig::{Talk, wait_until};
+use crate::rig::{PAGE_PATH, Talk, wait_until};
 
 /// The command's end: its exit status, what it left on standard output, and what was said on
 /// standard error.
@@ -50,7 +50,7 @@ impl Beside {
     /// With these options, and a command that goes on with this script at the end of its input.
     fn start(options: &[&str], script: &str) -> Self {
         let mut child = program()
-            .arg("serve")
+            .args(["serve", "--states", PAGE_PATH])
             .args(options)
             .args(["--", "sh", "-c", &format!("env; echo; cat; {script}")])
             .process_group(0)
@@ -338,7 +338,7 @@ fn a_fault_that_never_fired_is_a_failure_with_the_dialogue_that_would_fire_it() 
     let (_folder, path) = faults(SECOND);
     let run = |more: &[&str], command: &str| {
         let output = Command::new(env!("CARGO_BIN_EXE_postman"))
-            .args(["serve", "--faults", &path])
+            .args(["serve", "--states", PAGE_PATH, "--faults", &path])
             .args(more)
             .args(["--", "sh", "-c", command])
             .output()

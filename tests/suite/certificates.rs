@@ -10,7 +10,7 @@ use std::thread;
 
 use rustix::process::Signal;
 
-use crate::rig::{Server, skip, wait_until};
+use crate::rig::{PAGE_PATH, Server, skip, wait_until};
 use crate::secure::{Keys, VERSIONS, client_config, der, pair, start_tls};
 
 fn postman(arguments: &[&str]) -> Output {
@@ -148,7 +148,8 @@ fn what_cannot_be_used_is_refused_aloud_and_the_old_one_stays() {
         fs::write(&config, format!("(port: 0, maildir_path: \"{}\", {keys})", mail.display()))
             .unwrap();
         for command in ["check", "serve"] {
-            let said = postman(&[command, "--config", config.to_str().unwrap()]);
+            let said =
+                postman(&[command, "--states", PAGE_PATH, "--config", config.to_str().unwrap()]);
             let errors = text(&said.stderr);
             assert_eq!(said.status.code(), Some(2), "{errors}");
             assert!(
@@ -184,7 +185,7 @@ fn a_key_that_only_root_reads_is_refused_at_the_start() {
         format!("(port: 0, user: \"nobody\", maildir_path: \"{}\", {list})", mail.display()),
     )
     .unwrap();
-    let check = || postman(&["check", "--config", config.to_str().unwrap()]);
+    let check = || postman(&["check", "--states", PAGE_PATH, "--config", config.to_str().unwrap()]);
     let refused = text(&check().stderr);
     let key = keys.path("a.key").display().to_string();
     assert_eq!(
@@ -217,7 +218,10 @@ fn an_end_that_is_near_is_told_by_check_and_in_the_log() {
         let list = keys.ron(&["a"]);
         fs::write(&config, format!("(port: 0, maildir_path: \"{}\", {list})", mail.display()))
             .unwrap();
-        let said = text(&postman(&["check", "--config", config.to_str().unwrap()]).stdout);
+        let said = text(
+            &postman(&["check", "--states", PAGE_PATH, "--config", config.to_str().unwrap()])
+                .stdout,
+        );
         assert!(said.contains("\n  certificate mail.example.org, until "), "{said}");
         assert_eq!(said.contains("  warning     the certificate "), !begin.is_empty(), "{said}");
         assert!(said.contains(begin), "{said}");

@@ -326,7 +326,7 @@ fn a_server_that_changes_its_mind_is_shown_with_both_sessions() {
 
 #[test]
 fn nothing_is_sent_without_leave_and_a_dry_run_says_what_would_be() {
-    let there = ["test", "--against", "192.0.2.1:25"];
+    let there = ["test", PAGE_PATH, "--against", "192.0.2.1:25"];
     for (arguments, expected) in [
         (&[][..], "say who gets the messages, with --recipient ADDRESS"),
         (

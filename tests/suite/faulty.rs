@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::rig::{Server, wait_until};
+use crate::rig::{PAGE_PATH, Server, wait_until};
 
 const PLAIN: &str = "()";
 
@@ -232,8 +232,17 @@ fn a_server_with_faults_warns_and_serves_beyond_this_machine_only_where_it_is_to
     fs::write(&path, fault("path = ''; wait = '1s';")).unwrap();
     let (path, mail) = (path.to_str().unwrap(), folder.path().join("m"));
     let check = |listen: &str, more: &[&str]| {
-        let all =
-            ["check", "--faults", path, "--maildir", mail.to_str().unwrap(), "--listen", listen];
+        let all = [
+            "check",
+            "--states",
+            PAGE_PATH,
+            "--faults",
+            path,
+            "--maildir",
+            mail.to_str().unwrap(),
+            "--listen",
+            listen,
+        ];
         let output = postman(&[&all, more].concat());
         let text = |octets: Vec<u8>| String::from_utf8(octets).unwrap();
         (output.status.code(), text(output.stdout) + &text(output.stderr))

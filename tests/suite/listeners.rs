@@ -13,7 +13,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::peer::PAGE;
-use crate::rig::{Server, fields, skip, wait_until};
+use crate::rig::{PAGE_PATH, Server, fields, skip, wait_until};
 use crate::secure::{Keys, Secure, VERSIONS, client, client_config};
 
 fn postman(arguments: &[&str]) -> Output {
@@ -46,7 +46,8 @@ impl Place {
 
     fn check(&self, more: &[&str]) -> (Option<i32>, String) {
         let config = self.path("postman.ron");
-        let said = postman(&[&["check", "--config", &config], more].concat());
+        let said =
+            postman(&[&["check", "--states", PAGE_PATH, "--config", &config], more].concat());
         (said.status.code(), text(&said.stdout) + &text(&said.stderr))
     }
 }
@@ -130,7 +131,7 @@ fn check_says_of_each_listener_what_it_is() {
         "{}, listeners: [(address: \"127.0.0.1:0\"), (address: \"127.0.0.1:0\", tls: FirstOctet),
           (address: \"unix:FOLDER/smtp\", tls: Never, may_relay: true, states: \"{}\")]",
         keys.ron(&["a"]),
-        crate::rig::PAGE_PATH
+        PAGE_PATH
     ));
     let (code, said) = place.check(&[]);
     assert_eq!(code, Some(0), "{said}");
@@ -304,7 +305,15 @@ fn handed(names: &str, place: &Place) -> (std::process::Child, SocketAddr, Socke
         "exec 3<&0 4<&1 0</dev/null 1>&2; export LISTEN_FDS=2 LISTEN_PID=$$ LISTEN_FDNAMES={names}; exec \"$0\" \"$@\""
     );
     let child = Command::new("sh")
-        .args(["-c", &script, env!("CARGO_BIN_EXE_postman"), "serve", "--config"])
+        .args([
+            "-c",
+            &script,
+            env!("CARGO_BIN_EXE_postman"),
+            "serve",
+            "--states",
+            PAGE_PATH,
+            "--config",
+        ])
         .arg(place.path("postman.ron"))
         .stdin(Stdio::from(OwnedFd::from(first)))
         .stdout(Stdio::from(OwnedFd::from(second)))
@@ -369,7 +378,7 @@ fn systemd_socket_activate_hands_on_two_sockets_by_name() {
     let mut child = Command::new("systemd-socket-activate")
         .args(["--fdname=one:two", "--listen", &path, "--listen", &port.to_string()])
         .arg(env!("CARGO_BIN_EXE_postman"))
-        .args(["serve", "--config", &place.path("postman.ron")])
+        .args(["serve", "--states", PAGE_PATH, "--config", &place.path("postman.ron")])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
