@@ -17,7 +17,6 @@ use std::net::IpAddr;
 use ::log::{Level, debug, error, info, log_enabled, warn};
 
 use super::certificates::About;
-use super::message_id::MessageId;
 use super::terms::Terms;
 use super::trace::{TARGET, Trace};
 use super::transcript::Transcripts;
@@ -28,36 +27,18 @@ use crate::smtp::envelope::{Encryption, Envelope};
 use crate::smtp::reply::Reply;
 use crate::smtp::session::{Client, Fired, Input, LineEnd, Step};
 
+mod transaction;
+
+use transaction::Transaction;
+
 /// The most refused commands that are logged for a session; one more line says that the rest is
 /// left out.
 const REFUSALS_LOGGED: u32 = 50;
-
-/// The length at which a message's line goes on in another one, in octets.
-const LINE_BYTES_MAX: usize = 1000;
 
 /// What the session calls the content of a message that it refused.
 const CONTENT: &str = "(the message)";
 /// What is refused of a client that is not served.
 const CONNECTION: &str = "(the connection)";
-
-/// A message from DATA to its reply.
-#[derive(Default)]
-struct Transaction {
-    /// The id that its reply names.
-    id: String,
-    /// Its escaped address, without brackets.
-    sender: String,
-    /// Escaped addresses, in the envelope's order.
-    recipients: Vec<String>,
-    /// The content so far, in octets.
-    octets: u64,
-    /// Its Message-ID, found in the content.
-    message_id: MessageId,
-    /// Whether the final dot came.
-    is_whole: bool,
-    /// Where it is, once it is stored.
-    files: Vec<Delivered>,
-}
 
 /// The log of one session.
 pub(super) struct SessionLog {
@@ -319,63 +300,6 @@ impl SessionLog {
             (Some(Err(error)), _) => info!("{id} disconnect error=\"{error}\""),
             (None, _) => error!("{id} disconnect error=panic"),
         }
-    }
-}
-
-impl Transaction {
-    /// The message's line, with each recipient and where its mail is; more lines where it would be
-    /// too long.
-    fn lines(&self, id: &str, result: &str) -> Vec<String> {
-        let message_id = escape(&self.message_id.text());
-        let mut line = format!(
-            "{id} message id={} from=<{}> rcpts={} size={} message_id=\"{message_id}\" result={result}",
-            self.id,
-            self.sender,
-            self.recipients.len(),
-            self.octets
-        );
-        let mut lines = Vec::new();
-        for piece in self.pieces() {
-            // A line of nothing but its id takes any piece.
-            if line.len() + piece.len() > LINE_BYTES_MAX
-                && !line.ends_with(&format!(" files id={}", self.id))
-            {
-                let next = format!("{id} files id={}", self.id);
-                lines.push(std::mem::replace(&mut line, next));
-            }
-            line += &piece;
-        }
-        lines.push(line);
-        lines
-    }
-
-    /// Recipients with the file that they share, in pieces of half a line at most, if they can be.
-    fn pieces(&self) -> Vec<String> {
-        let all = (0..self.recipients.len()).collect();
-        let nowhere = [Delivered { path: String::new(), recipients: all }];
-        let files = if self.files.is_empty() { &nowhere[..] } else { &self.files };
-        let mut pieces = Vec::new();
-        for file in files {
-            let end = if file.path.is_empty() {
-                String::new()
-            } else {
-                format!(" file={}", escape(&file.path))
-            };
-            let mut piece = String::new();
-            for recipient in file.recipients.iter().filter_map(|place| self.recipients.get(*place))
-            {
-                if !piece.is_empty()
-                    && piece.len() + recipient.len() + end.len() > LINE_BYTES_MAX / 2
-                {
-                    pieces.push(std::mem::take(&mut piece) + &end);
-                }
-                piece += if piece.is_empty() { " to=<" } else { ",<" };
-                piece += recipient;
-                piece.push('>');
-            }
-            pieces.push(piece + &end);
-        }
-        pieces
     }
 }
 

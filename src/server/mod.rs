@@ -31,6 +31,7 @@ use crate::smtp::reply::{self, Reply};
 use crate::smtp::session::Client;
 
 mod admission;
+mod capacity;
 pub mod certificates;
 mod connection;
 mod door;
@@ -58,6 +59,7 @@ mod watch;
 mod wire;
 
 use admission::{Admission, Admitted, Caps};
+use capacity::{connections_max, threads};
 use certificates::Certificates;
 use door::Door;
 use ending::Enough;
@@ -71,9 +73,6 @@ use terms::Terms;
 pub use terms::{kept, served};
 pub use transcript::{Transcripts, make_folder as make_transcripts_folder};
 use watch::Watch;
-
-/// The most file descriptors that are kept for the store: for commits and spools.
-const STORE_DESCRIPTORS: u64 = 4096;
 
 /// The stack of a worker, in octets. Set here, since an environment variable would set it
 /// otherwise.
@@ -422,34 +421,6 @@ fn options(config: &Config) -> Options {
         waiting_max: config.commits_waiting_max,
         free_bytes_min: config.free_bytes_min,
     }
-}
-
-/// How many threads serve clients, the reactor's among them. With as many as there are processors
-/// each command would wake another thread and wait for one that the store needs.
-fn threads(config: &Config) -> usize {
-    let processors = thread::available_parallelism().map_or(1, NonZero::get);
-    config.worker_threads.min(processors / 2).max(1)
-}
-
-/// The cap on all connections: the configured one, or what the descriptors allow. Half of the
-/// descriptors, but no more than the store can use, are kept for the store.
-fn connections_max(config: &Config) -> usize {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let raised =
-        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
-    if let Err(error) = raised {
-        log::descriptors_not_raised(error);
-    }
-    let Some(descriptors) = getrlimit(Resource::Nofile).current else {
-        return config.connections_max;
-    };
-    let most = usize::try_from(descriptors - (descriptors / 2).min(STORE_DESCRIPTORS))
-        .unwrap_or(usize::MAX);
-    if most < config.connections_max {
-        log::few_descriptors(config.connections_max, most, descriptors);
-    }
-    config.connections_max.min(most)
 }
 
 /// A reply in octets, for a client that has no session. The module `wire` is for those with one.
