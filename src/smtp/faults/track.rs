@@ -10,6 +10,7 @@ use super::header::Header;
 use super::{Effect, Faults, Ready};
 use crate::autofsm::{Count, Progress};
 use crate::smtp::machine::EventId;
+use crate::smtp::session::Client;
 
 /// What a session does with the faults at the end of its content: those that refuse are met before
 /// the store is asked, and all others once it has said yes.
@@ -32,6 +33,12 @@ pub(in crate::smtp) struct Who<'a> {
     pub(in crate::smtp) client: Option<IpAddr>,
     /// The sender, if there is one.
     pub(in crate::smtp) sender: Option<&'a str>,
+}
+
+impl<'a> Who<'a> {
+    pub(in crate::smtp) fn of(client: &'a Client, sender: Option<&'a str>) -> Self {
+        Self { session: &client.id, client: client.address, sender }
+    }
 }
 
 /// How far a session is in the faults.

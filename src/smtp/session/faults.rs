@@ -40,8 +40,7 @@ impl Session {
     /// The greeting, as it is or as a fault has it.
     pub(super) fn greet_client(&mut self, usual: Reply) {
         let Some(track) = &mut self.faults else { return self.say(usual) };
-        let sender = None;
-        let who = Who { session: &self.client.id, client: self.client.address, sender };
+        let who = Who::of(&self.client, None);
         let Some(effect) = track.greeting(&who) else { return self.say(usual) };
         let reply = effect.reply.clone().unwrap_or(usual);
         if effect.refuses {
@@ -74,8 +73,7 @@ impl Session {
         if is_end {
             track.keep_sender(sender.clone());
         }
-        let (session, client) = (self.client.id.as_str(), self.client.address);
-        let who = Who { session, client, sender: sender.as_deref() };
+        let who = Who::of(&self.client, sender.as_deref());
         let Some(effect) = track.command(event, line.as_bytes(), &who, phase) else { return false };
         if !effect.refuses {
             self.effect = Some(Box::new(effect));
@@ -99,8 +97,7 @@ impl Session {
         let Some(event) = self.end else { return };
         let Some(track) = &mut self.faults else { return };
         let sender = track.kept_sender();
-        let (session, client) = (self.client.id.as_str(), self.client.address);
-        let who = Who { session, client, sender: sender.as_deref() };
+        let who = Who::of(&self.client, sender.as_deref());
         self.effect = track.command(event, b".", &who, Phase::Stored).map(Box::new);
     }
 
@@ -110,8 +107,7 @@ impl Session {
         track.content(piece);
         let Some(message) = &self.things.message else { return };
         let sender = self.things.sender.as_ref().map(ToString::to_string);
-        let (session, client) = (self.client.id.as_str(), self.client.address);
-        let who = Who { session, client, sender: sender.as_deref() };
+        let who = Who::of(&self.client, sender.as_deref());
         let Some(effect) = track.within(message.octets, &who) else { return };
         if let Some(reply) = effect.reply.clone() {
             self.note_refused("(the message)", reply.code);
