@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::thread;
 
-use crate::rig::Server;
+use crate::rig::{Server, text};
 
 /// A server that says this to its first client, and nothing more; it listens until the client goes.
 fn server_that_says(text: &'static [u8], closes: bool) -> SocketAddr {
@@ -30,10 +30,6 @@ fn play(folder: &Path, arguments: &[&str]) -> Output {
         .current_dir(folder)
         .output()
         .unwrap()
-}
-
-fn text(octets: &[u8]) -> String {
-    String::from_utf8(octets.to_vec()).unwrap()
 }
 
 #[test]

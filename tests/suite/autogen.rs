@@ -5,7 +5,8 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::process::{Command, Stdio};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
@@ -39,16 +40,15 @@ fn is_missing() -> bool {
     missing
 }
 
-fn autogen(source: &str, defines: &[&str]) -> Outcome {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("x.def"), source).unwrap();
+/// Runs autogen for the `x.def` of a folder.
+fn run(folder: &Path, defines: &[&str]) -> ExitStatus {
     // At times autogen leaves a shell, which waits for ever and holds each file that it was given.
     // It is in the process group that `timeout` leads.
     let mut child = Command::new("timeout")
         .args(["--kill-after=5", "60", "autogen"])
         .args(defines.iter().flat_map(|name| ["-D", name]))
         .arg("x.def")
-        .current_dir(folder.path())
+        .current_dir(folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
@@ -57,6 +57,13 @@ fn autogen(source: &str, defines: &[&str]) -> Outcome {
     let status = child.wait().unwrap();
     let group = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
     let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    status
+}
+
+fn autogen(source: &str, defines: &[&str]) -> Outcome {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("x.def"), source).unwrap();
+    let status = run(folder.path(), defines);
     match status.code() {
         Some(0) => {}
         Some(124 | 137) => return Outcome::Hangs,
@@ -603,17 +610,7 @@ fn rows(random: &mut Random, text: &mut String, states: &[String], events: &[Str
 fn c_of(source: &str) -> Vec<String> {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("x.def"), source).unwrap();
-    let mut child = Command::new("timeout")
-        .args(["--kill-after=5", "60", "autogen", "x.def"])
-        .current_dir(folder.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let status = child.wait().unwrap();
-    let group = rustix::process::Pid::from_raw(child.id().cast_signed()).unwrap();
-    let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    let status = run(folder.path(), &[]);
     assert!(status.success(), "{status}\n{source}");
     let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
     let text = read("x-fsm.c") + &read("x-fsm.h");

@@ -4,22 +4,14 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use rustix::process::Signal;
 
-use crate::rig::{PAGE_PATH, Server, skip, wait_until};
+use crate::rig::{PAGE_PATH, Server, postman, skip, text, wait_until};
 use crate::secure::{Keys, VERSIONS, client_config, der, pair, start_tls};
-
-fn postman(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_postman")).args(arguments).output().unwrap()
-}
-
-fn text(octets: &[u8]) -> String {
-    String::from_utf8(octets.to_vec()).unwrap()
-}
 
 /// A server with these certificates and a log.
 fn serve(keys: &Keys, names: &[&str]) -> Server {

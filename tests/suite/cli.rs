@@ -3,17 +3,11 @@
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use postman::config::Config;
 
-fn postman(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_postman")).args(arguments).output().unwrap()
-}
-
-fn text(octets: &[u8]) -> String {
-    String::from_utf8(octets.to_vec()).unwrap()
-}
+use crate::rig::{postman, text};
 
 #[test]
 fn the_printed_configuration_can_be_saved_and_used() {

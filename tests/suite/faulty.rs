@@ -4,11 +4,10 @@
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::TcpStream;
-use std::process::{Command, Output};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::rig::{PAGE_PATH, Server, wait_until};
+use crate::rig::{PAGE_PATH, Server, postman, wait_until};
 
 const PLAIN: &str = "()";
 
@@ -17,7 +16,7 @@ fn fault(attributes: &str) -> String {
 }
 
 /// All that comes, and how the connection ended.
-fn rest(stream: &mut TcpStream) -> (Vec<u8>, Option<ErrorKind>) {
+pub(crate) fn rest(mut stream: &TcpStream) -> (Vec<u8>, Option<ErrorKind>) {
     let (mut octets, mut piece) = (Vec::new(), [0; 4096]);
     loop {
         match stream.read(&mut piece) {
@@ -133,8 +132,8 @@ fn so_many_octets_leave_and_then_the_end_is_as_it_was_asked_for() {
         let server = Server::start_with_faults(&faults, PLAIN);
         let mut talk = server.connect();
         talk.send(b"EHLO x\r\n");
-        let mut stream = talk.stream().try_clone().unwrap();
-        let (octets, ended) = rest(&mut stream);
+        let stream = talk.stream().try_clone().unwrap();
+        let (octets, ended) = rest(&stream);
         assert_eq!((octets.as_slice(), ended), (&b"250-postman.local\r\n2"[..], expected), "{end}");
     }
 }
@@ -142,7 +141,7 @@ fn so_many_octets_leave_and_then_the_end_is_as_it_was_asked_for() {
 #[test]
 fn a_reset_at_the_greeting_is_one() {
     let server = Server::start_with_faults(&fault("path = ''; cut = 0; end = reset;"), PLAIN);
-    let (octets, ended) = rest(&mut connect(&server));
+    let (octets, ended) = rest(&connect(&server));
     assert_eq!((octets.len(), ended), (0, Some(ErrorKind::ConnectionReset)));
 }
 
@@ -155,7 +154,7 @@ fn a_connection_that_hangs_stays_open_and_says_nothing() {
     talk.send(b"MAIL FROM:<>\r\nNOOP\r\nNOOP\r\n");
     let mut stream = talk.stream().try_clone().unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
-    let (octets, ended) = rest(&mut stream);
+    let (octets, ended) = rest(&stream);
     assert_eq!((octets.as_slice(), ended), (&b"250 "[..], Some(ErrorKind::WouldBlock)));
     // It is open: what is written is taken.
     stream.write_all(b"NOOP\r\n").unwrap();
@@ -191,7 +190,7 @@ fn send(server: &Server, subject: &str, dot: &str) -> (String, Option<ErrorKind>
         talk.expect(code);
     }
     talk.send(format!("Message-ID: <1@x.org>\r\nSubject: {subject}\r\n\r\nx\r\n{dot}").as_bytes());
-    let (octets, ended) = rest(&mut talk.stream().try_clone().unwrap());
+    let (octets, ended) = rest(&talk.stream().try_clone().unwrap());
     (String::from_utf8(octets).unwrap(), ended)
 }
 
@@ -219,10 +218,6 @@ fn what_is_refused_after_the_dot_or_cut_off_in_content_is_not_stored() {
     let server = Server::start_with_faults(&faults, PLAIN);
     assert_eq!(send(&server, "x", "."), (String::new(), Some(ErrorKind::ConnectionReset)));
     assert!(server.files("user/new").is_empty() && server.files("user/tmp").is_empty());
-}
-
-fn postman(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_postman")).args(arguments).output().unwrap()
 }
 
 #[test]

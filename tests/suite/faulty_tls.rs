@@ -20,17 +20,10 @@ fn serve(keys: &Keys, fault: &str, more: &str) -> Server {
     Server::start_with_faults(&faults, &format!("({}, {more})", keys.ron(&["a"])))
 }
 
-/// All octets of the socket, and how it ended.
-fn rest(mut stream: &TcpStream) -> (Vec<u8>, Option<ErrorKind>) {
+/// All octets of the socket, and how it ended; a client waits for a moment.
+fn rest(stream: &TcpStream) -> (Vec<u8>, Option<ErrorKind>) {
     stream.set_read_timeout(Some(Duration::from_millis(700))).unwrap();
-    let (mut octets, mut piece) = (Vec::new(), [0; 4096]);
-    loop {
-        match stream.read(&mut piece) {
-            Ok(0) => return (octets, None),
-            Ok(taken) => octets.extend_from_slice(&piece[..taken]),
-            Err(error) => return (octets, Some(error.kind())),
-        }
-    }
+    crate::faulty::rest(stream)
 }
 
 #[test]

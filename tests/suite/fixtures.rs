@@ -84,12 +84,12 @@ fn big_faults() -> [String; 6] {
     ]
 }
 
-#[test]
-fn each_fixture_of_faults_is_rendered_as_it_should_be() {
+/// Writes what is rendered otherwise than the file beside a fixture has it.
+fn check(at: &str, fixtures: Vec<(String, String)>, render: impl Fn(&str, &str) -> String) {
     let mut changed = Vec::new();
-    for (name, source) in fault_fixtures() {
-        let rendered = rendered_faults(&name, &source);
-        let beside = folder("tests/fixtures/faults").join(format!("{name}.txt"));
+    for (name, source) in fixtures {
+        let rendered = render(&name, &source);
+        let beside = folder(at).join(format!("{name}.txt"));
         if fs::read_to_string(&beside).ok().as_deref() != Some(&rendered) {
             fs::write(&beside, rendered).unwrap();
             changed.push(name);
@@ -102,20 +102,13 @@ fn each_fixture_of_faults_is_rendered_as_it_should_be() {
 }
 
 #[test]
+fn each_fixture_of_faults_is_rendered_as_it_should_be() {
+    check("tests/fixtures/faults", fault_fixtures(), rendered_faults);
+}
+
+#[test]
 fn each_fixture_is_rendered_as_it_should_be() {
-    let mut changed = Vec::new();
-    for (name, source) in fixtures() {
-        let rendered = rendered(&name, &source);
-        let beside = folder("tests/fixtures").join(format!("{name}.txt"));
-        if fs::read_to_string(&beside).ok().as_deref() != Some(&rendered) {
-            fs::write(&beside, rendered).unwrap();
-            changed.push(name);
-        }
-    }
-    assert!(
-        changed.is_empty(),
-        "changed: {changed:?}; see `git diff tests/fixtures`, then run the test again"
-    );
+    check("tests/fixtures", fixtures(), rendered);
 }
 
 /// Those that are valid with a warning.

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -36,6 +36,15 @@ impl Random {
 
 /// The file of [`crate::peer::PAGE`].
 pub(crate) const PAGE_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/smtp-states.def");
+
+/// Runs the program to its end.
+pub(crate) fn postman(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_postman")).args(arguments).output().unwrap()
+}
+
+pub(crate) fn text(octets: &[u8]) -> String {
+    String::from_utf8(octets.to_vec()).unwrap()
+}
 
 /// A server in a process of its own, on a port of its own, by the tests' own page. Dropped, it is
 /// killed, and each session that it had must play.

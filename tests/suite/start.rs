@@ -5,17 +5,9 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::Command;
 
-use crate::rig::skip;
-
-fn postman(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_postman")).args(arguments).output().unwrap()
-}
-
-fn text(octets: &[u8]) -> String {
-    String::from_utf8(octets.to_vec()).unwrap()
-}
+use crate::rig::{postman, skip, text};
 
 /// A folder with a configuration in it. `FOLDER` in the keys is its path.
 struct Place(tempfile::TempDir);
