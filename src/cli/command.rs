@@ -97,7 +97,7 @@ fn run_command(serve: &Serve, start: &Start, maildir: &Path) -> Result<Child, St
     let Some((program, arguments)) = serve.command.split_first() else {
         return Err("no command is given after `--`".to_owned());
     };
-    let near = start.near().ok_or_else(|| {
+    let (near, is_encrypted) = start.near().ok_or_else(|| {
         "a command after `--` reaches the server by TCP, and no listener is a TCP port".to_owned()
     })?;
     let maildir = std::path::absolute(maildir)
@@ -106,7 +106,7 @@ fn run_command(serve: &Serve, start: &Start, maildir: &Path) -> Result<Child, St
         .args(arguments)
         .env("POSTMAN_HOST", near.ip().to_string())
         .env("POSTMAN_PORT", near.port().to_string())
-        .env("SMTP_URL", format!("smtp://{near}"))
+        .env("SMTP_URL", format!("smtp{}://{near}", if is_encrypted { "s" } else { "" }))
         .env("POSTMAN_MAILDIR", maildir)
         .spawn()
         .map_err(|error| format!("cannot run {}: {error}", shown(program)))

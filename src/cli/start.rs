@@ -59,14 +59,15 @@ impl Options {
             Some(file) => defaults.overruled_by(file)?,
             None => defaults,
         };
+        let given = [("--listen", self.listen.is_some()), ("--port", self.port.is_some())];
+        let given = given.iter().find(|(_, is_given)| *is_given);
+        if let Some((option, _)) = given.filter(|_| !config.listeners.is_empty()) {
+            return Err(format!(
+                "{option} is for one listener, and the configuration has `listeners`; leave one of \
+                 the two out"
+            ));
+        }
         if let Some(listen) = self.listen {
-            if !config.listeners.is_empty() {
-                return Err(
-                    "--listen is for one listener, and the configuration has `listeners`; \
-                            leave one of the two out"
-                        .to_owned(),
-                );
-            }
             config.listen_on(listen);
         }
         config.port = self.port.unwrap_or(config.port);
@@ -163,15 +164,16 @@ impl Start {
     }
 
     /// The first TCP listener's address for a client on this machine, which reaches every address by
-    /// loopback's.
-    pub(super) fn near(&self) -> Option<SocketAddr> {
-        let address = self.listening.iter().find_map(|listening| listening.opened.tcp)?;
+    /// loopback's, and whether its lines are encrypted from the first octet.
+    pub(super) fn near(&self) -> Option<(SocketAddr, bool)> {
+        let tcp = |opened: &Opened| Some((opened.tcp?, opened.listener.tls == Tls::FirstOctet));
+        let (address, is_encrypted) = self.listening.iter().find_map(|one| tcp(&one.opened))?;
         let near = match address.ip() {
             ip if !ip.is_unspecified() => ip,
             IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         };
-        Some(SocketAddr::new(near, address.port()))
+        Some((SocketAddr::new(near, address.port()), is_encrypted))
     }
 
     /// All faults of its listeners, each once.
@@ -189,7 +191,7 @@ impl Start {
     pub(super) fn reached_by_swaks(&self) -> String {
         let Some(Listening { opened, .. }) = self.listening.first() else { return String::new() };
         let tls = if opened.listener.tls == Tls::FirstOctet { " --tls-on-connect" } else { "" };
-        if let (Some(_), Some(near)) = (opened.tcp, self.near()) {
+        if let (Some(_), Some((near, _))) = (opened.tcp, self.near()) {
             return format!("--server {near}{tls}");
         }
         let path = opened.address.strip_prefix("unix:").unwrap_or(&opened.address);
@@ -253,7 +255,7 @@ impl Start {
             config.domain,
             config.maildir_path.display(),
         );
-        if let Some(near) = self.near().filter(|_| config.port == 0) {
+        if let Some((near, _)) = self.near().filter(|_| config.port == 0) {
             text += &format!("  port        {}\n", near.port());
         }
         text += &format!("  log         standard error: {}\n", config.log.console_level);

@@ -7,22 +7,14 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::peer::PAGE;
-use crate::rig::{PAGE_PATH, Server, fields, skip, wait_until};
+use crate::rig::{PAGE_PATH, Server, fields, postman, skip, text, wait_until};
 use crate::secure::{Keys, Secure, VERSIONS, client, client_config};
-
-fn postman(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_postman")).args(arguments).output().unwrap()
-}
-
-fn text(octets: &[u8]) -> String {
-    String::from_utf8(octets.to_vec()).unwrap()
-}
 
 /// A configuration in a folder of its own; `FOLDER` in the keys is its path.
 struct Place(tempfile::TempDir);
@@ -238,8 +230,38 @@ fn what_cannot_be_opened_is_refused_with_what_to_do() {
         assert!(fs::exists(&busy).unwrap());
     }
     place.write("listeners: [(address: \"127.0.0.1:0\")]");
-    let (code, said) = place.check(&["--listen", "2525"]);
-    assert!(code == Some(2) && said.contains("--listen is for one listener"), "{said}");
+    for option in ["--listen", "--port"] {
+        let (code, said) = place.check(&[option, "2525"]);
+        let expected = format!("{option} is for one listener");
+        assert!(code == Some(2) && said.contains(&expected), "{said}");
+    }
+}
+
+#[test]
+fn a_command_is_told_the_kind_of_line_of_the_first_listener() {
+    let keys = Keys::new();
+    for (kind, expected) in
+        [("StartTls", "smtp://127.0.0.1:"), ("FirstOctet", "smtps://127.0.0.1:")]
+    {
+        let place = Place::new(&format!(
+            "{}, listeners: [(address: \"127.0.0.1:0\", tls: {kind})]",
+            keys.ron(&["a"])
+        ));
+        let config = place.path("postman.ron");
+        let output = postman(&[
+            "serve",
+            "--states",
+            PAGE_PATH,
+            "--config",
+            &config,
+            "--",
+            "sh",
+            "-c",
+            "echo $SMTP_URL",
+        ]);
+        let said = text(&output.stdout);
+        assert!(said.starts_with(expected), "{said}{}", text(&output.stderr));
+    }
 }
 
 #[test]
