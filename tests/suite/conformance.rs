@@ -168,7 +168,7 @@ fn mutants_of_the_page_are_found_at_the_right_cell() {
 }
 
 #[test]
-#[ignore = "minutes; CI runs it"]
+#[ignore = "half a minute; CI runs it"]
 fn each_mutant_of_the_page_is_found_at_the_right_cell() {
     each_mutant(1, 50);
 }
