@@ -53,7 +53,7 @@ pub use diagnostic::{Diagnostic, Severity, place, render};
 pub use diff::{Change, Comparison, Difference, diff, offers};
 pub use faults::{
     Answer, Code, Count, Ending, FAULTS_MAX, Fault, FaultCompilation, Pace,
-    compile as compile_faults, refused_in_a_build,
+    compile as compile_faults, milliseconds, refused_in_a_build,
 };
 pub use graph::{EventIndex, Move, Node, NodeIndex, Run, StateIndex, Walk};
 pub use marks::Marks;

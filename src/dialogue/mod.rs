@@ -48,7 +48,6 @@ mod socket;
 pub use peer::{Peer, client, usual_answer};
 pub use player::Play;
 pub use rehearsal::{Exchange, rehearse};
-pub(crate) use script::milliseconds;
 pub use socket::{Patience, Socket};
 
 /// Three mailboxes, `b`, `c` and `user`; no client relays; small limits.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Act, BASE, Dialogue, Ending, Mismatch, Verdict, shown};
+use crate::autofsm::milliseconds;
 
 /// The most octets that one line may send.
 const OCTETS_MAX: usize = 64 << 20;
@@ -38,20 +39,6 @@ fn octets(text: &str) -> Option<Vec<u8>> {
     };
     let piece = unescape(piece)?;
     (piece.len().checked_mul(times)? <= OCTETS_MAX).then(|| piece.repeat(times))
-}
-
-/// Milliseconds, of `30s`.
-pub(crate) fn milliseconds(text: &str) -> Option<u64> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at_checked(digits)?;
-    let unit = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "min" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(unit)
 }
 
 fn act(line: &str) -> Option<Act> {

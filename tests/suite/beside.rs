@@ -418,7 +418,10 @@ fn a_script_waits_for_a_message_looks_at_it_and_clears() {
     assert_eq!((late.code, late.out.as_str()), (Some(1), ""));
     let folder = maildir.display();
     assert_eq!(first, format!("postman: no message to carol within 0.03 s in {folder}"));
-    assert!(second.starts_with("postman: there are 3 others; the latest: to=<"), "{second}");
+    assert!(
+        second.starts_with("postman: 3 messages there do not match; the latest: to=<"),
+        "{second}"
+    );
 
     let listed = run(&["mail", "list"]).out;
     assert_eq!(listed.lines().count(), 3, "{listed}");

@@ -20,6 +20,7 @@ mod values;
 mod walk;
 
 pub(super) use show::shown_time;
+pub use values::milliseconds;
 
 /// The most faults of a definition, those of both texts together.
 pub const FAULTS_MAX: usize = 200;

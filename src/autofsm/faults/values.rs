@@ -23,7 +23,16 @@ fn number(text: &str) -> Option<u64> {
     text.parse().ok().filter(|_| is_plain)
 }
 
-/// Milliseconds, of `30s` or `200 ms`.
+/// Milliseconds, of `30s`; `None` if the text is no time.
+#[must_use]
+pub fn milliseconds(text: &str) -> Option<u64> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (digits, unit) = text.split_at_checked(digits)?;
+    let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit)?;
+    number(digits)?.checked_mul(*factor)
+}
+
+/// The same of a definition's value, which may have a blank before its unit: `200 ms`.
 ///
 /// # Errors
 /// What it must be.
@@ -32,8 +41,7 @@ pub(super) fn time(text: &str) -> Result<u64, &'static str> {
     let text = text.trim();
     let digits = text.bytes().take_while(u8::is_ascii_digit).count();
     let (digits, unit) = text.split_at_checked(digits).unwrap_or((text, ""));
-    let unit = UNITS.iter().find(|(name, _)| *name == unit.trim()).ok_or(HELP)?;
-    number(digits).and_then(|number| number.checked_mul(unit.1)).ok_or(HELP)
+    milliseconds(&format!("{digits}{}", unit.trim())).ok_or(HELP)
 }
 
 /// How long an answer waits.

@@ -13,10 +13,10 @@ use clap::Args;
 
 use super::prompt::Prompt;
 use super::{Defines, End, print};
-use crate::autofsm::{self, Cell, same_name};
+use crate::autofsm::{self, Cell, milliseconds, same_name};
 use crate::cli::states::States;
 use crate::config::Config;
-use crate::dialogue::{Dialogue, Ending, Peer, Play as _, milliseconds};
+use crate::dialogue::{Dialogue, Ending, Peer, Play as _};
 use crate::smtp::machine::{EventId, Position, Transition};
 use crate::smtp::session::Input;
 

@@ -159,7 +159,10 @@ pub(super) fn wait(wait: &Wait) -> Result<(), End> {
     let mut text =
         format!("postman: no message{} within {seconds} s in {folder}\n", which.in_words());
     if let Some(message) = latest {
-        text += &format!("postman: there are {} others; the latest: {message}\n", others.len());
+        text += &format!(
+            "postman: {} messages there do not match; the latest: {message}\n",
+            others.len()
+        );
     }
     let _ = io::stderr().write_all(text.as_bytes());
     Err(End::Findings)
