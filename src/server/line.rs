@@ -42,6 +42,8 @@ pub(super) struct Line<'a> {
     socket: &'a Socket,
     /// TLS, once it has begun. It is in a box, since most of a line's life is a wait.
     tls: Option<Box<ServerConnection>>,
+    /// Whether the client has said TLS's farewell: nothing follows what is decrypted already.
+    is_over: bool,
     /// Whether the last record has no end, by a fault: no other record can follow.
     is_torn: bool,
 }
@@ -49,7 +51,7 @@ pub(super) struct Line<'a> {
 impl<'a> Line<'a> {
     /// A clear line.
     pub(super) fn new(socket: &'a Socket) -> Self {
-        Self { socket, tls: None, is_torn: false }
+        Self { socket, tls: None, is_over: false, is_torn: false }
     }
 
     pub(super) fn is_encrypted(&self) -> bool {
@@ -73,6 +75,12 @@ impl<'a> Line<'a> {
     /// The name that the client asked for (SNI).
     pub(super) fn server_name(&self) -> Option<&str> {
         self.tls.as_ref().and_then(|tls| tls.server_name())
+    }
+
+    /// Whether the next read finds the end, although the socket may never be readable again: the
+    /// farewell can arrive together with what was said before it.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
     }
 
     pub(super) async fn readable(&self) -> io::Result<()> {
@@ -117,10 +125,13 @@ impl<'a> Line<'a> {
                 Err(error) if is_for_later(&error) => continue,
                 Err(error) => return Err(Failure::Socket(error)),
             }
-            if let Err(error) = tls.process_new_packets() {
-                // The alert tells the client why, if there is room for it.
-                let _ = tls.write_tls(&mut socket);
-                return Err(Failure::Tls(error));
+            match tls.process_new_packets() {
+                Ok(state) => self.is_over = state.peer_has_closed(),
+                Err(error) => {
+                    // The alert tells the client why, if there is room for it.
+                    let _ = tls.write_tls(&mut socket);
+                    return Err(Failure::Tls(error));
+                }
             }
         }
     }
@@ -143,7 +154,10 @@ impl<'a> Line<'a> {
             let _ = tls.write_tls(&mut socket);
         }
         match processed {
-            Ok(_) => plain(tls, octets),
+            Ok(state) => {
+                self.is_over = state.peer_has_closed();
+                plain(tls, octets)
+            }
             Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
         }
     }

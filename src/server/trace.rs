@@ -239,14 +239,19 @@ impl Trace {
         }
     }
 
-    /// Has what the client sent behind its line be sent with it.
+    /// Has what the client sent behind STARTTLS be sent with it; if the answer to STARTTLS has left
+    /// already, since a fault let it wait, behind that answer.
     fn join_what_follows(&mut self) {
         let Place::File(_, octets) = &mut self.place else { return };
-        let behind = octets.take_pending();
-        if let Some(line) = self.held.last_mut()
-            && let Some(said) = line.strip_prefix("C: ")
-        {
-            *line = format!("O: {}\\r\\n{}", escape(said.as_bytes()), escape(&behind));
+        let behind = escape(&octets.take_pending());
+        match self.held.last_mut() {
+            Some(line) => {
+                if let Some(said) = line.strip_prefix("C: ") {
+                    *line = format!("O: {}\\r\\n{behind}", escape(said.as_bytes()));
+                }
+            }
+            None if behind.is_empty() => {}
+            None => self.held.push(format!("O: {behind}")),
         }
     }
 

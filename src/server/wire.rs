@@ -130,7 +130,7 @@ impl<'a> Wire<'a> {
             }
             Err(error) => return Err(error),
         };
-        self.is_filled = taken == octets.len();
+        self.is_filled = taken == octets.len() || self.line.is_over();
         self.read_bytes =
             if self.is_filled && reads_content { CONTENT_READ_BYTES } else { READ_BYTES };
         self.has_replied = false;

@@ -39,7 +39,7 @@ fn a_late_greeting_is_late_to_the_moment_and_nobody_else_waits() {
     let start = Instant::now();
     let mut late = server.connect_quietly();
     // The first is met before the second connects: clients are accepted one after the other.
-    wait_until("the first client's session", || server.descriptors() > 0);
+    wait_until("the first client's session", || server.clients() == 1);
     thread::sleep(Duration::from_millis(100));
     let second = Instant::now();
     server.connect().deliver();
@@ -57,16 +57,15 @@ fn who_hangs_up_ends_the_wait_also_behind_octets_that_were_not_read() {
     for text in ["HELO x\r\n".to_owned(), format!("HELO x\r\n{}", "NOOP\r\n".repeat(15_000))] {
         let mut least = Duration::MAX;
         for _ in 0..5 {
-            let before = server.descriptors();
             let talk = server.connect();
             let mut stream = talk.stream().try_clone().unwrap();
             stream.set_nonblocking(true).unwrap();
             let _ = stream.write(text.as_bytes());
-            wait_until("the client", || server.descriptors() > before);
+            assert_eq!(server.clients(), 1, "it has greeted");
             thread::sleep(Duration::from_millis(50));
             drop((talk, stream));
             let start = Instant::now();
-            while server.descriptors() > before {
+            while server.clients() > 0 {
                 thread::sleep(Duration::from_millis(1));
             }
             least = least.min(start.elapsed());

@@ -55,6 +55,8 @@ pub(crate) struct Server {
     /// All that it listens on.
     pub(crate) addresses: Vec<String>,
     pub(crate) folder: TempDir,
+    /// The sockets that it has without any client.
+    own_sockets: usize,
 }
 
 impl Server {
@@ -120,7 +122,9 @@ impl Server {
             addresses.extend(address.map(|address| address.trim().to_owned()));
         }
         let address = addresses.iter().find_map(|address| address.parse().ok()).unwrap();
-        Self { child, address, addresses, folder }
+        let mut server = Self { child, address, addresses, folder, own_sockets: 0 };
+        server.own_sockets = server.clients();
+        server
     }
 
     pub(crate) fn connect(&self) -> Talk {
@@ -171,9 +175,14 @@ impl Server {
         line.trim().trim_end_matches(" kB").parse().unwrap()
     }
 
-    /// The descriptors that the server has open.
-    pub(crate) fn descriptors(&self) -> usize {
-        fs::read_dir(self.proc("fd")).unwrap().count()
+    /// The clients whose sockets the server has open.
+    pub(crate) fn clients(&self) -> usize {
+        // A descriptor that is closed meanwhile leads nowhere.
+        let leads_to =
+            |entry: std::io::Result<fs::DirEntry>| fs::read_link(entry.ok()?.path()).ok();
+        let open = fs::read_dir(self.proc("fd")).unwrap().filter_map(leads_to);
+        let sockets = open.filter(|path| path.to_string_lossy().starts_with("socket:")).count();
+        sockets - self.own_sockets
     }
 
     /// The files of a folder below the maildir, not of its folders.
