@@ -174,13 +174,23 @@ class Server:
         discard(self.home)
 
 
+def certificate(postman, folder):
+    """A certificate for mail.example.org and its key, by our own command. Its key is ECDSA's (P-256)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    call(postman, "certificate", "self-signed", "--folder", folder, "mail.example.org")
+    return folder / "chain.pem", folder / "key.pem"
+
+
 class Postman(Server):
     name = "postman"
     binary = None
 
-    def __init__(self, home, **options):
+    def __init__(self, home, is_encrypted=False, **options):
         super().__init__(home / "postman")
         self.mail, self.options, self.log = self.home / "mail", options, self.home / "log"
+        if is_encrypted:
+            chain, key = certificate(self.binary, self.home / "tls")
+            self.options["certificates"] = f'[(chain: "{chain}", key: "{key}")]'
 
     def prepare(self):
         self.mail.mkdir(parents=True)
@@ -204,6 +214,12 @@ class Postman(Server):
             except subprocess.TimeoutExpired:
                 super().stop()
                 raise Trouble("postman did not stop on SIGTERM") from None
+
+class Before(Postman):
+    """Another, older Postman: what has changed since."""
+
+    name = "postman before"
+
 
 class Naive(Server):
     """A thread for each connection, two syncs for each message, nothing shared: bench/naive.rs."""
@@ -324,6 +340,17 @@ class Postfix(Rooted):
     environment = {"LD_LIBRARY_PATH": "/usr/lib/postfix"}
     command = "/usr/lib/postfix/sbin/master -d"
 
+    def __init__(self, home, is_encrypted=False):
+        super().__init__(home)
+        self.is_encrypted = is_encrypted
+
+    def encrypt(self, etc):
+        """Lines for main.cf and master.cf: the same certificate, tickets by tlsmgr(8) as Debian has it."""
+        chain, key = certificate(Postman.binary, etc / "tls")
+        inside = lambda path: f"/etc/postfix/tls/{path.name}"  # noqa: E731
+        return ([f"smtpd_tls_cert_file = {inside(chain)}", f"smtpd_tls_key_file = {inside(key)}", "smtpd_tls_security_level = may"],
+                ["tlsmgr unix - - n 1000? 1 tlsmgr"])
+
     def configure(self):
         etc, spool = self.root / "etc/postfix", self.root / "var/spool/postfix"
         for place in ("dynamicmaps.cf", "postfix-files"):
@@ -333,7 +360,9 @@ class Postfix(Rooted):
         # Debian's defaults, but for what names the machine; mail goes to Maildirs by virtual(8).
         boxes = ["user", *(f"{number}user" for number in range(2, 51))]
         write(etc / "boxes", "".join(f"{box}@{DOMAIN} {box}/\n" for box in boxes))
+        keys, services = self.encrypt(etc) if self.is_encrypted else ([], [])
         write(etc / "main.cf", "\n".join([
+            *keys,
             "compatibility_level = 3.6", "myhostname = bench.test", "mydestination =", "inet_interfaces = 127.0.0.1",
             "inet_protocols = ipv4", "mynetworks = 127.0.0.0/8", "alias_maps =", "message_size_limit = 104857600",
             "mailbox_size_limit = 0", "virtual_mailbox_limit = 0", "smtpd_client_connection_count_limit = 0",
@@ -341,7 +370,7 @@ class Postfix(Rooted):
             f"virtual_mailbox_domains = {DOMAIN}", "virtual_mailbox_maps = texthash:/etc/postfix/boxes",
             "virtual_mailbox_base = /mail", "virtual_uid_maps = static:5000", "virtual_gid_maps = static:5000", "",
         ]))
-        services = [
+        services += [
             f"127.0.0.1:{self.port} inet n - n - - smtpd", "cleanup unix n - n - 0 cleanup",
             "qmgr unix n - n 300 1 qmgr", "rewrite unix - - n - - trivial-rewrite", "bounce unix - - n - 0 bounce",
             "defer unix - - n - 0 bounce", "trace unix - - n - 0 bounce", "verify unix - - n - 1 verify",
