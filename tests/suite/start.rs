@@ -245,5 +245,5 @@ fn each_configuration_that_the_guide_shows_is_whole() {
         }
     }
     assert!(configurations > 0 && scripts > 8);
-    assert!(include_str!("../../.ci/run").contains("\ntests/follow-the-guide "));
+    assert!(include_str!("../../.ci/run").contains("\nstep tests/follow-the-guide "));
 }
