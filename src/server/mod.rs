@@ -14,7 +14,7 @@ use std::io;
 use std::net::IpAddr;
 use std::num::NonZero;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ use smol::Executor;
 use crate::config::{BareNewline, Config, MailboxFormat, UncappedFrom};
 use crate::maildir::{Format, Naming, Options, Store};
 use crate::smtp::faults::Faults;
-use crate::smtp::machine::Machine;
+use crate::smtp::machine::{Machine, Position};
 use crate::smtp::reply::{self, Reply};
 use crate::smtp::session::Client;
 
@@ -34,6 +34,8 @@ mod admission;
 mod capacity;
 pub mod certificates;
 mod connection;
+mod counters;
+mod dialogues;
 mod door;
 mod encryption;
 mod ending;
@@ -42,6 +44,7 @@ mod guard;
 mod handshakes;
 mod line;
 pub mod listeners;
+mod live;
 mod log;
 mod message_id;
 mod octets;
@@ -61,11 +64,15 @@ mod wire;
 use admission::{Admission, Admitted, Caps};
 use capacity::{connections_max, threads};
 use certificates::Certificates;
+pub use counters::{Counters, OTHER_CODE, Refused, Taken, Tally};
+pub use dialogues::{Dialogue, Dialogues, Told};
 use door::Door;
 use ending::Enough;
 pub use ending::{Stopper, Why};
 use handshakes::Handshakes;
 use listeners::Opened;
+use live::Totals;
+pub use live::{Live, Numbers, Times};
 use log::SessionLog;
 use reactor::Driver;
 use socket::Socket;
@@ -96,6 +103,10 @@ struct Shared {
     transcripts: Option<Transcripts>,
     /// The messages after which the server stops.
     enough: Enough,
+    totals: Arc<Totals>,
+    dialogues: Arc<Dialogues>,
+    /// Whether clients are let in.
+    is_ready: Arc<AtomicBool>,
     /// What serves a client: [`serve`], or a test's double.
     serve: Serve,
 }
@@ -206,6 +217,9 @@ impl Server {
             clients: AtomicU64::new(0),
             transcripts: None,
             enough: Enough::default(),
+            totals: Arc::default(),
+            dialogues: Arc::default(),
+            is_ready: Arc::default(),
             serve,
         });
         Self { listeners, shared, look: certificates::LOOK }
@@ -223,6 +237,22 @@ impl Server {
             shared.enough = Enough::new(messages);
         }
         self
+    }
+
+    /// The server as others see it while it runs.
+    #[must_use]
+    pub fn live(&self) -> Live {
+        let shared = &self.shared;
+        Live {
+            counters: self.listeners.iter().map(|(_, terms)| Arc::clone(&terms.counters)).collect(),
+            totals: Arc::clone(&shared.totals),
+            dialogues: Arc::clone(&shared.dialogues),
+            store: shared.store.clone(),
+            admission: Arc::clone(&shared.admission),
+            watch: Arc::clone(&shared.watch),
+            begun: Instant::now(),
+            is_ready: Arc::clone(&shared.is_ready),
+        }
     }
 
     /// Stops the server from another thread.
@@ -267,6 +297,7 @@ impl Server {
             .spawn(async move { watched.watch.run(|| watched.admission.is_pressed()).await })
             .detach();
         log::relay(&may_relay(&shared.config));
+        shared.is_ready.store(true, Ordering::Relaxed);
         ready();
         // Clients that have connected since the port was opened wait until here.
         let accepting = doors
@@ -366,7 +397,10 @@ async fn accept(shared: Arc<Shared>, executor: Arc<Executor<'static>>, mut door:
         let second = shared.watch.now() / 1000;
         let is_uncapped = address.is_some_and(|address| shared.is_uncapped(address));
         match shared.admission.admit(address, is_uncapped, second) {
-            Err(refusal) => door.refuse(&socket, address, refusal.key(), second),
+            Err(refusal) => {
+                shared.totals.turn_away();
+                door.refuse(&socket, address, refusal.key(), second);
+            }
             Ok(admitted) => {
                 let (shared, terms) = (Arc::clone(&shared), Arc::clone(&door.terms));
                 executor.spawn(serve_client(shared, terms, socket, address, admitted)).detach();
@@ -390,8 +424,11 @@ async fn serve_client(
     let refused = address.is_some_and(is_refused);
     let may_relay = address.map_or(terms.may_relay, |address| shared.may_relay(address));
     let client = Client { id: format!("{number:04x}"), address, local, may_relay, refused };
+    shared.totals.begin_session();
+    let state = Position::initial(terms.settings.machine).name();
+    let dialogue = shared.dialogues.begin(&client.id, address, &terms.address, state);
     let transcripts = shared.transcripts.as_ref();
-    let mut log = SessionLog::new(&client, &shared.config, &terms, transcripts);
+    let mut log = SessionLog::new(&client, &shared.config, &terms, transcripts, dialogue);
     let id = client.id.clone();
     let ended = guard::guard(&id, (shared.serve)(&shared, &terms, &socket, client, &mut log)).await;
     if ended.is_none() && !log.is_encrypted() && !terms.from_first_octet {

@@ -3,7 +3,7 @@
 use std::ptr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::Serving;
+use super::{Counters, Serving};
 use crate::config::{Config, Tls};
 use crate::smtp::machine::Machine;
 use crate::smtp::session::Settings;
@@ -20,6 +20,10 @@ pub(super) struct Terms {
     pub(super) may_relay: bool,
     /// The lines of a dialogue that name the files of definition and faults.
     pub(super) played_by: String,
+    /// What is counted of the machine.
+    pub(super) counters: Arc<Counters>,
+    /// The listener's address.
+    pub(super) address: String,
 }
 
 impl Terms {
@@ -35,6 +39,8 @@ impl Terms {
             from_first_octet: serving.machine.encrypted_at.is_some(),
             may_relay: serving.opened.listener.may_relay,
             played_by: serving.played_by.clone(),
+            counters: Arc::new(Counters::new(serving.machine)),
+            address: serving.opened.address.clone(),
         }
     }
 }

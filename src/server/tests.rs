@@ -244,7 +244,8 @@ fn an_idle_connection_holds_no_buffer_and_less_than_four_kib() {
         serve_client(Arc::clone(&shared), Arc::clone(&terms), socket.clone(), address, admitted);
     let client =
         Client { id: String::new(), address, local: address, may_relay: true, refused: false };
-    let mut log = SessionLog::new(&client, &shared.config, &terms, None);
+    let dialogue = dialogues::Kept::nowhere();
+    let mut log = SessionLog::new(&client, &shared.config, &terms, None, dialogue);
     let serving = connection::serve(&shared, &terms, &socket, client, &mut log);
     assert!(size_of_val(&task) + size_of_val(&serving) < 4096);
 }
