@@ -3,11 +3,14 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use super::fsm::explain::explain_served;
 use super::states::States;
+use crate::autofsm::{self, Marks, Move};
 use crate::config::Tls;
 use crate::server::listeners::Opened;
 use crate::server::{Serving, served};
 use crate::smtp::machine::{Machine, Position};
+use crate::web::Definition;
 
 /// # Errors
 /// The page has faults, and other machines reach the listener: their clients would lose time, and
@@ -61,6 +64,30 @@ impl Listening {
     pub(super) fn serving(self, played_by: String) -> Serving {
         let faults = self.states.faults.clone();
         Serving { opened: self.opened, machine: self.served, faults, played_by }
+    }
+
+    /// What the page shows of it.
+    pub(super) fn shown(&self) -> Definition {
+        let (states, served) = (Arc::clone(&self.states), self.served);
+        let definition = states.served(served);
+        let of = |step: &Move| {
+            let state = definition.states.get(step.state.0);
+            let event = definition.events.get(step.event.0);
+            state.zip(event).map(|(state, event)| (state.name.clone(), event.name.clone()))
+        };
+        let fault_cells = definition.faults.iter();
+        let fault_cells = fault_cells.map(|fault| fault.cells.iter().filter_map(of).collect());
+        Definition {
+            name: states.name.clone(),
+            sha256: states.digest.clone(),
+            address: self.opened.address.clone(),
+            states: definition.states.iter().map(|state| state.name.clone()).collect(),
+            events: definition.events.iter().map(|event| event.name.clone()).collect(),
+            picture: autofsm::svg(&definition, &Marks::of(&definition, &[])),
+            fault_cells: fault_cells.collect(),
+            faults: states.faults.clone(),
+            explain: Box::new(move |words| explain_served(&states, served, words)),
+        }
     }
 
     /// The commands whose rows are left out, and why.

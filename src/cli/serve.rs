@@ -13,6 +13,7 @@ use super::start::{Options, Start};
 use super::{End, command, print};
 use crate::logging::escape;
 use crate::server::{Server, Stopper, Transcripts, Why, service};
+use crate::web::Web;
 
 #[derive(Args)]
 pub(super) struct Serve {
@@ -86,8 +87,9 @@ pub(super) fn serve(serve: &Serve) -> Result<(), End> {
     }
     let start = Start::new(&serve.options, true)?;
     let text = format!(
-        "Postman receives mail.\n{}  to stop     Ctrl-C\n  to try it   swaks --to {}@{} {}\n",
+        "Postman receives mail.\n{}  to stop     Ctrl-C\n{}  to try it   swaks --to {}@{} {}\n",
         start.about(),
+        if start.web.is_some() { "" } else { "  to watch    --web 127.0.0.1:8025\n" },
         start.config.users.one(),
         start.config.domain,
         start.reached_by_swaks(),
@@ -125,7 +127,7 @@ pub(super) fn run(
 ) -> Result<Why, String> {
     transcripts.map_or(Ok(()), |folder| start.transcribe_to(folder))?;
     let unlocked = start.enter_sandbox()?;
-    let Start { config, listening, certificates, logs, made, warnings, .. } = start;
+    let Start { config, listening, web, certificates, logs, made, warnings, .. } = start;
     let logging = logs.start(&config.log)?;
     for (number, listener) in listening.iter().enumerate() {
         let states = &listener.states;
@@ -158,6 +160,8 @@ pub(super) fn run(
         transcripts.map(|folder| Transcripts::start(folder.to_owned())).transpose()?;
     let addresses: Vec<String> =
         listening.iter().map(|listening| listening.opened.address.clone()).collect();
+    let shown: Vec<_> = web.iter().flat_map(|_| listening.iter().map(Listening::shown)).collect();
+    let (keys, maildir) = (config.web.clone(), config.maildir_path.clone());
     let serving = |listening: Listening| {
         let played_by = played_by(&listening, &serve.options)?;
         Ok(listening.serving(played_by))
@@ -165,6 +169,12 @@ pub(super) fn run(
     let listeners: Result<_, String> = listening.into_iter().map(serving).collect();
     let server = Server::open(config, listeners?, certificates)?;
     let server = server.for_tests(transcripts, serve.messages);
+    // It ends when the server has ended.
+    let page = web.map(|web| {
+        log::info!("- page address={}", escape(&web.address));
+        Web::start(web, &keys, maildir, shown, server.live())
+    });
+    let _page = page.transpose()?;
     made.keep();
     opened(server.stopper());
     let ready = || {

@@ -147,6 +147,21 @@ impl States {
         Faults::new(&self.definition, &self.definition.faults).ok().flatten()
     }
 
+    /// The definition as it is served, without the rows that are left out. What is encrypted from
+    /// the first octet begins behind one of them, and is shown whole.
+    pub(super) fn served(&self, served: &Machine) -> Definition {
+        if served.encrypted_at.is_some() {
+            self.definition.clone()
+        } else {
+            self.definition.without(served.left_out)
+        }
+    }
+
+    /// The file of the faults, if it has its own.
+    pub(super) fn faults_text(&self) -> Option<&FaultsText> {
+        self.faults_text.as_ref()
+    }
+
     /// Where a fault stands.
     pub(super) fn fault_place(&self, fault: &Fault) -> String {
         fault_place(self.faults_text.as_ref(), &self.name, &self.source, fault)

@@ -22,6 +22,7 @@ mod network;
 mod reader;
 mod slip;
 mod values;
+mod web;
 
 use key::Key;
 pub use keys::{Config, Log};
@@ -31,6 +32,7 @@ pub use network::{Network, NotANetwork};
 use reader::{Entry, Finding, Raw};
 use slip::Mend;
 pub use values::{BareNewline, Level, MailboxFormat, NotALevel, UncappedFrom, Users, Verify};
+pub use web::{HostName, NotAHostName, Web};
 
 /// The largest file that is read, in octets.
 const FILE_BYTES_MAX: usize = 1 << 20;

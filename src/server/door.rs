@@ -200,7 +200,7 @@ mod tests {
 
     fn with(listener: TcpListener) -> Door {
         let config = Config::default();
-        let opened = listeners::left_closed(&config).pop().unwrap();
+        let opened = listeners::left_closed(&config).listeners.pop().unwrap();
         let machine = of_the_tests();
         let serving = Serving { opened, machine, faults: None, played_by: String::new() };
         let terms = Terms::new(&config, &serving);

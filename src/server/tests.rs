@@ -37,7 +37,7 @@ fn start_with(config: &str, gate: Gate, serve: Serve) -> Running {
 
 /// The listener of a configuration that has one, and what it serves without a certificate.
 fn opened(config: &Config) -> Serving {
-    let opened = listeners::open(config).unwrap().pop().unwrap();
+    let opened = listeners::open(config).unwrap().listeners.pop().unwrap();
     Serving { opened, machine: kept(of_the_tests()), faults: None, played_by: String::new() }
 }
 
