@@ -18,6 +18,7 @@ mod mail;
 mod serve;
 mod start;
 mod states;
+mod swap;
 
 use certificate::Certificate;
 use fsm::Fsm;

@@ -20,6 +20,7 @@ mod listen;
 mod listeners;
 mod network;
 mod reader;
+mod renewed;
 mod slip;
 mod values;
 
@@ -29,6 +30,7 @@ pub use listen::Listen;
 pub use listeners::{Address, Certificate, Listener, NotAnAddress, Tls};
 pub use network::{Network, NotANetwork};
 use reader::{Entry, Finding, Raw};
+pub use renewed::Change;
 use slip::Mend;
 pub use values::{BareNewline, Level, MailboxFormat, NotALevel, UncappedFrom, Users, Verify};
 

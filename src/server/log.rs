@@ -27,6 +27,7 @@ use crate::smtp::envelope::{Encryption, Envelope};
 use crate::smtp::reply::Reply;
 use crate::smtp::session::{Client, Fired, Input, LineEnd, Step};
 
+pub mod swap;
 mod transaction;
 
 use transaction::Transaction;
@@ -75,12 +76,8 @@ pub(super) fn shown(address: Option<IpAddr>) -> String {
 
 impl SessionLog {
     /// The log of a client that has connected.
-    pub(super) fn new(
-        client: &Client,
-        config: &Config,
-        terms: &Terms,
-        transcripts: Option<&Transcripts>,
-    ) -> Self {
+    pub(super) fn new(client: &Client, terms: &Terms, transcripts: Option<&Transcripts>) -> Self {
+        let config = &terms.config;
         info!("{} connect client={}", client.id, shown(client.address));
         let mut traces = Vec::new();
         if log_enabled!(target: TARGET, Level::Trace) {
