@@ -27,7 +27,7 @@ use super::serve::{Serve, Unfired, run};
 use super::start::Start;
 use crate::config::{Config, Level};
 use crate::maildir::Naming;
-use crate::server::{Stopper, Why};
+use crate::server::{Exchange, Stopper, Why};
 use crate::smtp::faults::Report;
 
 /// How long a command may take to end after Ctrl-C, and again after SIGTERM.
@@ -37,8 +37,8 @@ const STACK_BYTES: usize = 8 << 20;
 
 /// What this thread waits for.
 enum Event {
-    /// The server can be stopped.
-    Opened(Stopper),
+    /// The server can be stopped, and its faults can be asked.
+    Opened(Stopper, Exchange),
     /// The server hears signals.
     Ready,
     /// The server has ended.
@@ -49,16 +49,16 @@ enum Event {
 
 pub(super) fn serve(serve: &Serve) -> Result<(), End> {
     let folder = Folder::make()?;
-    let config = serve.options.configuration(folder.defaults())?;
+    let defaults = folder.defaults();
+    let config = serve.options.configuration(defaults.clone())?;
     if config.user.is_some() {
         return Err(End::Error(
             "a command after `--` runs with your own rights, so `user` cannot be set: leave it out"
                 .to_owned(),
         ));
     }
-    let maildir = config.maildir_path.clone();
-    let start = Start::by(config, &serve.options, true)?;
-    let faults = start.faults();
+    let maildir = config.maildir_path;
+    let start = Start::by(defaults, &serve.options, true)?;
     // Before signals are held back: a child inherits that, and would be deaf to its own SIGTERM.
     let child = run_command(serve, &start, &maildir)?;
     let process = pid(&child)?;
@@ -73,7 +73,7 @@ pub(super) fn serve(serve: &Serve) -> Result<(), End> {
     let ended = thread::scope(|scope| {
         let (serving, waiting) = (events.clone(), events);
         let served = move || {
-            let opened = |stopper| drop(serving.send(Event::Opened(stopper)));
+            let opened = |stopper, exchange| drop(serving.send(Event::Opened(stopper, exchange)));
             let ready = || drop(serving.send(Event::Ready));
             let ended = run(start, serve, Some(&transcripts), opened, ready);
             drop(serving.send(Event::Served(ended)));
@@ -86,8 +86,9 @@ pub(super) fn serve(serve: &Serve) -> Result<(), End> {
         scope.spawn(move || wait_for(child, &waiting));
         supervise(&heard, process, &signals)
     });
-    let status = ended?;
-    let reports: Vec<_> = faults.iter().flat_map(|faults| faults.report()).collect();
+    let (status, exchange) = ended?;
+    let reports: Vec<_> =
+        exchange.iter().flat_map(Exchange::faults).flat_map(|faults| faults.report()).collect();
     let all_fired = tell(&reports);
     folder.end(status, all_fired || serve.unfired == Some(Unfired::Ok))
 }
@@ -134,13 +135,14 @@ fn wait_for(mut child: Child, events: &Sender<Event>) {
 }
 
 /// Waits for the command and for the server, and ends each when the other has ended. Returns the
-/// command's status, or `None` if the server had enough messages first.
+/// command's status, or `None` if the server had enough messages first, and what the server served.
 fn supervise(
     heard: &Receiver<Event>,
     process: Pid,
     signals_held: &SigSet,
-) -> Result<Option<ExitStatus>, String> {
-    let (mut stopper, mut served, mut ended): (Option<Stopper>, _, _) = (None, None, None);
+) -> Result<(Option<ExitStatus>, Option<Exchange>), String> {
+    let (mut stopper, mut exchange) = (None::<Stopper>, None);
+    let (mut served, mut ended) = (None, None);
     // The signals that a command gets which goes on when the server has ended, and after how long.
     let mut signals = [(Duration::ZERO, Signal::TERM), (END_SECONDS_MAX, Signal::KILL)].into_iter();
     let mut next: Option<(Duration, Signal)> = None;
@@ -150,7 +152,7 @@ fn supervise(
             Some((after, _)) => heard.recv_timeout(after),
         };
         match event {
-            Ok(Event::Opened(opened)) => stopper = Some(opened),
+            Ok(Event::Opened(stops, swaps)) => (stopper, exchange) = (Some(stops), Some(swaps)),
             // They are heard on this thread, for the whole process.
             Ok(Event::Ready) => drop(signals_held.thread_unblock()),
             Ok(Event::Ended(status)) => (ended, next) = (Some(status), None),
@@ -182,7 +184,7 @@ fn supervise(
     let status = status.map_err(|error| format!("cannot wait for the command: {error}"))?;
     // A command that was ended for us has no status of its own.
     let is_ended_by_us = why == Why::Enough && status.signal().is_some();
-    Ok((!is_ended_by_us).then_some(status))
+    Ok(((!is_ended_by_us).then_some(status), exchange))
 }
 
 /// Says how often each fault fired, and for one that did not what would make it fire: a test that

@@ -1,30 +1,27 @@
 //! A listener with the page that it serves, and what is said of it.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use super::fsm::explain::explain_served;
 use super::states::States;
-use crate::autofsm::{self, Marks, Move};
+use super::swap::Place;
 use crate::config::Tls;
 use crate::server::listeners::Opened;
-use crate::server::{Serving, served};
+use crate::server::{PageText, Served, Serving, elsewhere, served};
 use crate::smtp::machine::{Machine, Position};
-use crate::web::Definition;
 
 /// # Errors
 /// The page has faults, and other machines reach the listener: their clients would lose time, and
 /// take the server for broken.
 pub(super) fn check_reach(opened: &Opened, states: &States) -> Result<(), String> {
-    let is_here = |tcp: SocketAddr| tcp.ip().to_canonical().is_loopback();
-    if states.faults.is_none() || opened.tcp.is_none_or(is_here) {
+    if states.faults.is_none() || is_here(opened) {
         return Ok(());
     }
-    Err(format!(
-        "cannot serve with faults on {}: other machines reach it; listen on 127.0.0.1 or ::1, or \
-         give --faults-anywhere",
-        opened.address
-    ))
+    Err(elsewhere(&opened.address))
+}
+
+/// Whether only this machine reaches it.
+fn is_here(opened: &Opened) -> bool {
+    opened.tcp.is_none_or(|tcp| tcp.ip().to_canonical().is_loopback())
 }
 
 /// A listener with the page that it serves.
@@ -36,6 +33,41 @@ pub(super) struct Listening {
     why: &'static str,
 }
 
+/// What a listener serves of a page.
+pub(super) fn serves(states: &States, machine: &'static Machine, played_by: String) -> Served {
+    Served {
+        machine,
+        definition: Arc::clone(&states.definition),
+        page: Arc::new(PageText {
+            name: states.name.clone(),
+            sha256: states.digest.clone(),
+            text: states.source.clone(),
+        }),
+        faults: states.faults.clone(),
+        faults_text: states.faults_source().map(Arc::from),
+        played_by,
+    }
+}
+
+/// The machine that a listener serves of a page.
+///
+/// # Errors
+/// One line: the listener cannot serve the page.
+pub(super) fn machine(
+    tls: Tls,
+    address: &str,
+    states: &States,
+    has_certificate: bool,
+) -> Result<&'static Machine, String> {
+    served(states.machine, tls, has_certificate).ok_or_else(|| {
+        format!(
+            "cannot open {address}, which is encrypted from the first octet: {} has no row for STARTTLS in its first state, \
+             and it begins where that row leads",
+            states.name
+        )
+    })
+}
+
 impl Listening {
     /// # Errors
     /// One line: the listener cannot serve the page.
@@ -45,13 +77,7 @@ impl Listening {
         has_certificate: bool,
     ) -> Result<Self, String> {
         let tls = opened.listener.tls;
-        let served = served(states.machine, tls, has_certificate).ok_or_else(|| {
-            format!(
-                "cannot open {}, which is encrypted from the first octet: {} has no row for STARTTLS in its first state, \
-                 and it begins where that row leads",
-                opened.address, states.name
-            )
-        })?;
+        let served = machine(tls, &opened.address, &states, has_certificate)?;
         let why = match tls {
             Tls::StartTls => "there is no certificate",
             Tls::FirstOctet => "its lines are encrypted already",
@@ -60,34 +86,23 @@ impl Listening {
         Ok(Self { opened, states, served, why })
     }
 
-    /// What the server needs of it.
-    pub(super) fn serving(self, played_by: String) -> Serving {
-        let faults = self.states.faults.clone();
-        Serving { opened: self.opened, machine: self.served, faults, played_by }
+    /// What an exchange of its page needs of it, and the page.
+    pub(super) fn place(&self, played_by: &str, faults_anywhere: bool) -> (Place, Arc<States>) {
+        let place = Place {
+            states: self.opened.listener.states.clone(),
+            tls: self.opened.listener.tls,
+            address: self.opened.address.clone(),
+            may_misbehave: faults_anywhere || is_here(&self.opened),
+            played_by: played_by.to_owned(),
+        };
+        (place, Arc::clone(&self.states))
     }
 
-    /// What the page shows of it.
-    pub(super) fn shown(&self) -> Definition {
-        let (states, served) = (Arc::clone(&self.states), self.served);
-        let definition = states.served(served);
-        let of = |step: &Move| {
-            let state = definition.states.get(step.state.0);
-            let event = definition.events.get(step.event.0);
-            state.zip(event).map(|(state, event)| (state.name.clone(), event.name.clone()))
-        };
-        let fault_cells = definition.faults.iter();
-        let fault_cells = fault_cells.map(|fault| fault.cells.iter().filter_map(of).collect());
-        Definition {
-            name: states.name.clone(),
-            sha256: states.digest.clone(),
-            address: self.opened.address.clone(),
-            states: definition.states.iter().map(|state| state.name.clone()).collect(),
-            events: definition.events.iter().map(|event| event.name.clone()).collect(),
-            picture: autofsm::svg(&definition, &Marks::of(&definition, &[])),
-            fault_cells: fault_cells.collect(),
-            faults: states.faults.clone(),
-            explain: Box::new(move |words| explain_served(&states, served, words)),
-        }
+    /// What the server needs of it.
+    pub(super) fn serving(self, played_by: String, faults_anywhere: bool) -> Serving {
+        let may_misbehave = faults_anywhere || is_here(&self.opened);
+        let served = serves(&self.states, self.served, played_by);
+        Serving { opened: self.opened, served, may_misbehave }
     }
 
     /// The commands whose rows are left out, and why.

@@ -16,8 +16,10 @@ mod fsm;
 mod listening;
 mod mail;
 mod serve;
+mod shown;
 mod start;
 mod states;
+mod swap;
 
 use certificate::Certificate;
 use fsm::Fsm;

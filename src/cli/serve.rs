@@ -9,10 +9,13 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use super::listening::Listening;
+use super::shown::shown;
 use super::start::{Options, Start};
+use super::swap::Swap;
 use super::{End, command, print};
 use crate::logging::escape;
-use crate::server::{Server, Stopper, Transcripts, Why, service};
+use crate::server::certificates::Certificates;
+use crate::server::{Exchange, Server, Stopper, Transcripts, Why, service};
 use crate::web::Web;
 
 #[derive(Args)]
@@ -95,7 +98,7 @@ pub(super) fn serve(serve: &Serve) -> Result<(), End> {
         start.reached_by_swaks(),
     );
     let ready = || drop(print(&text));
-    run(start, serve, serve.transcripts.as_deref(), |_| {}, ready)?;
+    run(start, serve, serve.transcripts.as_deref(), |_, _| {}, ready)?;
     Ok(())
 }
 
@@ -116,19 +119,8 @@ fn played_by(listening: &Listening, options: &Options) -> Result<String, String>
     Ok(head)
 }
 
-/// Serves until the server is stopped. `opened` gets what stops it; `ready` is called when clients
-/// are about to be served.
-pub(super) fn run(
-    mut start: Start,
-    serve: &Serve,
-    transcripts: Option<&Path>,
-    opened: impl FnOnce(Stopper),
-    ready: impl FnOnce(),
-) -> Result<Why, String> {
-    transcripts.map_or(Ok(()), |folder| start.transcribe_to(folder))?;
-    let unlocked = start.enter_sandbox()?;
-    let Start { config, listening, web, certificates, logs, made, warnings, .. } = start;
-    let logging = logs.start(&config.log)?;
+/// Logs what is served, and with which certificates.
+fn log_start(listening: &[Listening], certificates: Option<&Certificates>) {
     for (number, listener) in listening.iter().enumerate() {
         let states = &listener.states;
         let is_known = |earlier: &Listening| Arc::ptr_eq(&earlier.states, states);
@@ -143,10 +135,27 @@ pub(super) fn run(
             log::info!("- left_out command={command} reason=\"{why}\" listener=\"{address}\"");
         }
     }
-    for about in certificates.iter().flat_map(|certificates| certificates.about()) {
+    for about in certificates.into_iter().flat_map(Certificates::about) {
         let (chain, names) = (escape(&about.chain), escape(&about.names.join(",")));
         log::info!("- certificate chain=\"{chain}\" names=\"{names}\" until={}", about.until);
     }
+}
+
+/// Serves until the server is stopped. `opened` gets what stops it and what
+/// exchanges its pages; `ready` is called when clients
+/// are about to be served.
+pub(super) fn run(
+    mut start: Start,
+    serve: &Serve,
+    transcripts: Option<&Path>,
+    opened: impl FnOnce(Stopper, Exchange),
+    ready: impl FnOnce(),
+) -> Result<Why, String> {
+    transcripts.map_or(Ok(()), |folder| start.transcribe_to(folder))?;
+    let unlocked = start.enter_sandbox()?;
+    let Start { config, defaults, listening, web, certificates, logs, made, warnings, .. } = start;
+    let logging = logs.start(&config.log)?;
+    log_start(&listening, certificates.as_deref());
     for warning in warnings.into_iter().chain(unlocked) {
         if serve.command.is_empty() {
             log::warn!("- {warning}");
@@ -160,23 +169,29 @@ pub(super) fn run(
         transcripts.map(|folder| Transcripts::start(folder.to_owned())).transpose()?;
     let addresses: Vec<String> =
         listening.iter().map(|listening| listening.opened.address.clone()).collect();
-    let shown: Vec<_> = web.iter().flat_map(|_| listening.iter().map(Listening::shown)).collect();
     let (keys, maildir) = (config.web.clone(), config.maildir_path.clone());
-    let serving = |listening: Listening| {
+    let mut swapped = (Vec::new(), Vec::new());
+    let mut listeners = Vec::new();
+    for listening in listening {
         let played_by = played_by(&listening, &serve.options)?;
-        Ok(listening.serving(played_by))
-    };
-    let listeners: Result<_, String> = listening.into_iter().map(serving).collect();
-    let server = Server::open(config, listeners?, certificates)?;
+        let (place, page) = listening.place(&played_by, serve.options.faults_anywhere);
+        swapped.0.push(place);
+        swapped.1.push(page);
+        listeners.push(listening.serving(played_by, serve.options.faults_anywhere));
+    }
+    let has_certificates = certificates.is_some();
+    let server = Server::open(config.clone(), listeners, certificates)?;
     let server = server.for_tests(transcripts, serve.messages);
     // It ends when the server has ended.
     let page = web.map(|web| {
         log::info!("- page address={}", escape(&web.address));
-        Web::start(web, &keys, maildir, shown, server.live())
+        Web::start(web, &keys, maildir, Box::new(shown), server.live())
     });
     let _page = page.transpose()?;
+    let given = (serve.options.clone(), defaults);
+    let swap = Swap::new(given, config, has_certificates, swapped, server.exchange());
     made.keep();
-    opened(server.stopper());
+    opened(server.stopper(), server.exchange());
     let ready = || {
         ready();
         for address in &addresses {
@@ -184,5 +199,9 @@ pub(super) fn run(
         }
         service::ready();
     };
-    server.run(&|| logging.reopen(), ready)
+    let hung_up = || {
+        logging.reopen();
+        swap.hung_up();
+    };
+    server.run(&hung_up, ready)
 }

@@ -1,6 +1,7 @@
 //! The start of a server, up to its first client. `serve` goes on from here; `check` ends here, and
 //! takes back what the start has made.
 
+use std::fs::{self, File};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,11 +18,10 @@ use crate::maildir::{Made, Naming, Store};
 use crate::server::certificates::Certificates;
 use crate::server::listeners::{self, Opened};
 use crate::server::{self, sandbox, user};
-use crate::smtp::faults::Faults;
 use crate::smtp::path::Domain;
 
 /// What a server is started with; each option overrules the configuration.
-#[derive(Args)]
+#[derive(Args, Clone)]
 pub(super) struct Options {
     /// The configuration file (RON); without one the defaults hold.
     #[arg(long, value_name = "FILE")]
@@ -88,11 +88,27 @@ impl Options {
         }
         Ok(config)
     }
+
+    /// The files that SIGHUP has read again, with those that the configuration names. A pipe is not
+    /// among them.
+    pub(super) fn read_again(&self, config: &Config) -> Vec<PathBuf> {
+        let given = [&self.config, &self.states, &self.faults].into_iter().flatten().cloned();
+        let files = given.chain(config.listening().into_iter().filter_map(|one| one.states));
+        files.filter(|file| fs::metadata(file).is_ok_and(|found| found.is_file())).collect()
+    }
+}
+
+/// That the user that the server has become cannot read a file, which SIGHUP would have read again.
+fn cannot_be_read(file: &Path) -> Option<String> {
+    let error = File::open(file).err()?;
+    Some(format!("SIGHUP cannot have {} read again: {error}", file.display()))
 }
 
 /// A server that needs nothing more of the system than its clients.
 pub(super) struct Start {
     pub config: Config,
+    /// What holds of it unless a file or an option says otherwise.
+    pub defaults: Config,
     /// Each listener, with what it serves.
     pub listening: Vec<Listening>,
     /// The socket of the page.
@@ -110,11 +126,12 @@ impl Start {
     /// Does all that may need root, and then gives root up; opens the logs and the mail folder. No
     /// thread runs yet. What was made is taken back when the value is dropped, unless it is kept.
     pub(super) fn new(options: &Options, with_port: bool) -> Result<Self, End> {
-        Self::by(options.configuration(Config::default())?, options, with_port)
+        Self::by(Config::default(), options, with_port)
     }
 
-    /// The same by a configuration that holds the options' already.
-    pub(super) fn by(config: Config, options: &Options, with_port: bool) -> Result<Self, End> {
+    /// The same with other defaults of the configuration.
+    pub(super) fn by(defaults: Config, options: &Options, with_port: bool) -> Result<Self, End> {
+        let config = options.configuration(defaults.clone())?;
         // A definition with an error is refused before a port is opened.
         let pages = pages(&config, options)?;
         user::configured(&config)?;
@@ -162,9 +179,11 @@ impl Start {
             ));
         }
         warnings.extend(listening.iter().flat_map(Listening::warnings));
+        let read_again = options.read_again(&config);
+        warnings.extend(read_again.iter().filter_map(|file| cannot_be_read(file)));
         let logs = LogFiles::open(&config.log)?;
-        let rules = sandbox::rules(&config, options.config.as_deref());
-        Ok(Self { config, listening, web, certificates, logs, made, warnings, rules })
+        let rules = sandbox::rules(&config, &read_again);
+        Ok(Self { config, defaults, listening, web, certificates, logs, made, warnings, rules })
     }
 
     /// Makes the folder for transcripts, and lets the server write to it.
@@ -180,17 +199,6 @@ impl Start {
         let tcp = |opened: &Opened| Some((opened.tcp?, opened.listener.tls == Tls::FirstOctet));
         let (address, is_encrypted) = self.listening.iter().find_map(|one| tcp(&one.opened))?;
         Some((near(address), is_encrypted))
-    }
-
-    /// All faults of its listeners, each once.
-    pub(super) fn faults(&self) -> Vec<Arc<Faults>> {
-        let mut all: Vec<Arc<Faults>> = Vec::new();
-        for faults in self.listening.iter().filter_map(|one| one.states.faults.as_ref()) {
-            if all.iter().all(|known| !Arc::ptr_eq(known, faults)) {
-                all.push(Arc::clone(faults));
-            }
-        }
-        all
     }
 
     /// How swaks reaches the first listener, from this machine.
@@ -300,15 +308,25 @@ fn page_url(web: &Opened) -> String {
 
 /// The definitions of all listeners, each once, by the path that names it.
 type Pages = Vec<(Option<PathBuf>, Arc<States>)>;
+/// Makes a page of its path and that of its faults.
+type Load<'l> = dyn FnMut(Option<&Path>, Option<&Path>) -> Result<States, End> + 'l;
 
 fn pages(config: &Config, options: &Options) -> Result<Pages, End> {
+    read_pages(config, options, &mut |path, faults| States::load(path, faults))
+}
+
+/// The same by another way to load one, from its path and that of the faults.
+pub(super) fn read_pages(
+    config: &Config,
+    options: &Options,
+    load: &mut Load<'_>,
+) -> Result<Pages, End> {
     let mut pages = Pages::new();
     for listener in config.listening() {
         if pages.iter().all(|(path, _)| *path != listener.states) {
             let path = listener.states.as_ref().or(options.states.as_ref());
-            let path = path.map(PathBuf::as_path);
-            let page = Arc::new(States::load(path, options.faults.as_deref())?);
-            pages.push((listener.states, page));
+            let page = load(path.map(PathBuf::as_path), options.faults.as_deref())?;
+            pages.push((listener.states, Arc::new(page)));
         }
     }
     Ok(pages)

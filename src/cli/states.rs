@@ -9,11 +9,13 @@ use sha2::{Digest as _, Sha256};
 use super::End;
 use super::fsm::file::read;
 use crate::autofsm::{
-    self, Compilation, Definition, Diagnostic, Fault, Marks, Move, Severity, same_name,
+    self, Compilation, Definition, Diagnostic, Fault, FaultCompilation, Marks, Move, Severity,
+    same_name,
 };
 use crate::config::Config;
 use crate::dialogue::Peer;
 use crate::smtp::faults::{Faults, RULES};
+use crate::smtp::loaded::BYTES_MAX;
 use crate::smtp::machine::{BUILT, Machine};
 use crate::smtp::session::{Settings, Standing};
 
@@ -27,7 +29,7 @@ pub(super) struct States {
     /// Where it comes from.
     pub name: String,
     pub source: String,
-    pub definition: Definition,
+    pub definition: Arc<Definition>,
     pub machine: &'static Machine,
     /// SHA-256 of the text, in hexadecimal.
     pub digest: String,
@@ -50,17 +52,34 @@ impl FaultsText {
     /// Reads a file of faults, compiles it for a definition that has none of its own, and puts its
     /// faults there. What is wrong or doubtful is said on standard error.
     pub(super) fn load(path: &Path, definition: &mut Definition) -> Result<Self, End> {
+        aloud(|said| Self::read(path, definition, said))
+    }
+
+    /// The same; what is wrong or doubtful is added to what is said.
+    fn read(path: &Path, definition: &mut Definition, said: &mut String) -> Result<Self, End> {
+        let (text, found) = Self::compile(path, definition)?;
+        *said += &autofsm::render(&found.diagnostics, &text.name, &text.source);
+        definition.faults = found.faults.ok_or(End::Findings)?;
+        Ok(text)
+    }
+
+    fn compile(path: &Path, definition: &Definition) -> Result<(Self, FaultCompilation), End> {
         let (name, source) = (path.display().to_string(), read(path)?);
         if !definition.faults.is_empty() {
             let why = "the definition has faults of its own; write all of them into one file";
             return Err(End::Error(format!("cannot use the faults of {name}: {why}")));
         }
         let found = autofsm::compile_faults(&source, definition, &RULES);
-        let said = autofsm::render(&found.diagnostics, &name, &source);
-        let _ = io::stderr().write_all(said.as_bytes());
-        definition.faults = found.faults.ok_or(End::Findings)?;
-        Ok(Self { name, source })
+        Ok((Self { name, source }, found))
     }
+}
+
+/// Says on standard error what is wrong or doubtful.
+fn aloud<T>(work: impl FnOnce(&mut String) -> T) -> T {
+    let mut said = String::new();
+    let done = work(&mut said);
+    let _ = io::stderr().write_all(said.as_bytes());
+    done
 }
 
 /// Where a fault stands, as `file:line:column`.
@@ -89,11 +108,34 @@ impl States {
         faults: Option<&Path>,
         defines: &[&str],
     ) -> Result<Self, End> {
+        aloud(|said| Self::read(path, faults, defines, said))
+    }
+
+    /// The same; what is wrong or doubtful is added to what is said.
+    pub(super) fn read(
+        path: Option<&Path>,
+        faults: Option<&Path>,
+        defines: &[&str],
+        said: &mut String,
+    ) -> Result<Self, End> {
         let text = Text::read(path)?;
-        let found = text.compile(defines);
+        let found = text.compile(defines, said);
         let definition = found.definition.ok_or(End::Findings)?;
-        let machine = text.machine(&definition).ok_or(End::Findings)?;
-        text.states(definition, machine, Vec::new(), faults)
+        // Each of its actions is one of ours.
+        let machine = text.machine(&definition).ok_or_else(|| {
+            format!(
+                "cannot serve {}: the definitions of this process take {} MiB; a restart frees them",
+                text.name,
+                BYTES_MAX >> 20
+            )
+        })?;
+        text.states(definition, machine, Vec::new(), faults, said)
+    }
+
+    /// Whether it was made of the same texts.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let faults = |states: &Self| states.faults_text.as_ref().map(|text| text.source.clone());
+        self.digest == other.digest && faults(self) == faults(other)
     }
 
     /// The same, but for one with errors, too, if all its cells are known and each has an action of
@@ -104,7 +146,7 @@ impl States {
         defines: &[&str],
     ) -> Result<Self, End> {
         let text = Text::read(path)?;
-        let mut found = text.compile(defines);
+        let mut found = aloud(|said| text.compile(defines, said));
         found.diagnostics.retain(|found| found.severity == Severity::Error);
         let definition = found.definition.or(found.refused).ok_or(End::Findings)?;
         let Some(machine) = text.machine(&definition) else {
@@ -112,7 +154,7 @@ impl States {
             let _ = writeln!(io::stderr(), "{} cannot be tried: {why}", text.name);
             return Err(End::Findings);
         };
-        text.states(definition, machine, found.diagnostics, faults)
+        aloud(|said| text.states(definition, machine, found.diagnostics, faults, said))
     }
 
     /// Whether it can be served.
@@ -147,21 +189,6 @@ impl States {
         Faults::new(&self.definition, &self.definition.faults).ok().flatten()
     }
 
-    /// The definition as it is served, without the rows that are left out. What is encrypted from
-    /// the first octet begins behind one of them, and is shown whole.
-    pub(super) fn served(&self, served: &Machine) -> Definition {
-        if served.encrypted_at.is_some() {
-            self.definition.clone()
-        } else {
-            self.definition.without(served.left_out)
-        }
-    }
-
-    /// The file of the faults, if it has its own.
-    pub(super) fn faults_text(&self) -> Option<&FaultsText> {
-        self.faults_text.as_ref()
-    }
-
     /// Where a fault stands.
     pub(super) fn fault_place(&self, fault: &Fault) -> String {
         fault_place(self.faults_text.as_ref(), &self.name, &self.source, fault)
@@ -183,11 +210,20 @@ impl States {
         })
     }
 
+    /// The text of the faults, if they have a file of their own.
+    pub(super) fn faults_source(&self) -> Option<&str> {
+        self.faults_text.as_ref().map(|text| text.source.as_str())
+    }
+
+    /// The file of the faults, if there are any, and how many there are.
+    pub(super) fn faults_of(&self) -> Option<(&str, usize)> {
+        let number = self.faults.as_ref()?.count();
+        Some((self.faults_text.as_ref().map_or(&self.name, |text| &text.name), number))
+    }
+
     /// How many faults there are, and where: a few words, if there are any.
     pub(super) fn about_faults(&self) -> Option<String> {
-        let number = self.faults.as_ref()?.count();
-        let name = self.faults_text.as_ref().map_or(&self.name, |text| &text.name);
-        Some(format!("{number} of {name}"))
+        self.faults_of().map(|(name, number)| format!("{number} of {name}"))
     }
 
     /// What it is, and what faults it has, a line each.
@@ -249,13 +285,12 @@ impl Text {
         Ok(Self { name, source, built_in: path.is_none() })
     }
 
-    /// Compiles it, and says on standard error what is wrong with a file.
-    fn compile(&self, defines: &[&str]) -> Compilation {
+    /// Compiles it, and says what is wrong with a file.
+    fn compile(&self, defines: &[&str], said: &mut String) -> Compilation {
         let defines = if self.built_in { &[] } else { defines };
         let found = autofsm::compile_with(&self.source, Some(&RULES), defines);
         if !self.built_in {
-            let said = autofsm::render(&found.diagnostics, &self.name, &self.source);
-            let _ = io::stderr().write_all(said.as_bytes());
+            *said += &autofsm::render(&found.diagnostics, &self.name, &self.source);
         }
         found
     }
@@ -271,15 +306,17 @@ impl Text {
         machine: &'static Machine,
         errors: Vec<Diagnostic>,
         faults: Option<&Path>,
+        said: &mut String,
     ) -> Result<States, End> {
         let Self { name, source, built_in } = self;
-        let faults_text = faults.map(|path| FaultsText::load(path, &mut definition)).transpose()?;
+        let faults_text = faults.map(|path| FaultsText::read(path, &mut definition, said));
+        let faults_text = faults_text.transpose()?;
         let faults = Faults::new(&definition, &definition.faults)?;
         let digest = if built_in { BUILT_DIGEST.to_owned() } else { digest(&source) };
         Ok(States {
             name,
             source,
-            definition,
+            definition: Arc::new(definition),
             machine,
             digest,
             built_in,

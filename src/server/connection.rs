@@ -18,6 +18,7 @@ use super::socket::Socket;
 use super::terms::Terms;
 use super::watch::{Deadline, Ended};
 use super::wire::{Received, Wire};
+use crate::config::Config;
 use crate::maildir::{self, Draft, Fill, StoreError};
 use crate::smtp::session::{Client, Input, NoUser, Output, Question, Refusal, Session};
 
@@ -45,6 +46,8 @@ enum Next {
 pub(super) struct Connection<'a> {
     /// What all connections share.
     pub(super) shared: &'a Shared,
+    /// The configuration as it was when the client came.
+    config: &'a Config,
     /// The socket.
     pub(super) wire: Wire<'a>,
     /// The protocol.
@@ -69,9 +72,10 @@ pub(super) async fn serve(
     client: Client,
     log: &mut SessionLog,
 ) -> io::Result<()> {
-    let wire = Wire::new(shared, socket)?;
+    let wire = Wire::new(shared, &terms.config, socket)?;
     let mut connection = Connection {
         shared,
+        config: &terms.config,
         since: wire.waiter.now(),
         wire,
         session: Session::new(terms.settings.clone(), client),
@@ -114,7 +118,7 @@ impl Connection<'_> {
     /// Waits for the client. Each octet begins a new silence, but a command or a message that comes
     /// octet by octet has an end too.
     async fn wait(&self, stopping: bool) -> Ended<io::Result<()>> {
-        let config = &self.shared.config;
+        let config = self.config;
         let (now, pressed) = (self.wire.waiter.now(), config.pressure_seconds_max);
         let (silence, whole, pressed_whole) = if self.reads_content {
             (config.data_block_seconds_max, config.message_seconds_max, pressed * PRESSED_MESSAGE)
@@ -313,12 +317,10 @@ impl Connection<'_> {
                 }
                 Input::Room(self.refusal(room))
             }
-            Question::User(mailbox) if !self.shared.config.users.contains(&mailbox.local) => {
+            Question::User(mailbox) if !self.config.users.contains(&mailbox.local) => {
                 Input::User(Err(NoUser::Unknown))
             }
-            Question::User(mailbox)
-                if !maildir::takes_name(&mailbox, self.shared.config.mailboxes) =>
-            {
+            Question::User(mailbox) if !maildir::takes_name(&mailbox, self.config.mailboxes) => {
                 Input::User(Err(NoUser::NameTooLong))
             }
             Question::User(_) => Input::User(Ok(())),
@@ -345,7 +347,7 @@ impl Connection<'_> {
     /// What the session hears of an error; the rest goes to the log.
     fn refusal(&self, result: Result<(), StoreError>) -> Result<(), Refusal> {
         let Err(error) = result else { return Ok(()) };
-        self.log.not_stored(&error, &self.shared.config);
+        self.log.not_stored(&error, self.config);
         Err(match error {
             _ if error.is_full() => Refusal::Full,
             StoreError::Busy => Refusal::Busy,

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
 use super::log::shown;
+use crate::smtp::machine::Machine;
 use crate::smtp::session::Step;
 
 /// The sessions that are kept.
@@ -41,8 +42,8 @@ pub struct Dialogue {
     pub id: String,
     /// The client's address, or `local`.
     pub client: String,
-    /// The address of its listener.
-    pub listener: String,
+    /// The machine that it is held by.
+    pub machine: &'static Machine,
     /// When it began.
     pub began: SystemTime,
     told: Mutex<Told>,
@@ -97,7 +98,7 @@ impl Dialogues {
         &self,
         id: &str,
         client: Option<IpAddr>,
-        listener: &str,
+        machine: &'static Machine,
         state: &'static str,
     ) -> Kept {
         if !self.is_kept.load(Ordering::Relaxed) {
@@ -106,7 +107,7 @@ impl Dialogues {
         let dialogue = Arc::new(Dialogue {
             id: id.to_owned(),
             client: shown(client),
-            listener: listener.to_owned(),
+            machine,
             began: SystemTime::now(),
             told: Mutex::new(Told { state, ..Told::default() }),
             changes: Arc::clone(&self.changes),
@@ -205,15 +206,16 @@ impl Kept {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::smtp::machine::of_the_tests;
 
     #[test]
     fn the_last_sessions_are_kept_and_the_others_are_forgotten() {
         let dialogues = Dialogues::default();
-        dialogues.begin("0000", None, "", "init").write("S: 220");
+        dialogues.begin("0000", None, of_the_tests(), "init").write("S: 220");
         assert!(dialogues.last().is_empty());
         dialogues.keep();
         let kept: Vec<_> = (0..=SESSIONS_MAX)
-            .map(|number| dialogues.begin(&format!("{number:04x}"), None, "", "init"))
+            .map(|number| dialogues.begin(&format!("{number:04x}"), None, of_the_tests(), "init"))
             .collect();
         assert!(!kept[0].is_kept() && kept[1].is_kept());
         kept[0].write("S: 220");
@@ -227,7 +229,7 @@ mod tests {
     fn a_long_dialogue_is_cut_and_says_so() {
         let dialogues = Dialogues::default();
         dialogues.keep();
-        let kept = dialogues.begin("0001", None, "", "init");
+        let kept = dialogues.begin("0001", None, of_the_tests(), "init");
         for _ in 0..3 {
             kept.write(&"x".repeat(TEXT_BYTES_MAX / 2));
         }

@@ -13,7 +13,7 @@ use rustix::io::Errno;
 use super::listeners;
 use super::log::Refusals;
 use super::socket::Socket;
-use super::{Terms, log, wire};
+use super::{Current, log, wire};
 use crate::smtp::reply::{self, Reply};
 
 /// The pause after an accept that failed: the system may have room again.
@@ -33,7 +33,7 @@ pub(super) struct Door {
     /// The socket that clients connect to.
     listening: Listening,
     /// What holds for its clients.
-    pub(super) terms: Arc<Terms>,
+    pub(super) current: Arc<Current>,
     /// A descriptor that is kept for when there is no other: it is given up for one client, which
     /// then gets 421 instead of silence.
     reserve: Option<OwnedFd>,
@@ -100,11 +100,11 @@ impl Listening {
 }
 
 impl Door {
-    pub(super) fn new(socket: listeners::Socket, terms: Arc<Terms>) -> io::Result<Self> {
+    pub(super) fn new(socket: listeners::Socket, current: Arc<Current>) -> io::Result<Self> {
         let listening = Listening::new(socket)?;
         let reserve = listening.reserve();
         let refusals = Refusals::default();
-        Ok(Self { listening, terms, reserve, refusals, failing: false, gone: 0 })
+        Ok(Self { listening, current, reserve, refusals, failing: false, gone: 0 })
     }
 
     /// The next client; `None` if accept failed or the client has gone.
@@ -168,7 +168,7 @@ impl Door {
 
     fn turn_away(&self, socket: &Socket) {
         // Where TLS begins at the first octet, nothing can be said before it.
-        if !self.terms.from_first_octet {
+        if !self.current.get().from_first_octet {
             turn_away(socket, &reply::too_many_connections());
         }
     }
@@ -195,16 +195,13 @@ mod tests {
 
     use super::*;
     use crate::config::Config;
-    use crate::server::Serving;
-    use crate::smtp::machine::of_the_tests;
+    use crate::server::Terms;
+    use crate::server::tests::served;
 
     fn with(listener: TcpListener) -> Door {
         let config = Config::default();
-        let opened = listeners::left_closed(&config).listeners.pop().unwrap();
-        let machine = of_the_tests();
-        let serving = Serving { opened, machine, faults: None, played_by: String::new() };
-        let terms = Terms::new(&config, &serving);
-        Door::new(listeners::Socket::Tcp(listener), Arc::new(terms)).unwrap()
+        let terms = Terms::new(&Arc::new(config), served(), false);
+        Door::new(listeners::Socket::Tcp(listener), Current::new(terms)).unwrap()
     }
 
     fn door() -> Door {

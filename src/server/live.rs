@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::admission::Admission;
-use super::counters::Counters;
 use super::dialogues::Dialogues;
+use super::exchange::Exchange;
 use super::watch::Watch;
 use crate::maildir::Store;
 
@@ -88,8 +88,7 @@ impl Totals {
 /// A server that others look at.
 #[derive(Clone)]
 pub struct Live {
-    /// For each listener what is counted of its machine.
-    pub(super) counters: Vec<Arc<Counters>>,
+    pub(super) exchange: Exchange,
     pub(super) totals: Arc<Totals>,
     pub(super) dialogues: Arc<Dialogues>,
     pub(super) store: Store,
@@ -120,10 +119,10 @@ pub struct Numbers {
 }
 
 impl Live {
-    /// For each listener, in their order, what is counted of its machine.
+    /// What new sessions are served by, and what exchanges it.
     #[must_use]
-    pub fn counters(&self) -> &[Arc<Counters>] {
-        &self.counters
+    pub fn exchange(&self) -> &Exchange {
+        &self.exchange
     }
 
     /// Its numbers now.

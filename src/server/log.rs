@@ -30,6 +30,7 @@ use crate::smtp::envelope::{Encryption, Envelope};
 use crate::smtp::reply::{self, Reply};
 use crate::smtp::session::{Client, Fired, Input, LineEnd, Refused, Step};
 
+pub mod swap;
 mod transaction;
 
 use transaction::Transaction;
@@ -82,11 +83,11 @@ impl SessionLog {
     /// The log of a client that has connected.
     pub(super) fn new(
         client: &Client,
-        config: &Config,
         terms: &Terms,
         transcripts: Option<&Transcripts>,
         dialogue: Kept,
     ) -> Self {
+        let config = &terms.config;
         info!("{} connect client={}", client.id, shown(client.address));
         let mut traces = Vec::new();
         if log_enabled!(target: TARGET, Level::Trace) {

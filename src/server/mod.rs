@@ -23,10 +23,9 @@ use async_signal::{Signal, Signals};
 use futures_lite::{FutureExt as _, StreamExt as _, future};
 use smol::Executor;
 
-use crate::config::{BareNewline, Config, MailboxFormat, UncappedFrom};
+use crate::config::{BareNewline, Config, MailboxFormat};
 use crate::maildir::{Format, Naming, Options, Store};
-use crate::smtp::faults::Faults;
-use crate::smtp::machine::{Machine, Position};
+use crate::smtp::machine::Position;
 use crate::smtp::reply::{self, Reply};
 use crate::smtp::session::Client;
 
@@ -39,6 +38,7 @@ mod dialogues;
 mod door;
 mod encryption;
 mod ending;
+mod exchange;
 mod fault;
 mod guard;
 mod handshakes;
@@ -69,15 +69,18 @@ pub use dialogues::{Dialogue, Dialogues, Told};
 use door::Door;
 use ending::Enough;
 pub use ending::{Stopper, Why};
+use exchange::Place;
+pub use exchange::{Exchange, NotTaken, Now, elsewhere};
 use handshakes::Handshakes;
 use listeners::Opened;
 use live::Totals;
 pub use live::{Live, Numbers, Times};
 use log::SessionLog;
+pub use log::swap;
 use reactor::Driver;
 use socket::Socket;
-use terms::Terms;
-pub use terms::{kept, served};
+use terms::{Current, Terms};
+pub use terms::{PageText, Served, kept, served};
 pub use transcript::{Transcripts, make_folder as make_transcripts_folder};
 use watch::Watch;
 
@@ -90,6 +93,7 @@ const STOP_LOOK: Duration = Duration::from_millis(5);
 
 /// What all connections share.
 struct Shared {
+    /// The configuration of the start. What can change is in a listener's terms.
     config: Config,
     store: Store,
     watch: Arc<Watch>,
@@ -112,9 +116,9 @@ struct Shared {
 }
 
 /// A client's session as a future.
-type Served<'a> = Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
+type Session<'a> = Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
 type Serve =
-    for<'a> fn(&'a Shared, &'a Terms, &'a Socket, Client, &'a mut SessionLog) -> Served<'a>;
+    for<'a> fn(&'a Shared, &'a Terms, &'a Socket, Client, &'a mut SessionLog) -> Session<'a>;
 
 fn serve<'a>(
     shared: &'a Shared,
@@ -122,7 +126,7 @@ fn serve<'a>(
     socket: &'a Socket,
     client: Client,
     log: &'a mut SessionLog,
-) -> Served<'a> {
+) -> Session<'a> {
     Box::pin(connection::serve(shared, terms, socket, client, log))
 }
 
@@ -130,37 +134,20 @@ fn serve<'a>(
 pub struct Serving {
     /// The listener.
     pub opened: Opened,
-    /// The machine, without the rows that the listener cannot keep.
-    pub machine: &'static Machine,
-    /// Where it misbehaves, if it does.
-    pub faults: Option<Arc<Faults>>,
-    /// The lines of a dialogue that name the files of definition and faults, for transcripts.
-    pub played_by: String,
+    /// What it serves.
+    pub served: Served,
+    /// Whether it may have faults: no other machine reaches it, or the operator wants it so.
+    pub may_misbehave: bool,
 }
 
 /// A server that listens.
 pub struct Server {
     /// The listeners, each with what holds for its clients.
-    listeners: Vec<(Opened, Arc<Terms>)>,
+    listeners: Vec<(Opened, Arc<Current>)>,
+    exchange: Exchange,
     shared: Arc<Shared>,
     /// How often the certificates' files are looked at.
     look: Duration,
-}
-
-impl Shared {
-    fn may_relay(&self, address: IpAddr) -> bool {
-        self.config.relay_from.iter().any(|network| network.contains(address))
-    }
-
-    /// Whether only the cap on all connections holds for an address.
-    fn is_uncapped(&self, address: IpAddr) -> bool {
-        match &self.config.uncapped_from {
-            UncappedFrom::RelayFrom => self.may_relay(address),
-            UncappedFrom::Networks(networks) => {
-                networks.iter().any(|network| network.contains(address))
-            }
-        }
-    }
 }
 
 /// Which clients may relay, in a few words: the networks of `relay_from`, or nobody.
@@ -195,11 +182,15 @@ impl Server {
         store: Store,
         serve: Serve,
     ) -> Self {
-        let listeners = listeners.into_iter().map(|serving| {
-            let terms = Terms::new(&config, &serving);
-            (serving.opened, Arc::new(terms))
-        });
-        let listeners = listeners.collect();
+        let terms_of = Arc::new(config.clone());
+        let (mut places, mut open) = (Vec::new(), Vec::new());
+        for Serving { opened, served, may_misbehave } in listeners {
+            let may_relay = opened.listener.may_relay;
+            let current = Current::new(Terms::new(&terms_of, served, may_relay));
+            let address = opened.address.clone();
+            places.push(Place { current: Arc::clone(&current), address, may_relay, may_misbehave });
+            open.push((opened, current));
+        }
         let admission = Admission::new(Caps {
             connections: connections_max(&config),
             per_address: config.connections_per_address_max,
@@ -222,7 +213,8 @@ impl Server {
             is_ready: Arc::default(),
             serve,
         });
-        Self { listeners, shared, look: certificates::LOOK }
+        let (listeners, exchange) = (open, Exchange::new(places));
+        Self { listeners, exchange, shared, look: certificates::LOOK }
     }
 
     /// Writes each session's dialogue, and stops after so many messages.
@@ -244,7 +236,7 @@ impl Server {
     pub fn live(&self) -> Live {
         let shared = &self.shared;
         Live {
-            counters: self.listeners.iter().map(|(_, terms)| Arc::clone(&terms.counters)).collect(),
+            exchange: self.exchange.clone(),
             totals: Arc::clone(&shared.totals),
             dialogues: Arc::clone(&shared.dialogues),
             store: shared.store.clone(),
@@ -261,15 +253,21 @@ impl Server {
         Stopper(Arc::clone(&self.shared.watch))
     }
 
-    /// Serves until SIGTERM or SIGINT; SIGHUP calls `reopen_logs`, and has the certificates read
+    /// What new sessions are served by, to be exchanged while the server runs.
+    #[must_use]
+    pub fn exchange(&self) -> Exchange {
+        self.exchange.clone()
+    }
+
+    /// Serves until SIGTERM or SIGINT; SIGHUP calls `hung_up`, and has the certificates read
     /// again. `ready` is called when a signal would be heard. Clients are served on the reactor's
     /// thread and, where the configuration and the processors allow more, on workers; this thread
     /// waits for signals.
     ///
     /// # Errors
     /// One line: what was attempted, and the cause.
-    pub fn run(self, reopen_logs: &dyn Fn(), ready: impl FnOnce()) -> Result<Why, String> {
-        let Self { mut listeners, shared, look } = self;
+    pub fn run(self, hung_up: &dyn Fn(), ready: impl FnOnce()) -> Result<Why, String> {
+        let Self { mut listeners, shared, look, .. } = self;
         let executor = Arc::new(Executor::new());
         let (finish, finished) = async_channel::bounded::<()>(1);
         let mut workers = Vec::new();
@@ -304,11 +302,12 @@ impl Server {
             .into_iter()
             .map(|door| executor.spawn(accept(Arc::clone(&shared), Arc::clone(&executor), door)));
         let accepting: Vec<_> = accepting.collect();
-        let hang_up = || {
-            reopen_logs();
+        let heard = || {
+            // The certificates first: they have a thread of their own.
             let _ = renew.send(());
+            hung_up();
         };
-        let why = future::block_on(wait_for_the_end(&shared.watch, signals, &hang_up));
+        let why = future::block_on(wait_for_the_end(&shared.watch, signals, &heard));
         // The ports are closed before clients are told.
         for accepting in accepting {
             future::block_on(accepting);
@@ -349,11 +348,11 @@ fn watch_certificates(shared: &Shared, look: Duration) -> Result<mpsc::Sender<()
 }
 
 /// A door for each listener, which gives up its socket for it.
-fn doors(listeners: &mut [(Opened, Arc<Terms>)]) -> Result<Vec<Door>, String> {
+fn doors(listeners: &mut [(Opened, Arc<Current>)]) -> Result<Vec<Door>, String> {
     let mut doors = Vec::new();
-    for (opened, terms) in listeners {
+    for (opened, current) in listeners {
         let Some(socket) = opened.socket.take() else { continue };
-        let door = Door::new(socket, Arc::clone(terms));
+        let door = Door::new(socket, Arc::clone(current));
         doors.push(door.map_err(|error| format!("cannot listen on {}: {error}", opened.address))?);
     }
     Ok(doors)
@@ -395,14 +394,15 @@ async fn accept(shared: Arc<Shared>, executor: Arc<Executor<'static>>, mut door:
             continue;
         };
         let second = shared.watch.now() / 1000;
-        let is_uncapped = address.is_some_and(|address| shared.is_uncapped(address));
+        let terms = door.current.get();
+        let is_uncapped = address.is_some_and(|address| terms.is_uncapped(address));
         match shared.admission.admit(address, is_uncapped, second) {
             Err(refusal) => {
                 shared.totals.turn_away();
                 door.refuse(&socket, address, refusal.key(), second);
             }
             Ok(admitted) => {
-                let (shared, terms) = (Arc::clone(&shared), Arc::clone(&door.terms));
+                let shared = Arc::clone(&shared);
                 executor.spawn(serve_client(shared, terms, socket, address, admitted)).detach();
             }
         }
@@ -419,16 +419,15 @@ async fn serve_client(
 ) {
     let number = shared.clients.fetch_add(1, Ordering::Relaxed) + 1;
     let local = socket.local_ip().or(address);
-    let is_refused =
-        |address| shared.config.refuse_from.iter().any(|network| network.contains(address));
-    let refused = address.is_some_and(is_refused);
-    let may_relay = address.map_or(terms.may_relay, |address| shared.may_relay(address));
+    let refused = address.is_some_and(|address| terms.refuses(address));
+    let may_relay = address.map_or(terms.may_relay, |address| terms.may_relay(address));
     let client = Client { id: format!("{number:04x}"), address, local, may_relay, refused };
     shared.totals.begin_session();
     let state = Position::initial(terms.settings.machine).name();
-    let dialogue = shared.dialogues.begin(&client.id, address, &terms.address, state);
+    let machine = terms.settings.machine;
+    let dialogue = shared.dialogues.begin(&client.id, address, machine, state);
     let transcripts = shared.transcripts.as_ref();
-    let mut log = SessionLog::new(&client, &shared.config, &terms, transcripts, dialogue);
+    let mut log = SessionLog::new(&client, &terms, transcripts, dialogue);
     let id = client.id.clone();
     let ended = guard::guard(&id, (shared.serve)(&shared, &terms, &socket, client, &mut log)).await;
     if ended.is_none() && !log.is_encrypted() && !terms.from_first_octet {

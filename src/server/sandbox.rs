@@ -23,9 +23,10 @@ pub struct Rule {
     why: String,
 }
 
-/// The rules that a configuration needs. Paths are as they will be opened.
+/// The rules that a configuration needs, and the files that SIGHUP has read again. Paths are as they
+/// will be opened.
 #[must_use]
-pub fn rules(config: &Config, config_file: Option<&Path>) -> Vec<Rule> {
+pub fn rules(config: &Config, read_again: &[PathBuf]) -> Vec<Rule> {
     let mail = make_bitflags!(AccessFs::{
         ReadFile | WriteFile | ReadDir | RemoveFile | RemoveDir | MakeDir | MakeReg | Refer | Truncate
     });
@@ -54,7 +55,8 @@ pub fn rules(config: &Config, config_file: Option<&Path>) -> Vec<Rule> {
             why: format!("the log {}", file.display()),
         });
     }
-    for folder in certificate_folders(config) {
+    let certificates = config.certificates.iter().flat_map(|one| [&one.chain, &one.key]);
+    for folder in folders(certificates) {
         // A renewed certificate is another file, which needs a right on its folder.
         rules.push(Rule {
             path: folder,
@@ -77,22 +79,22 @@ pub fn rules(config: &Config, config_file: Option<&Path>) -> Vec<Rule> {
             });
         }
     }
-    if let Some(file) = config_file {
-        let access = make_bitflags!(AccessFs::{ReadFile});
+    for folder in folders(read_again.iter()) {
+        // An editor makes another file, and gives it the old one's name.
         rules.push(Rule {
-            path: file.to_owned(),
-            access,
+            path: folder,
+            access: make_bitflags!(AccessFs::{ReadFile}),
             says: "read",
-            why: "the configuration".to_owned(),
+            why: "what SIGHUP has read again".to_owned(),
         });
     }
     rules
 }
 
-/// The folders of the certificates' files: those of their names, and those that they lead to now.
-fn certificate_folders(config: &Config) -> Vec<PathBuf> {
+/// The folders of these files: those of their names, and those that they lead to now.
+fn folders<'f>(files: impl Iterator<Item = &'f PathBuf>) -> Vec<PathBuf> {
     let mut folders = Vec::new();
-    for file in config.certificates.iter().flat_map(|one| [&one.chain, &one.key]) {
+    for file in files {
         for path in [Some(file.clone()), fs::canonicalize(file).ok()].into_iter().flatten() {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
             let folder = folder.unwrap_or(Path::new(".")).to_owned();

@@ -47,6 +47,11 @@ pub fn ready() {
     tell(NotifyState::Ready);
 }
 
+/// Tells the service manager how it stands, in one line that `systemctl status` shows.
+pub fn status(line: &str) {
+    tell(NotifyState::Status(line));
+}
+
 /// Tells the service manager that no new clients are served.
 pub(super) fn stopping() {
     tell(NotifyState::Stopping);

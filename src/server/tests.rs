@@ -10,6 +10,7 @@ use async_io::Async;
 use super::*;
 use crate::maildir::gate::{self, Gate};
 use crate::smtp::machine::of_the_tests;
+use crate::smtp::vocabulary::VOCABULARY;
 
 struct Running {
     address: SocketAddr,
@@ -38,7 +39,21 @@ fn start_with(config: &str, gate: Gate, serve: Serve) -> Running {
 /// The listener of a configuration that has one, and what it serves without a certificate.
 fn opened(config: &Config) -> Serving {
     let opened = listeners::open(config).unwrap().listeners.pop().unwrap();
-    Serving { opened, machine: kept(of_the_tests()), faults: None, played_by: String::new() }
+    Serving { opened, served: served(), may_misbehave: true }
+}
+
+/// The tests' own page, as a listener serves it without a certificate.
+pub(super) fn served() -> Served {
+    let source = include_str!("../../tests/smtp-states.def");
+    let definition = crate::autofsm::compile(source, Some(&VOCABULARY)).definition.unwrap();
+    Served {
+        machine: kept(of_the_tests()),
+        definition: Arc::new(definition),
+        page: Arc::default(),
+        faults: None,
+        faults_text: None,
+        played_by: String::new(),
+    }
 }
 
 struct Talk(BufReader<TcpStream>);
@@ -92,7 +107,7 @@ fn panic_at_the_first<'a>(
     mut socket: &'a Socket,
     client: Client,
     log: &'a mut SessionLog,
-) -> Served<'a> {
+) -> Session<'a> {
     if client.id != "0001" {
         return serve(shared, terms, socket, client, log);
     }
@@ -237,15 +252,14 @@ fn an_idle_connection_holds_no_buffer_and_less_than_four_kib() {
     let stream = TcpStream::connect(opened.opened.tcp.unwrap()).unwrap();
     let address = Some(IpAddr::from([127, 0, 0, 1]));
     let server = Server::with(config, vec![opened], None, store, serve);
-    let (shared, terms) = (server.shared, Arc::clone(&server.listeners[0].1));
+    let (shared, terms) = (server.shared, server.listeners[0].1.get());
     let admitted = shared.admission.admit(address, true, 0).unwrap();
     let socket = Socket::Tcp(Arc::new(Async::new(stream).unwrap()));
     let task =
         serve_client(Arc::clone(&shared), Arc::clone(&terms), socket.clone(), address, admitted);
     let client =
         Client { id: String::new(), address, local: address, may_relay: true, refused: false };
-    let dialogue = dialogues::Kept::nowhere();
-    let mut log = SessionLog::new(&client, &shared.config, &terms, None, dialogue);
+    let mut log = SessionLog::new(&client, &terms, None, dialogues::Kept::nowhere());
     let serving = connection::serve(&shared, &terms, &socket, client, &mut log);
     assert!(size_of_val(&task) + size_of_val(&serving) < 4096);
 }

@@ -101,7 +101,7 @@ impl Trace {
         terms: &Terms,
     ) -> Self {
         let settings = &terms.settings;
-        let transcript = transcripts.begin(&client.id, client.address, &terms.played_by);
+        let transcript = transcripts.begin(&client.id, client.address, &terms.served.played_by);
         Self::begin(Place::File(transcript, Octets::default()), client, config, settings)
     }
 

@@ -10,6 +10,7 @@ use super::Shared;
 use super::line::{Failure, Line};
 use super::socket::{Socket, is_for_later};
 use super::watch::{Deadline, Ended, Waiter};
+use crate::config::Config;
 use crate::smtp::envelope::Encryption;
 use crate::smtp::reply::Reply;
 
@@ -32,8 +33,8 @@ pub(super) enum Received {
 }
 
 pub(super) struct Wire<'a> {
-    /// What all connections share.
-    shared: &'a Shared,
+    /// The configuration as it was when the client came.
+    config: &'a Config,
     /// The socket, and TLS over it.
     line: Line<'a>,
     /// The slot in the clock of all sessions.
@@ -51,10 +52,10 @@ pub(super) struct Wire<'a> {
 }
 
 impl<'a> Wire<'a> {
-    pub(super) fn new(shared: &'a Shared, socket: &'a Socket) -> io::Result<Self> {
+    pub(super) fn new(shared: &Shared, config: &'a Config, socket: &'a Socket) -> io::Result<Self> {
         socket.set_nodelay()?;
         Ok(Self {
-            shared,
+            config,
             line: Line::new(socket),
             waiter: shared.watch.waiter(),
             out: Vec::new(),
@@ -106,7 +107,7 @@ impl<'a> Wire<'a> {
         &mut self,
         config: Arc<ServerConfig>,
     ) -> Ended<Result<(), Failure>> {
-        let limits = &self.shared.config;
+        let limits = self.config;
         let after = |seconds: u64| self.waiter.now().saturating_add(seconds.saturating_mul(1000));
         let deadline = Deadline {
             usual: after(limits.command_seconds_max),
@@ -197,7 +198,7 @@ impl<'a> Wire<'a> {
     }
 
     async fn send_rest(&mut self, mut rest: &[u8]) -> io::Result<()> {
-        let config = &self.shared.config;
+        let config = self.config;
         let after = |seconds: u64| self.waiter.now().saturating_add(seconds.saturating_mul(1000));
         let deadline =
             Deadline { usual: after(config.timer), pressed: after(config.pressure_seconds_max) };

@@ -10,6 +10,7 @@
 
 use rust_fsm::StateMachineImpl;
 
+use super::loaded::Loaded;
 use super::vocabulary::{Action, VOCABULARY};
 use crate::autofsm;
 
@@ -103,6 +104,19 @@ pub mod built {
 }
 pub use built::MACHINE as BUILT;
 
+/// The cell of a definition; none if its action is not ours.
+fn transition(cell: &autofsm::Cell, loaded: &mut Loaded) -> Option<Transition> {
+    let word = cell.action.as_deref()?;
+    Some(Transition {
+        next: StateId(u16::try_from(cell.next).ok()?),
+        action: *Action::ALL.iter().find(|action| action.name() == word)?,
+        reply: cell.reply.as_ref().map(|reply| ReplySpec {
+            code: reply.code,
+            text: reply.text.as_deref().map(|text| loaded.text(text)),
+        }),
+    })
+}
+
 impl Transition {
     /// The row refuses its event with words of its own: its reply is 4xx or 5xx.
     #[must_use]
@@ -113,52 +127,42 @@ impl Transition {
 
 impl Machine {
     /// Makes the machine of a definition that was compiled with [`VOCABULARY`]. It lives as
-    /// long as the process, as the built one does.
+    /// long as the process, as the built one does; a definition with the same table gets the same
+    /// machine again.
     ///
-    /// Returns `None` if the definition names an action that is not ours.
+    /// Returns `None` if the definition names an action that is not ours, or if the machines that
+    /// were loaded so far take [`BYTES_MAX`](super::loaded::BYTES_MAX) octets.
     #[must_use]
     pub fn load(source: &str, definition: &autofsm::Definition) -> Option<&'static Self> {
-        let keep = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
-        let cell = |cell: &autofsm::Cell| {
-            let word = cell.action.as_deref()?;
-            Some(Transition {
-                next: StateId(u16::try_from(cell.next).ok()?),
-                action: *Action::ALL.iter().find(|action| action.name() == word)?,
-                reply: cell.reply.as_ref().map(|reply| ReplySpec {
-                    code: reply.code,
-                    text: reply.text.as_deref().map(keep),
-                }),
-            })
-        };
+        let mut loaded = Loaded::lock();
+        if !loaded.has_room() {
+            return None;
+        }
         let mut cells = Vec::with_capacity(definition.cells.len());
         for place in &definition.cells {
             cells.push(match place {
-                Some(found) => Some(cell(found)?),
+                Some(found) => Some(transition(found, &mut loaded)?),
                 None => None,
             });
         }
         let states = definition
             .states
             .iter()
-            .map(|state| State { name: keep(&state.name), doc: keep(&state.doc) });
+            .map(|state| State { name: loaded.text(&state.name), doc: loaded.text(&state.doc) });
+        let states = states.collect();
         let events = definition.events.iter().map(|event| Event {
-            name: keep(&event.name),
-            syntax: event.display.as_deref().map(keep),
-            doc: keep(&event.doc),
+            name: loaded.text(&event.name),
+            syntax: event.display.as_deref().map(|text| loaded.text(text)),
+            doc: loaded.text(&event.doc),
         });
+        let events = events.collect();
         let keywords = definition.keywords.iter().map(|keyword| Keyword {
-            name: keep(&keyword.name),
+            name: loaded.text(&keyword.name),
             command: keyword.command.and_then(|event| u16::try_from(event).ok()).map(EventId),
         });
-        Some(Box::leak(Box::new(Self {
-            source: keep(source),
-            states: states.collect::<Vec<_>>().leak(),
-            events: events.collect::<Vec<_>>().leak(),
-            keywords: keywords.collect::<Vec<_>>().leak(),
-            left_out: &[],
-            encrypted_at: None,
-            cells: cells.leak(),
-        })))
+        let keywords = keywords.collect();
+        let source = loaded.text(source);
+        Some(loaded.whole(source, (states, events, keywords), cells))
     }
 
     /// The machine without the rows of some commands, for a server that cannot keep them. States,
@@ -166,7 +170,8 @@ impl Machine {
     /// ([`Machine::command`]), and its keyword is not offered ([`Position::offered`]). Fewer rows
     /// allow fewer conversations: what no client can bring about stays so.
     ///
-    /// It lives as long as the process. If no such command has a row, it is the machine itself.
+    /// It lives as long as the process, and is made once. If no such command has a row, it is the
+    /// machine itself.
     #[must_use]
     pub fn without(&'static self, commands: &[&'static str]) -> &'static Self {
         let has_rows = |name: &&str| self.event(name).is_some_and(|event| self.has_row(event));
@@ -179,15 +184,16 @@ impl Machine {
             let name = self.events.get(column).map_or("", |event| event.name);
             !left_out.iter().any(|out| out.eq_ignore_ascii_case(name))
         };
-        let cells = self.cells.iter().enumerate();
-        let cells = cells.map(|(place, cell)| cell.filter(|_| is_kept(place % width)));
-        let cells = cells.collect::<Vec<_>>().leak();
-        Box::leak(Box::new(Self { left_out: left_out.leak(), cells, ..*self }))
+        let cells = || {
+            let cells = self.cells.iter().enumerate();
+            Some(cells.map(|(place, cell)| cell.filter(|_| is_kept(place % width))).collect())
+        };
+        Loaded::lock().part(self, left_out.clone(), self.encrypted_at, cells)
     }
 
     /// The machine of a line that is encrypted from the first octet (RFC 8314): it begins where the
     /// row for STARTTLS in the first state leads, and leaves out the rows that encrypt. `None` if the
-    /// first state has no such row. It lives as long as the process.
+    /// first state has no such row. It lives as long as the process, and is made once.
     #[must_use]
     pub fn encrypted(&'static self) -> Option<&'static Self> {
         let position = Position::initial(self);
@@ -198,7 +204,7 @@ impl Machine {
         });
         let (command, begin) = found.next()?;
         let rest = self.without(&[command]);
-        Some(Box::leak(Box::new(Self { encrypted_at: Some(begin), ..*rest })))
+        Some(Loaded::lock().part(rest, rest.left_out.to_vec(), Some(begin), || None))
     }
 
     /// Whether some conversation ends with a message that is delivered.

@@ -5,6 +5,7 @@ pub mod envelope;
 pub mod faults;
 pub mod framer;
 mod literal;
+pub mod loaded;
 pub mod machine;
 pub mod path;
 pub mod reply;

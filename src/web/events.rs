@@ -13,6 +13,7 @@ use hyper::body::Bytes;
 use serde_json::Value;
 
 use super::answer::Context;
+use super::definition::Page;
 use super::sessions;
 use super::state::{self, Snapshot};
 
@@ -26,6 +27,8 @@ struct Listener {
     context: Arc<Context>,
     /// The number of the page.
     number: usize,
+    /// The number of exchanges before what it was told.
+    generation: u64,
     /// The counts that it was told.
     counts: Option<Snapshot>,
     /// Whether it hears of sessions.
@@ -45,6 +48,7 @@ pub(super) fn events(
     hears_sessions: bool,
 ) -> impl Stream<Item = Bytes> {
     let listener = Listener {
+        generation: context.live.exchange().generation(),
         context,
         number,
         counts: None,
@@ -76,11 +80,13 @@ impl Listener {
     /// What is to be said now, if anything is.
     fn frame(&mut self) -> Option<String> {
         let context = Arc::clone(&self.context);
-        let page = context.pages.get(self.number)?;
+        let mut text = self.reset(&context);
+        let pages = context.pages();
+        let page = pages.get(self.number)?;
         let now = Snapshot::of(page, context.live.numbers());
-        let mut text = match &self.counts {
+        text += &match &self.counts {
             None => {
-                let state = state::json(&context, self.number, page, &now);
+                let state = state::json(&context, &pages, self.number, &now);
                 format!("retry: 1000\n{}", event("state", &state))
             }
             Some(earlier) => now
@@ -89,7 +95,7 @@ impl Listener {
         };
         self.counts = Some(now);
         if self.hears_sessions {
-            let sessions = self.sessions(&context);
+            let sessions = self.sessions(&context, &pages);
             if !sessions.is_empty() {
                 text += &event("sessions", &sessions.into());
             }
@@ -100,8 +106,19 @@ impl Listener {
         (!text.is_empty()).then_some(text)
     }
 
+    /// Begins anew if what is served is another, and says so.
+    fn reset(&mut self, context: &Context) -> String {
+        let generation = context.live.exchange().generation();
+        if std::mem::replace(&mut self.generation, generation) == generation {
+            return String::new();
+        }
+        (self.counts, self.changes) = (None, None);
+        self.told.clear();
+        event("reset", &Value::Object(serde_json::Map::new()))
+    }
+
     /// The sessions that have changed.
-    fn sessions(&mut self, context: &Context) -> Vec<Value> {
+    fn sessions(&mut self, context: &Context, pages: &[Page]) -> Vec<Value> {
         let dialogues = context.live.dialogues();
         let changes = dialogues.changes();
         if self.changes.replace(changes) == Some(changes) {
@@ -115,7 +132,7 @@ impl Listener {
             let mut after = before.unwrap_or_default();
             if before.is_none_or(|(version, _)| version != dialogue.version()) {
                 let now = dialogue.told();
-                news.push(sessions::json(&context.pages, &dialogue, &now, after.1));
+                news.push(sessions::json(pages, &dialogue, &now, after.1));
                 after = (now.version, now.lines.len());
             }
             told.insert(dialogue.id.clone(), after);

@@ -30,14 +30,14 @@ pub(super) struct Mail {
 }
 
 /// Does work that waits for the disk on a thread of its own.
-async fn apart<T: Send + 'static>(
+pub(super) async fn apart<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, String> + Send + 'static,
 ) -> Result<T, String> {
     let (done, result) = async_channel::bounded(1);
     let work = move || drop(done.try_send(work()));
-    let thread = thread::Builder::new().name("web-mail".to_owned()).stack_size(STACK_BYTES);
+    let thread = thread::Builder::new().name("web-work".to_owned()).stack_size(STACK_BYTES);
     thread.spawn(work).map_err(|error| format!("cannot start a thread: {error}"))?;
-    result.recv().await.unwrap_or_else(|_| Err("the mail folder cannot be read".to_owned()))
+    result.recv().await.unwrap_or_else(|_| Err("the work was not done".to_owned()))
 }
 
 impl Mail {

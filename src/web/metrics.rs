@@ -76,7 +76,7 @@ impl Numbers {
         let mut refused: BTreeMap<Labels<3>, u64> = BTreeMap::new();
         let mut standing: BTreeMap<Labels<1>, u64> = BTreeMap::new();
         let mut fired: BTreeMap<Labels<1>, u64> = BTreeMap::new();
-        for page in &self.context.pages {
+        for page in self.context.pages().iter() {
             let snapshot = Snapshot::of(page, numbers);
             for cell in snapshot.taken {
                 let labels = [("state", cell.state.to_owned()), ("event", cell.event.to_owned())];
@@ -138,7 +138,7 @@ impl Collector for Numbers {
             None,
             MetricType::Info,
         )?;
-        for page in &self.context.pages {
+        for page in self.context.pages().iter() {
             let (name, sha256) = (page.definition.name.as_str(), page.definition.sha256.as_str());
             info.encode_info(&[("name", name), ("sha256", sha256)])?;
         }

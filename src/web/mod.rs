@@ -50,6 +50,7 @@ mod stream;
 
 use answer::Context;
 pub(crate) use definition::Definition;
+use definition::Describe;
 use gate::Gate;
 use messages::Mail;
 use stream::Unstalled;
@@ -82,8 +83,8 @@ pub(crate) struct Web {
 }
 
 impl Web {
-    /// Serves the page at a socket that is open. `definitions` has one for each listener, in their
-    /// order; `maildir` is where their mail is.
+    /// Serves the page at a socket that is open. `describe` says what is shown of a listener's
+    /// definition; `maildir` is where the mail is.
     ///
     /// # Errors
     /// One line: the thread could not be started.
@@ -91,16 +92,12 @@ impl Web {
         opened: Opened,
         keys: &Keys,
         maildir: PathBuf,
-        definitions: Vec<Definition>,
+        describe: Describe,
         live: Live,
     ) -> Result<Self, String> {
         live.dialogues().keep();
-        let context = Context {
-            gate: Gate::new(keys),
-            mail: keys.messages.then(|| Mail::at(maildir)),
-            pages: definition::grouped(definitions, &live),
-            live,
-        };
+        let mail = keys.messages.then(|| Mail::at(maildir));
+        let context = Context::new(Gate::new(keys), mail, describe, live);
         let (stop, stopped) = async_channel::bounded(1);
         let thread = thread::Builder::new()
             .name("web".to_owned())

@@ -27,6 +27,10 @@ pub(super) enum Route {
     Message(String),
     Source(String),
     Download(String),
+    Faults,
+    PutFaults,
+    RemoveFaults,
+    ResetFaults,
 }
 
 /// A route, and the number of the definition that it is about.
@@ -72,6 +76,12 @@ pub(super) fn route(method: &Method, uri: &Uri) -> Result<Asked, Wrong> {
             return Ok((Route::RemoveMessages { to: of("to") }, number));
         }
         "/messages" => Route::Messages { to: of("to"), wait: wait(of("wait"))? },
+        "/faults" if method == Method::PUT => return Ok((Route::PutFaults, number)),
+        "/faults" if method == Method::DELETE => return Ok((Route::RemoveFaults, number)),
+        "/faults/reset" if method == Method::POST => return Ok((Route::ResetFaults, number)),
+        "/faults" => Route::Faults,
+        // It is only posted to.
+        "/faults/reset" => return Err(not_for(method)),
         "/explain" => Route::Explain(needs("cell")?),
         "/message" => Route::Message(needs("id")?),
         "/message/source" => Route::Source(needs("id")?),
@@ -82,9 +92,13 @@ pub(super) fn route(method: &Method, uri: &Uri) -> Result<Asked, Wrong> {
         },
     };
     if !is_get {
-        return Err((StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not for this page")));
+        return Err(not_for(method));
     }
     Ok((route, number))
+}
+
+fn not_for(method: &Method) -> Wrong {
+    (StatusCode::METHOD_NOT_ALLOWED, format!("{method} is not for this page"))
 }
 
 /// How long is waited for a message.

@@ -15,7 +15,7 @@ pub(super) fn time(time: SystemTime) -> String {
 
 /// A session, with its lines from this one on.
 pub(super) fn json(pages: &[Page], dialogue: &Dialogue, told: &Told, from: usize) -> Value {
-    let is_its = |page: &Page| page.listeners.contains(&dialogue.listener);
+    let is_its = |page: &Page| page.is_of(dialogue.machine);
     let cells = told.cells.iter().map(|(state, event)| cell_name(state, event));
     json!({
         "id": dialogue.id,

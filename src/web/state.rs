@@ -227,7 +227,8 @@ pub(super) fn faults_json(page: &Page) -> Vec<Value> {
 }
 
 /// `/state`.
-pub(super) fn json(context: &Context, number: usize, page: &Page, snapshot: &Snapshot) -> Value {
+pub(super) fn json(context: &Context, pages: &[Page], number: usize, snapshot: &Snapshot) -> Value {
+    let Some(page) = pages.get(number) else { return Value::Null };
     let about = |page: &Page| {
         json!({
             "name": page.definition.name,
@@ -242,11 +243,11 @@ pub(super) fn json(context: &Context, number: usize, page: &Page, snapshot: &Sna
             about["number"] = number.into();
             about
         }),
-        ("definitions", context.pages.iter().map(about).collect()),
+        ("definitions", pages.iter().map(about).collect()),
         ("states", page.definition.states.clone().into()),
         ("events", page.definition.events.clone().into()),
         ("messages", context.mail.is_some().into()),
-        ("changes", false.into()),
+        ("changes", true.into()),
     ] {
         all.insert(name.to_owned(), value);
     }

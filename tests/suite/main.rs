@@ -32,6 +32,7 @@
 //! - `mail_files`: the form of mailboxes and queue files, and the bounds of all lines that are
 //!   written
 //! - `server`: users, relaying, stopping, silence, over real sockets
+//! - `swap`: SIGHUP: what is new is served to new sessions, what is wrong changes nothing
 //! - `log`: its lines, and a trace that plays
 //! - `system_calls`: what a client costs in them
 //! - `lettre`: a real client that is a crate
@@ -91,6 +92,7 @@ mod slips;
 mod smuggling;
 mod start;
 mod starttls;
+mod swap;
 mod system_calls;
 mod tls;
 mod tools;

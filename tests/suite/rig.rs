@@ -37,6 +37,12 @@ impl Random {
 /// The file of [`crate::peer::PAGE`].
 pub(crate) const PAGE_PATH: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/smtp-states.def");
 
+/// The program that serves: `POSTMAN_PROGRAM`, or the one that cargo has built for the tests.
+fn program() -> std::ffi::OsString {
+    let given = std::env::var_os("POSTMAN_PROGRAM");
+    given.unwrap_or_else(|| env!("CARGO_BIN_EXE_postman").into())
+}
+
 /// Runs the program to its end.
 pub(crate) fn postman(arguments: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_postman")).args(arguments).output().unwrap()
@@ -100,7 +106,8 @@ impl Server {
         let faults_path = folder.path().join("faults.def");
         fs::write(&faults_path, faults.unwrap_or_default()).unwrap();
         let mut child = Command::new("sh")
-            .args(["-c", &format!("{before}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_postman")])
+            .args(["-c", &format!("{before}; exec \"$0\" \"$@\"")])
+            .arg(program())
             .args(listen)
             .arg("--config")
             .arg(&path)

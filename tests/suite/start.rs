@@ -178,7 +178,7 @@ fn check_leaves_nothing_and_says_what_would_be_served() {
         "  log         FOLDER/log: debug",
         "  may         read, write, make, move, remove: FOLDER/a/b/mail (mailboxes and queue)",
         "  may         write, make: FOLDER (the log FOLDER/log)",
-        "  may         read: FOLDER/postman.ron (the configuration)",
+        "  may         read: FOLDER (what SIGHUP has read again)",
         "  may not     reach other files, connect or bind TCP, start programs of more rights",
         "  warning     the mail folder FOLDER/a/b/mail is new, and so is what was missing above it: FOLDER/a/b, FOLDER/a",
     ] {

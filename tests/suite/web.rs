@@ -387,6 +387,43 @@ fn the_page_has_a_thread_of_its_own_and_a_unix_socket_if_it_is_told() {
     assert!(!names.iter().any(|name| name.contains("tokio")), "{names:?}");
 }
 
+fn send(server: &Server, method: &str, path: &str, body: &str) -> Answer {
+    let mut stream = connect(server);
+    let head = format!("Host: localhost\r\nContent-Length: {}\r\n", body.len());
+    let request = format!("{method} {path} HTTP/1.1\r\n{head}Connection: close\r\n\r\n{body}");
+    stream.write_all(request.as_bytes()).unwrap();
+    answer(&stream)
+}
+
+#[test]
+fn faults_are_put_while_it_runs_and_new_sessions_meet_them() {
+    const BUSY: &str = "fault = { says = 'busy'; path = 'EHLO'; reply = '451 4.3.2 Busy'; };\n";
+    let server = start();
+    let mut before = server.connect();
+    let put = send(&server, "PUT", "/faults", BUSY);
+    assert_eq!(put.status, 200, "{}", put.body);
+    let faults: Value = serde_json::from_str(&put.body).unwrap();
+    assert_eq!(faults["faults"][0]["says"], "busy");
+    assert_eq!(faults["faults"][0]["cells"][0], "init EHLO");
+    assert_eq!(faults["source"], BUSY);
+    // A session keeps what it began with.
+    before.say("EHLO x", "250");
+    server.connect().say("EHLO x", "451");
+    assert_eq!(json(&server, "/state")["faults"][0]["fired"], 1);
+    assert!(get(&server, "/metrics").contains("postman_faults_fired_total{fault=\"busy\"} 1\n"));
+    assert_eq!(counts(&json(&server, "/state")["cells"], "taken")["init EHLO"], 1);
+    assert_eq!(send(&server, "POST", "/faults/reset", "").status, 204);
+    assert_eq!(json(&server, "/faults")["faults"][0]["fired"], 0);
+    let wrong = send(&server, "PUT", "/faults", &BUSY.replace("EHLO", "ELHO"));
+    assert_eq!(wrong.status, 422);
+    assert!(wrong.body.contains("faults:1:") && wrong.body.contains("EHLO"), "{}", wrong.body);
+    server.connect().say("EHLO x", "451");
+    assert_eq!(send(&server, "PUT", "/faults", &"x".repeat(2 << 20)).status, 413);
+    assert_eq!(send(&server, "DELETE", "/faults", "").status, 204);
+    server.connect().say("EHLO x", "250");
+    assert_eq!(json(&server, "/faults")["faults"], serde_json::json!([]));
+}
+
 /// Each line of a shell's block in the document, with what its comment says.
 #[test]
 fn the_document_s_lines_are_true() {

@@ -174,7 +174,7 @@ pub(super) fn diff(options: &Diff) -> Result<(), End> {
         replies_only: options.replies,
     };
     let found = autofsm::diff(old.definition(), new.definition(), &comparison);
-    let faults = faults(&old, &new);
+    let faults = faults(old.definition(), new.definition());
     if found.is_empty() && faults.is_empty() {
         return print(&equal(&old, &new, options));
     }
@@ -193,12 +193,35 @@ pub(super) fn diff(options: &Diff) -> Result<(), End> {
     Err(End::Findings)
 }
 
+/// What differs between two definitions that are served, a line for each change: what a client
+/// notices first where, and faults.
+pub(in crate::cli) fn changes(old: &Definition, new: &Definition) -> Vec<String> {
+    let comparison = Comparison { rules: Some(&VOCABULARY), start: (0, 0), replies_only: false };
+    let mut lines: Vec<String> = Vec::new();
+    for difference in autofsm::diff(old, new, &comparison) {
+        let title = title(&difference);
+        // The first one has the shortest way.
+        if lines.iter().any(|line| line.split(", after ").next() == Some(&title)) {
+            continue;
+        }
+        let run = difference.run.join(", ");
+        lines.push(if run.is_empty() { title } else { format!("{title}, after {run}") });
+    }
+    let faults = faults(old, new);
+    lines.extend(
+        faults
+            .iter()
+            .filter_map(|text| Some(text.lines().next()?.trim_end_matches(':').to_owned())),
+    );
+    lines
+}
+
 /// The faults that only one of the two has, or that do something else under the same words.
-fn faults(old: &Side, new: &Side) -> Vec<String> {
-    let (was, is) = (&old.definition().faults, &new.definition().faults);
-    let line = |side: &Side, fault: &Fault, what: &str| {
+fn faults(old: &Definition, new: &Definition) -> Vec<String> {
+    let (was, is) = (&old.faults, &new.faults);
+    let line = |side: &Definition, fault: &Fault, what: &str| {
         let says = fault.shown();
-        let (run, more) = (fault.dialogue(side.definition()), fault.condition());
+        let (run, more) = (fault.dialogue(side), fault.condition());
         format!("the fault \"{says}\" {what}:\n   # fires at {run}{more}\n")
     };
     let differs = |fault: &&Fault, others: &[Fault]| !others.iter().any(|one| one.is_same(fault));

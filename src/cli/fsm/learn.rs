@@ -56,7 +56,7 @@ pub(super) fn learn(options: &Learn) -> Result<(), End> {
     let (states, name) = served(options.states.as_deref(), &options.defines)?;
     let mut symbols = symbols(&states.definition, &options.manners.values());
     symbols.retain(|symbol| options.probes || symbol.kind != SymbolKind::Probe);
-    let model = Model::new(states.definition, symbols, false);
+    let model = Model::new(states.definition.as_ref().clone(), symbols, false);
     let depth = match options.depth {
         Amount::States => Depth::States,
         Amount::Extra => Depth::Extra,

@@ -14,7 +14,7 @@ use crate::smtp::vocabulary::VOCABULARY;
 
 mod against;
 mod check;
-mod diff;
+pub(super) mod diff;
 pub(super) mod explain;
 pub(super) mod file;
 mod host;

@@ -77,7 +77,7 @@ pub(super) fn served(path: Option<&Path>, defines: &Defines) -> Result<(States, 
     let mut name = states.name.clone();
     if !left_out.is_empty() {
         name += &format!(", as it is served without {}", left_out.join(", "));
-        states.definition = states.definition.without(left_out);
+        states.definition = std::sync::Arc::new(states.definition.without(left_out));
     }
     Ok((states, name))
 }
@@ -86,7 +86,7 @@ pub(super) fn test(options: &Test) -> Result<(), End> {
     let (states, name) = served(options.states.as_deref(), &options.defines)?;
     let values = options.manners.values();
     let symbols = symbols(&states.definition, &values);
-    let model = Model::new(states.definition, symbols, options.codes);
+    let model = Model::new(states.definition.as_ref().clone(), symbols, options.codes);
     let depth = match options.depth {
         Amount::Tour => Depth::Tour,
         Amount::States => Depth::States,
