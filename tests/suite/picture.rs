@@ -10,6 +10,99 @@ fn definition(source: &str) -> Definition {
     compile(source, None).definition.unwrap()
 }
 
+/// All text of an element, whatever parts of it are elements, too.
+pub(crate) fn text_of(node: roxmltree::Node<'_, '_>) -> String {
+    node.descendants().filter(roxmltree::Node::is_text).filter_map(|node| node.text()).collect()
+}
+
+fn classes<'a>(node: &roxmltree::Node<'a, '_>) -> Vec<&'a str> {
+    node.attribute("class").unwrap_or_default().split(' ').collect()
+}
+
+/// The cells that have a row, as the picture names them.
+fn with_rows(definition: &Definition) -> Vec<String> {
+    let mut names = Vec::new();
+    for (number, state) in definition.states.iter().enumerate() {
+        for (event, about) in definition.events.iter().enumerate() {
+            if definition.cell(number, event).is_some() {
+                names.push(format!("{} {}", state.name, about.name));
+            }
+        }
+    }
+    names.sort_unstable();
+    names
+}
+
+/// The cells that a picture names, each as often as it does.
+fn named(tree: &roxmltree::Document<'_>) -> Vec<String> {
+    let mut names: Vec<_> = tree
+        .descendants()
+        .filter_map(|node| node.attribute("data-cell").map(str::to_owned))
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+#[test]
+fn each_cell_with_a_row_is_in_the_picture_once_and_on_an_arrow() {
+    let page = definition(crate::peer::PAGE);
+    let picture = svg(&page, &Marks::default()).unwrap();
+    let tree = roxmltree::Document::parse(&picture).unwrap();
+    assert_eq!(named(&tree), with_rows(&page));
+    for node in tree.descendants().filter(|node| node.has_attribute("data-cell")) {
+        let name = node.attribute("data-cell").unwrap();
+        let (state, event) = name.split_once(' ').unwrap();
+        assert_eq!(text_of(node).split(' ').next(), Some(event));
+        let arrow = node.ancestors().find(|node| classes(node).contains(&"arrow")).unwrap();
+        let has = |class: &str| arrow.descendants().any(|node| classes(&node).contains(&class));
+        // One that leaves its state has the whole way to the next one, and its head.
+        let card = node.ancestors().find_map(|node| node.attribute("data-state"));
+        let stays = has("fsm-turn");
+        assert_eq!(card, stays.then_some(state), "{name}");
+        let heads = arrow.children().filter(|node| classes(node).contains(&"fsm-fill"));
+        let heads = heads.filter(|node| node.has_tag_name("path")).count();
+        assert_eq!((has("fsm-line"), heads), (!stays, usize::from(!stays)), "{name}");
+    }
+    let states: Vec<_> =
+        tree.descendants().filter_map(|node| node.attribute("data-state")).collect();
+    assert_eq!(states.len(), page.states.len());
+    assert!(page.states.iter().all(|state| states.contains(&state.name.as_str())));
+}
+
+#[test]
+fn what_several_arrows_share_is_seen_once_and_is_part_of_each() {
+    let page = definition(crate::peer::PAGE);
+    let picture = svg(&page, &Marks::default()).unwrap();
+    let tree = roxmltree::Document::parse(&picture).unwrap();
+    let heads_to_the_end: Vec<_> = tree
+        .descendants()
+        .filter(|node| {
+            node.has_tag_name("path") && classes(node).starts_with(&["fsm-fill", "fsm-end"])
+        })
+        .collect();
+    let seen = heads_to_the_end.iter().filter(|node| !classes(node).contains(&"fsm-same"));
+    assert_eq!((heads_to_the_end.len(), seen.count()), (6, 1), "six states have QUIT");
+    assert!(
+        heads_to_the_end
+            .iter()
+            .all(|node| node.attribute("d") == heads_to_the_end[0].attribute("d"))
+    );
+    assert!(picture.contains(".fsm-same{display:none}"));
+}
+
+#[test]
+fn no_name_breaks_out_of_the_picture() {
+    let hostile = "a\"/><script>alert(1)</script>&'";
+    let mut page = definition(crate::peer::PAGE);
+    hostile.clone_into(&mut page.states[1].name);
+    hostile.clone_into(&mut page.events[3].name);
+    let picture = svg(&page, &Marks::default()).unwrap();
+    let tree = roxmltree::Document::parse(&picture).unwrap();
+    assert!(!tree.descendants().any(|node| node.has_tag_name("script")));
+    assert_eq!(named(&tree), with_rows(&page));
+    assert!(tree.descendants().any(|node| node.attribute("data-state") == Some(hostile)));
+}
+
 #[test]
 fn the_picture_can_stand_in_markdown_and_in_the_crate_s_docs() {
     let picture = svg(&definition(crate::peer::PAGE), &Marks::default()).unwrap();
@@ -118,7 +211,7 @@ proptest! {
                 boxes.push([x, y, x + number(&node, "width"), y + number(&node, "height")]);
             } else if class.contains("fsm-event") {
                 let (x, y) = (number(&node, "x"), number(&node, "y"));
-                let half = 11.5 * 0.602 * f64::from(u32::try_from(node.text().unwrap().len()).unwrap()) / 2.0;
+                let half = 11.5 * 0.602 * f64::from(u32::try_from(text_of(node).len()).unwrap()) / 2.0;
                 boxes.push([x - half, y - 11.0, x + half, y + 3.0]);
             }
         }
@@ -129,6 +222,12 @@ proptest! {
                 prop_assert!(apart(one, other), "{one:?} {other:?}\n{picture}");
             }
         }
+        // A missing row that a rule wants is named, too.
+        let drawn = named(&tree);
+        let missing = |name: &String| definition.events.iter().any(|event| name.ends_with(&format!(" {}", event.name)));
+        let extra: Vec<_> = drawn.iter().filter(|name| !with_rows(definition).contains(name)).collect();
+        prop_assert!(extra.iter().all(|name| missing(name) && compiled.refused.is_some()));
+        prop_assert_eq!(drawn.len() - extra.len(), with_rows(definition).len());
         for name in names {
             prop_assert!(tree.descendants().any(|node| node.text() == Some(name.as_str())));
         }

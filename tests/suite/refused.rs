@@ -107,7 +107,8 @@ fn the_pictures_draw_the_run_apart_and_tell_the_rule() {
             let classes = node.attribute("class").unwrap_or_default();
             classes.contains("fsm-mark") && classes.contains(class)
         });
-        nodes.filter_map(|node| node.text()).collect::<Vec<_>>()
+        let texts = nodes.filter(|node| node.has_tag_name("text"));
+        texts.map(crate::picture::text_of).collect::<Vec<_>>()
     };
     let mut on_lines = marked("fsm-event");
     on_lines.sort_unstable();

@@ -448,7 +448,11 @@ fn the_document_s_lines_are_true() {
     for block in blocks.filter(|block| block.contains("curl")) {
         let script = block.replace("127.0.0.1:8025", &server.page.unwrap().to_string());
         let script = script.replace("curl -s", "curl -sS");
-        let done = Command::new("sh").args(["-euc", &script]).output().unwrap();
+        let done = Command::new("sh")
+            .args(["-euc", &script])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap();
         let (said, errors) = (rig::text(&done.stdout), rig::text(&done.stderr));
         assert!(done.status.success(), "{script}\n{said}\n{errors}");
         for wanted in block.lines().filter_map(|line| line.split_once("# 4")).map(|(_, code)| code)
@@ -463,6 +467,6 @@ fn the_document_s_lines_are_true() {
         }
         run += 1;
     }
-    assert_eq!(run, 5);
+    assert_eq!(run, 6);
     assert_eq!(server.files("alice@example.com/new").len(), 0, "DELETE removes them");
 }

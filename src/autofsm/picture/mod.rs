@@ -38,22 +38,19 @@ struct Edge {
     style: Style,
     /// Numbers of events, in the order of their declaration.
     events: Vec<usize>,
+    /// What is written of each event: its name; of a refusal with the code.
+    names: Vec<String>,
 }
 
-impl Edge {
-    /// The names of its events; of a refusal with the code.
-    fn names(&self, definition: &Definition) -> Vec<String> {
-        let name = |event: &usize| {
-            let name = &definition.events[*event].name;
-            let Some(cell) = definition.cell(self.from, *event) else {
-                return format!("{name} no row");
-            };
-            match cell.reply.as_ref().filter(|_| cell.is_refusal()) {
-                Some(reply) => format!("{name} {}", reply.code),
-                None => name.clone(),
-            }
-        };
-        self.events.iter().map(name).collect()
+/// What is written of an event: its name; of a refusal with the code.
+fn name(definition: &Definition, state: usize, event: usize) -> String {
+    let name = &definition.events[event].name;
+    let Some(cell) = definition.cell(state, event) else {
+        return format!("{name} no row");
+    };
+    match cell.reply.as_ref().filter(|_| cell.is_refusal()) {
+        Some(reply) => format!("{name} {}", reply.code),
+        None => name.clone(),
     }
 }
 
@@ -73,7 +70,11 @@ fn edges(definition: &Definition, marks: &Marks<'_>) -> Vec<Edge> {
         let (state, style) = (missing.state.0, Style { is_refused: true, is_marked: true });
         edges.entry((state, state, style)).or_default().push(missing.event.0);
     }
-    edges.into_iter().map(|((from, to, style), events)| Edge { from, to, style, events }).collect()
+    let edge = |((from, to, style), events): (_, Vec<usize>)| {
+        let names = events.iter().map(|event| name(definition, from, *event)).collect();
+        Edge { from, to, style, events, names }
+    };
+    edges.into_iter().map(edge).collect()
 }
 
 /// The states that are drawn: all, but for a last one that nothing leads to.
@@ -112,8 +113,7 @@ pub fn dot(definition: &Definition, marks: &Marks<'_>) -> String {
     }
     text += "  start -> s0;\n";
     for edge in edges {
-        let names = edge.names(definition);
-        let label: Vec<_> = names.iter().map(|name| inner(name)).collect();
+        let label: Vec<_> = edge.names.iter().map(|name| inner(name)).collect();
         let attributes = match (edge.style.is_refused, edge.style.is_marked) {
             (false, false) => "",
             (true, false) => ", style = dashed, color = gray50, fontcolor = gray50",
@@ -154,7 +154,7 @@ pub fn mermaid(definition: &Definition, marks: &Marks<'_>) -> String {
     text += "    [*] --> s0\n";
     for edge in &edges {
         let mark = if edge.style.is_marked { "! " } else { "" };
-        let names = edge.names(definition).join(", ");
+        let names = edge.names.join(", ");
         let _ = writeln!(text, "    s{} --> s{} : {mark}{names}", edge.from, edge.to);
     }
     if drawn(definition, &edges) > last {

@@ -33,6 +33,8 @@ pub(super) struct Node {
 pub(super) struct Link {
     pub upper: usize,
     pub lower: usize,
+    /// The edge that it was made for; others may share it.
+    pub edge: usize,
     /// The state that it leads to.
     pub target: usize,
     /// Whether it leads upwards.
@@ -41,6 +43,13 @@ pub(super) struct Link {
     pub is_marked: bool,
     /// How much it wants to be straight.
     pub weight: f64,
+}
+
+impl Link {
+    /// The nodes that it leads from and to.
+    pub(super) fn ends(&self) -> (usize, usize) {
+        if self.back { (self.lower, self.upper) } else { (self.upper, self.lower) }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -64,11 +73,11 @@ impl Layers {
         index
     }
 
-    fn link(&mut self, from: usize, to: usize, edge: &Edge, weight: f64) {
+    fn link(&mut self, from: usize, to: usize, (number, edge): (usize, &Edge), weight: f64) {
         let (target, is_marked) = (edge.to, edge.style.is_marked);
         let back = self.nodes[from].row > self.nodes[to].row;
         let (upper, lower) = if back { (to, from) } else { (from, to) };
-        self.links.push(Link { upper, lower, target, back, is_marked, weight });
+        self.links.push(Link { upper, lower, edge: number, target, back, is_marked, weight });
     }
 }
 
@@ -133,7 +142,7 @@ pub(super) fn rank(definition: &Definition, edges: &[Edge]) -> Layers {
         let rows: Vec<usize> =
             if back { (to + 1..from).rev().collect() } else { (from + 1..to).collect() };
         let mut at = layers.node(Kind::Label(number), *rows.first().unwrap_or(&from));
-        layers.link(states[edge.from], at, edge, weight);
+        layers.link(states[edge.from], at, (number, edge), weight);
         let mut gathered = false;
         for row in rows.iter().skip(1) {
             let key = (edge.to, back, edge.style.is_marked, *row);
@@ -141,7 +150,7 @@ pub(super) fn rank(definition: &Definition, edges: &[Edge]) -> Layers {
             let bend = known.unwrap_or_else(|| layers.node(Kind::Bend, *row));
             bends.insert(key, bend);
             let straight = if layers.nodes[at].kind == Kind::Bend { 10.0 } else { 1.0 };
-            layers.link(at, bend, edge, straight);
+            layers.link(at, bend, (number, edge), straight);
             at = bend;
             if known.is_some() {
                 gathered = true;
@@ -149,7 +158,7 @@ pub(super) fn rank(definition: &Definition, edges: &[Edge]) -> Layers {
             }
         }
         if !gathered {
-            layers.link(at, states[edge.to], edge, weight);
+            layers.link(at, states[edge.to], (number, edge), weight);
         }
     }
     layers

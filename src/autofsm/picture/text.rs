@@ -1,6 +1,7 @@
 //! Text in pictures: how wide it is, where it breaks, and how each format escapes it.
 
 use std::fmt::Write as _;
+use std::ops::Range;
 
 /// How wide a character of a fixed-width font is, as a part of its size: Menlo, `DejaVu` Sans Mono,
 /// SF Mono and Liberation Mono differ by less than one in a hundred.
@@ -34,23 +35,32 @@ pub(super) fn proportional_width(text: &str, size: f64) -> f64 {
     float(columns(text)) * PROPORTIONAL * size
 }
 
-/// Words into lines of at most this many columns; a longer word has a line of its own.
-pub(super) fn wrap(
-    words: impl IntoIterator<Item = impl AsRef<str>>,
-    columns_max: usize,
-) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in words {
-        let word = word.as_ref();
+/// Words into lines of at most this many columns; a longer word has a line of its own. Each line is
+/// told by the numbers of its words.
+pub(super) fn broken(words: &[impl AsRef<str>], columns_max: usize) -> Vec<Range<usize>> {
+    let mut lines: Vec<Range<usize>> = Vec::new();
+    let mut used = 0;
+    for (number, word) in words.iter().enumerate() {
+        let width = columns(word.as_ref());
         match lines.last_mut() {
-            Some(line) if columns(line) + 1 + columns(word) <= columns_max => {
-                line.push(' ');
-                line.push_str(word);
+            Some(line) if used + 1 + width <= columns_max => {
+                line.end = number + 1;
+                used += 1 + width;
             }
-            _ => lines.push(word.to_owned()),
+            _ => {
+                lines.push(number..number + 1);
+                used = width;
+            }
         }
     }
     lines
+}
+
+/// The same, each line as text.
+pub(super) fn wrap<'t>(text: &'t str, columns_max: usize) -> Vec<String> {
+    let words: Vec<&'t str> = text.split_whitespace().collect();
+    let line = |line: Range<usize>| words.get(line).unwrap_or_default().join(" ");
+    broken(&words, columns_max).into_iter().map(line).collect()
 }
 
 /// The width at which a list of words becomes a block that is about four times as wide as high

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::super::Style;
+use super::super::rank::Kind;
 use super::super::text::xml;
-use super::words::{Block, LINE, block_width};
+use super::words::{Block, LINE, Line, block_width};
 use super::{ARROW, Drawing, ENTRY, MARGIN, number};
 
 /// A round arrow: three quarters of a circle, and its head.
@@ -26,8 +27,10 @@ impl Drawing<'_> {
                 writeln!(self.text, "<circle class=\"fsm-dot\" cx=\"{x}\" cy=\"{y}\" r=\"5\"/>");
             let _ =
                 writeln!(self.text, "<path class=\"fsm-line fsm-on\" d=\"M{x} {start}V{stop}\"/>");
-            self.arrow(self.middles[node], top, false, "fsm-on");
+            self.head(self.middles[node], top, false, "fsm-on");
         }
+        let name = xml(&self.definition.states[state].name);
+        let _ = writeln!(self.text, "<g class=\"state\" data-state=\"{name}\">");
         self.text += &self.shape(node, "fsm-card", 0.0);
         if state == self.last() {
             self.text += &self.shape(node, "fsm-ring", -3.5);
@@ -42,6 +45,7 @@ impl Drawing<'_> {
         for block in &words.blocks {
             base = self.beside_sign(block, x, base + 5.0);
         }
+        self.text += "</g>\n";
     }
 
     /// A card's outline, with all sides this much farther out.
@@ -69,22 +73,41 @@ impl Drawing<'_> {
         let width = block_width(&block.lines) + 16.0;
         let left = (x - width / 2.0).round();
         let (sign_x, sign_y) = (number(left + 9.0), number(base + LINE - 8.5));
-        let sign = if block.style.is_refused { CROSSED_CIRCLE } else { ROUND_ARROW };
-        let mark = marked(block.style);
-        let _ =
-            writeln!(self.text, "<path class=\"fsm-turn{mark}\" d=\"M{sign_x} {sign_y}{sign}\"/>");
+        let style = self.edges[block.edge].style;
+        let sign = if style.is_refused { CROSSED_CIRCLE } else { ROUND_ARROW };
+        let mark = marked(style);
+        let _ = writeln!(
+            self.text,
+            "<g class=\"arrow\">\n<path class=\"fsm-turn{mark}\" d=\"M{sign_x} {sign_y}{sign}\"/>"
+        );
         for line in &block.lines {
             base += LINE;
-            let (x, y, line) = (number(left + 16.0), number(base), xml(line));
+            let (x, y) = (number(left + 16.0), number(base));
+            let line = self.events(block.edge, line);
             let _ = writeln!(
                 self.text,
                 "<text class=\"fsm-stay{mark} fsm-mono\" x=\"{x}\" y=\"{y}\">{line}</text>"
             );
         }
+        self.text += "</g>\n";
         base
     }
 
+    /// A line of events, each with the name of its cell.
+    fn events(&self, edge: usize, line: &Line) -> String {
+        let edge = &self.edges[edge];
+        let state = &self.definition.states[edge.from].name;
+        let event = |number: usize| {
+            let event = &self.definition.events[edge.events[number]].name;
+            let (cell, name) = (xml(&format!("{state} {event}")), xml(&edge.names[number]));
+            format!("<tspan data-cell=\"{cell}\">{name}</tspan>")
+        };
+        line.events.clone().map(event).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The events on a line.
     pub(super) fn label(&mut self, node: usize, class: &str) {
+        let Kind::Label(edge) = self.layers.nodes[node].kind else { return };
         let mut base = self.end(node, false) + 1.0;
         for line in std::mem::take(&mut self.words[node]).label {
             base += LINE;
@@ -93,7 +116,7 @@ impl Drawing<'_> {
                 "<text class=\"fsm-event fsm-mono fsm-fill {class}\" x=\"{}\" y=\"{}\">{}</text>",
                 number(self.middles[node]),
                 number(base - 2.0),
-                xml(&line)
+                self.events(edge, &line)
             );
         }
     }

@@ -1,5 +1,6 @@
 //! The lines between the cards: where they meet a card, their arrows, and the rows that they pass.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::super::place::settle;
@@ -7,12 +8,79 @@ use super::super::rank::{Kind, Link};
 use super::super::text::float;
 use super::{ARROW, CLASSES, Drawing, number};
 
-/// An arrow's head: its tip, whether it points up, and its class.
-struct Arrow {
+/// How much of a picture tells again what several arrows share, in octets. Of the arrows beyond that
+/// only what they are the first to draw can be lit.
+const SHARED_BYTES_MAX: usize = 1 << 20;
+
+/// An arrow's head: its tip, and whether it points up.
+#[derive(Clone, Copy)]
+struct Head {
     x: f64,
     y: f64,
     is_up: bool,
-    class: &'static str,
+}
+
+/// A line, piece by piece. Upright pieces that follow one another are one.
+#[derive(Default)]
+struct Way {
+    path: String,
+    /// The last piece, if it is upright: its place, its top and its bottom.
+    upright: Option<(f64, f64, f64)>,
+}
+
+impl Way {
+    fn add_upright(&mut self, x: f64, top: f64, bottom: f64) {
+        let meets = |one: f64, other: f64| (one - other).abs() < 0.05;
+        if let Some((place, first, last)) = &mut self.upright
+            && meets(*place, x)
+            && (meets(*last, top) || meets(*first, bottom))
+        {
+            (*first, *last) = (first.min(top), last.max(bottom));
+            return;
+        }
+        self.flush();
+        self.upright = Some((x, top, bottom));
+    }
+
+    fn add_bent(&mut self, piece: &str) {
+        self.flush();
+        self.path += piece;
+    }
+
+    fn flush(&mut self) {
+        if let Some((x, top, bottom)) = self.upright.take() {
+            let [x, top, bottom] = [x, top, bottom].map(number);
+            let _ = write!(self.path, "M{x} {top}V{bottom}");
+        }
+    }
+
+    fn write(mut self, class: &str, text: &mut String) {
+        self.flush();
+        if !self.path.is_empty() {
+            let _ = writeln!(text, "<path class=\"fsm-line {class}\" d=\"{}\"/>", self.path);
+        }
+    }
+}
+
+/// The way of an arrow from its state on: what it is the first to draw, by class; and what others
+/// have drawn already, which is there to be shown when this arrow is lit by itself.
+#[derive(Default)]
+struct Route {
+    own: Vec<(&'static str, Way)>,
+    shared: Vec<(&'static str, Way)>,
+    head: Option<(Head, &'static str)>,
+}
+
+impl Route {
+    fn way(&mut self, is_own: bool, class: &'static str) -> &mut Way {
+        let ways = if is_own { &mut self.own } else { &mut self.shared };
+        let known = ways.iter().position(|(known, _)| *known == class);
+        let number = known.unwrap_or_else(|| {
+            ways.push((class, Way::default()));
+            ways.len() - 1
+        });
+        &mut ways[number].1
+    }
 }
 
 impl Drawing<'_> {
@@ -81,7 +149,7 @@ impl Drawing<'_> {
     }
 
     /// An arrow's head, its tip there.
-    pub(super) fn arrow(&mut self, x: f64, y: f64, up: bool, class: &str) {
+    pub(super) fn head(&mut self, x: f64, y: f64, up: bool, class: &str) {
         let base = if up { y + ARROW } else { y - ARROW };
         let (left, right) = (x - ARROW * 0.55, x + ARROW * 0.55);
         let [x, y, base, left, right] = [x, y, base, left, right].map(number);
@@ -91,78 +159,96 @@ impl Drawing<'_> {
         );
     }
 
-    pub(super) fn lines(&mut self) {
+    /// The arrows between states, a group each: its line, its head and its events. Those of one kind
+    /// follow one another, and what is marked lies above the others.
+    pub(super) fn arrows(&mut self) {
         let ports = self.ports();
-        // Lines of one kind are drawn as one path: where many meet there is no darker spot.
-        let mut drawn: Vec<(&str, String)> =
-            CLASSES.into_iter().map(|class| (class, String::new())).collect();
-        let mut arrows = Vec::new();
-        for (link, (from, to)) in self.layers.links.iter().zip(&ports) {
-            let class = self.class(link);
-            let (mut begin, mut stop) = (self.end(link.upper, true), self.end(link.lower, false));
-            let row = self.layers.nodes[link.upper].row;
-            let (leave, arrive) = (self.rows[row].0 + self.rows[row].1, self.rows[row + 1].0);
-            if self.layers.nodes[link.lower].kind == Kind::State(link.target) && !link.back {
-                arrows.push(Arrow { x: *to, y: stop, is_up: false, class });
-                stop -= ARROW - 1.0;
+        let mut onward: Vec<Option<usize>> = vec![None; self.layers.nodes.len()];
+        let mut firsts: Vec<(usize, usize)> = Vec::new();
+        for (index, link) in self.layers.links.iter().enumerate() {
+            let (from, to) = link.ends();
+            if !matches!(self.layers.nodes[from].kind, Kind::State(_)) {
+                onward[from] = Some(index);
             }
-            if self.layers.nodes[link.upper].kind == Kind::State(link.target) && link.back {
-                arrows.push(Arrow { x: *from, y: begin, is_up: true, class });
-                begin += ARROW - 1.0;
-            }
-            let Some((_, path)) = drawn.iter_mut().find(|(known, _)| *known == class) else {
-                continue;
-            };
-            let (leave, arrive) = (leave.max(begin), arrive.min(stop));
-            let half = f64::midpoint(leave, arrive);
-            let [from, to, begin, leave, half, arrive, stop] =
-                [*from, *to, begin, leave, half, arrive, stop].map(number);
-            if from == to {
-                let _ = write!(path, "M{from} {begin}V{stop}");
-            } else {
-                let _ = write!(
-                    path,
-                    "M{from} {begin}V{leave}C{from} {half} {to} {half} {to} {arrive}V{stop}"
-                );
-            }
-        }
-        self.bends(&mut drawn);
-        for (class, path) in drawn {
-            if !path.is_empty() {
-                let _ = writeln!(self.text, "<path class=\"fsm-line {class}\" d=\"{path}\"/>");
-            }
-        }
-        self.arrows(arrows);
-    }
-
-    /// The arrows' heads, one for all that meet; one that is marked lies above the others.
-    fn arrows(&mut self, mut arrows: Vec<Arrow>) {
-        let key = |arrow: &Arrow| {
-            let is_marked = arrow.class.starts_with("fsm-mark");
-            (is_marked, number(arrow.x), number(arrow.y), arrow.is_up, arrow.class)
-        };
-        arrows.sort_by_key(key);
-        arrows.dedup_by_key(|arrow| key(arrow));
-        for Arrow { x, y, is_up, class } in arrows {
-            self.arrow(x, y, is_up, class);
-        }
-    }
-
-    /// Adds what is drawn in the rows that a line passes: there it is upright.
-    fn bends(&self, drawn: &mut [(&str, String)]) {
-        let mut passing: Vec<Option<&Link>> = vec![None; self.layers.nodes.len()];
-        for link in &self.layers.links {
-            passing[link.lower].get_or_insert(link);
-        }
-        for (node, link) in passing.into_iter().enumerate() {
-            if let (Kind::Bend, Some(link)) = (self.layers.nodes[node].kind, link) {
+            if matches!(self.layers.nodes[to].kind, Kind::Label(_)) {
                 let class = self.class(link);
-                let (top, height) = self.rows[self.layers.nodes[node].row];
-                if let Some((_, path)) = drawn.iter_mut().find(|(known, _)| *known == class) {
-                    let [middle, top, height] = [self.middles[node], top, height].map(number);
-                    let _ = write!(path, "M{middle} {top}v{height}");
+                let place = CLASSES.iter().position(|known| *known == class);
+                firsts.push((place.unwrap_or_default(), index));
+            }
+        }
+        firsts.sort_unstable();
+        let mut tips = BTreeSet::new();
+        let mut shared_bytes = 0;
+        for (_, first) in firsts {
+            let link = self.layers.links[first];
+            let route = self.route(first, &onward, &ports);
+            self.text += "<g class=\"arrow\">\n";
+            for (class, way) in route.own {
+                way.write(class, &mut self.text);
+            }
+            let before = self.text.len();
+            for (class, way) in route.shared {
+                if shared_bytes < SHARED_BYTES_MAX {
+                    way.write(&format!("{class} fsm-same"), &mut self.text);
                 }
             }
+            shared_bytes += self.text.len() - before;
+            if let Some((Head { x, y, is_up }, class)) = route.head {
+                let is_first = tips.insert((number(x), number(y), is_up, class));
+                let same = if is_first { "" } else { " fsm-same" };
+                self.head(x, y, is_up, &format!("{class}{same}"));
+            }
+            self.label(link.ends().1, self.class(&link));
+            self.text += "</g>\n";
         }
+    }
+
+    /// The way along which a link leads, up to a state.
+    fn route(&self, first: usize, onward: &[Option<usize>], ports: &[(f64, f64)]) -> Route {
+        let mut route = Route::default();
+        let edge = self.layers.links[first].edge;
+        let mut next = Some(first);
+        while let Some(index) = next {
+            let link = &self.layers.links[index];
+            let (is_own, class, (from, to)) = (link.edge == edge, self.class(link), link.ends());
+            if self.layers.nodes[from].kind == Kind::Bend {
+                // In the rows that a line passes it is upright.
+                let (top, height) = self.rows[self.layers.nodes[from].row];
+                route.way(is_own, class).add_upright(self.middles[from], top, top + height);
+            }
+            let head = self.piece(link, ports[index], route.way(is_own, class));
+            route.head = head.map(|head| (head, class));
+            next = onward[to];
+        }
+        route
+    }
+
+    /// Adds what is drawn of a link; at a state it ends with a head.
+    fn piece(&self, link: &Link, (from, to): (f64, f64), way: &mut Way) -> Option<Head> {
+        let (mut begin, mut stop) = (self.end(link.upper, true), self.end(link.lower, false));
+        let row = self.layers.nodes[link.upper].row;
+        let (leave, arrive) = (self.rows[row].0 + self.rows[row].1, self.rows[row + 1].0);
+        let mut head = None;
+        if self.layers.nodes[link.ends().1].kind == Kind::State(link.target) {
+            if link.back {
+                head = Some(Head { x: from, y: begin, is_up: true });
+                begin += ARROW - 1.0;
+            } else {
+                head = Some(Head { x: to, y: stop, is_up: false });
+                stop -= ARROW - 1.0;
+            }
+        }
+        let (leave, arrive) = (leave.max(begin), arrive.min(stop));
+        let half = number(f64::midpoint(leave, arrive));
+        let [left, right] = [from, to].map(number);
+        if left == right {
+            way.add_upright(from, begin, stop);
+        } else {
+            let [begin, leave, arrive, stop] = [begin, leave, arrive, stop].map(number);
+            way.add_bent(&format!(
+                "M{left} {begin}V{leave}C{left} {half} {right} {half} {right} {arrive}V{stop}"
+            ));
+        }
+        head
     }
 }

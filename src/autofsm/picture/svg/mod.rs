@@ -4,7 +4,15 @@
 //! not leave it; after a crossed circle those that are refused, with their codes. Lines forward,
 //! lines back and lines to the end have a colour each, with their events on them; a refusal that
 //! moves on leaves along a dashed one. What an error is about is red, on lines of its own, and the
-//! error is told below. The background is part of the picture and follows the
+//! error is told below.
+//!
+//! Who wants to light, count or click it finds each state as `<g class="state" data-state="STATE">`
+//! and each cell of the table once, as `data-cell="STATE EVENT"` on its name. The `<g class="arrow">`
+//! around it is the arrow, which several cells may share: `closest(".arrow")`. Arrows to one state
+//! share the last part of their way; the first draws it, and the others have it as `fsm-same`, which
+//! is not displayed.
+//!
+//! The background is part of the picture and follows the
 //! reader's choice of light or dark, so that it can be read on any page. There is no id in it, no
 //! script and no empty line: it can be in Markdown, and twice on one page.
 
@@ -14,7 +22,7 @@ use super::order::{Neighbours, order};
 use super::place::{Size, place};
 use super::rank::{Kind, Layers, Link, rank};
 use super::text::{float, proportional_width, xml};
-use super::{Definition, Marks, Style, edges, title};
+use super::{Definition, Edge, Marks, edges, title};
 use words::{DOC_SIZE, LINE, Words, caption, widest};
 
 mod cards;
@@ -27,6 +35,7 @@ const ARROW: f64 = 7.0;
 const ENTRY: f64 = 26.0;
 
 const STYLE: &str = "\
+.fsm{max-width:100%;height:auto}\
 .fsm-page{fill:#ffffff;stroke:#d1d9e0}\
 .fsm-card{fill:#f6f8fa;stroke:#818b98;stroke-width:1.25}\
 .fsm-ring{fill:none;stroke:#818b98;stroke-width:1.25}\
@@ -39,6 +48,7 @@ const STYLE: &str = "\
 .fsm-sans{font-family:system-ui,-apple-system,'Segoe UI','DejaVu Sans','Liberation Sans',sans-serif}\
 .fsm-line{fill:none;stroke-width:1.5;stroke-linecap:round}\
 .fsm-event{font-size:11.5px;text-anchor:middle}\
+.fsm-same{display:none}\
 .fsm-line.fsm-no{stroke-dasharray:3 4}\
 .fsm-line.fsm-on{stroke:#0969da}.fsm-fill.fsm-on{fill:#0969da}\
 .fsm-line.fsm-back{stroke:#8250df}.fsm-fill.fsm-back{fill:#8250df}\
@@ -82,8 +92,7 @@ struct Drawing<'d> {
     definition: &'d Definition,
     layers: Layers,
     words: Vec<Words>,
-    /// For each edge its style.
-    styles: Vec<Style>,
+    edges: &'d [Edge],
     /// What the marks mean.
     notes: Vec<String>,
     sizes: Vec<Size>,
@@ -111,10 +120,10 @@ pub fn svg(definition: &Definition, marks: &Marks<'_>) -> Option<String> {
         layers.nodes.iter().map(|node| Words::of(definition, &edges, node.kind)).collect();
     let sizes: Vec<Size> = words.iter().map(Words::size).collect();
     let middles = place(&layers, &neighbours, &sizes);
-    let styles = edges.iter().map(|edge| edge.style).collect();
+    let edges = edges.as_slice();
     let (notes, rows, text) = (marks.lines(definition), Vec::new(), String::new());
     let mut drawing =
-        Drawing { definition, layers, words, styles, notes, sizes, middles, rows, text };
+        Drawing { definition, layers, words, edges, notes, sizes, middles, rows, text };
     Some(drawing.draw())
 }
 
@@ -131,7 +140,7 @@ impl Drawing<'_> {
     fn class(&self, link: &Link) -> &'static str {
         // Lines that meet are drawn as one, so that a refusal is told by its first piece.
         let is_refusal = [link.upper, link.lower].iter().any(|node| {
-            matches!(self.layers.nodes[*node].kind, Kind::Label(edge) if self.styles[edge].is_refused)
+            matches!(self.layers.nodes[*node].kind, Kind::Label(edge) if self.edges[edge].style.is_refused)
         });
         if link.is_marked {
             return CLASSES[6 + usize::from(is_refusal)];
@@ -187,22 +196,16 @@ impl Drawing<'_> {
         let mark_style = if notes.is_empty() { "" } else { MARK_STYLE };
         let _ = writeln!(
             self.text,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {wide} {high}\" width=\"{wide}\" height=\"{high}\" role=\"img\" style=\"max-width:100%;height:auto\">\n\
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {wide} {high}\" width=\"{wide}\" height=\"{high}\" role=\"img\" class=\"fsm\">\n\
              <title>{name}</title>\n<style>{STYLE}{mark_style}</style>\n\
              <rect class=\"fsm-page\" x=\"0.5\" y=\"0.5\" width=\"{}\" height=\"{}\" rx=\"10\"/>",
             number(width - 1.0),
             number(height - 1.0),
         );
-        self.lines();
-        let mut classes = vec![""; self.layers.nodes.len()];
-        for link in &self.layers.links {
-            (classes[link.upper], classes[link.lower]) = (self.class(link), self.class(link));
-        }
-        for (node, class) in classes.into_iter().enumerate() {
-            match self.layers.nodes[node].kind {
-                Kind::State(state) => self.card(node, state),
-                Kind::Label(_) => self.label(node, class),
-                Kind::Bend => {}
+        self.arrows();
+        for node in 0..self.layers.nodes.len() {
+            if let Kind::State(state) = self.layers.nodes[node].kind {
+                self.card(node, state);
             }
         }
         self.caption(&notes, bottom + 12.0);

@@ -1,9 +1,11 @@
 //! What is written on a card, on a line and below the picture, and how much room it takes.
 
+use std::ops::Range;
+
 use super::super::place::Size;
 use super::super::rank::Kind;
-use super::super::text::{fixed_width, float, label_columns, proportional_width, wrap};
-use super::super::{Definition, Edge, Style};
+use super::super::text::{broken, fixed_width, float, label_columns, proportional_width, wrap};
+use super::super::{Definition, Edge};
 
 pub(super) const NAME_SIZE: f64 = 14.0;
 pub(super) const DOC_SIZE: f64 = 12.0;
@@ -14,10 +16,25 @@ const DOC_COLUMNS: usize = 30;
 /// The text below the picture breaks at the picture's width, but not below this number of columns.
 const CAPTION_COLUMNS_MIN: usize = 40;
 
-/// Events of a state that do not leave it, those of one style.
+/// A line of events: their numbers in their edge, and how they look together.
+pub(super) struct Line {
+    pub events: Range<usize>,
+    pub text: String,
+}
+
+/// The events of an edge, line by line.
+fn lines(edge: &Edge, columns_max: usize) -> Vec<Line> {
+    let line = |events: Range<usize>| {
+        let text = edge.names.get(events.clone()).unwrap_or_default().join(" ");
+        Line { events, text }
+    };
+    broken(&edge.names, columns_max).into_iter().map(line).collect()
+}
+
+/// Events of a state that do not leave it, those of one edge.
 pub(super) struct Block {
-    pub style: Style,
-    pub lines: Vec<String>,
+    pub edge: usize,
+    pub lines: Vec<Line>,
 }
 
 /// The text on a card or on a line.
@@ -26,7 +43,7 @@ pub(super) struct Words {
     pub name: String,
     pub doc: Vec<String>,
     pub blocks: Vec<Block>,
-    pub label: Vec<String>,
+    pub label: Vec<Line>,
 }
 
 impl Words {
@@ -34,20 +51,20 @@ impl Words {
         match kind {
             Kind::Bend => Self::default(),
             Kind::Label(edge) => {
-                let names = edges[edge].names(definition);
-                Self { label: wrap(&names, label_columns(&names)), ..Self::default() }
+                let edge = &edges[edge];
+                Self { label: lines(edge, label_columns(&edge.names)), ..Self::default() }
             }
             Kind::State(state) => {
-                let own = edges.iter().filter(|edge| (edge.from, edge.to) == (state, state));
-                let blocks = own.map(|edge| {
-                    let names = edge.names(definition);
-                    let lines = wrap(&names, label_columns(&names).max(24));
-                    Block { style: edge.style, lines }
+                let numbered = edges.iter().enumerate();
+                let own = numbered.filter(|(_, edge)| (edge.from, edge.to) == (state, state));
+                let blocks = own.map(|(number, edge)| {
+                    let lines = lines(edge, label_columns(&edge.names).max(24));
+                    Block { edge: number, lines }
                 });
                 let about = &definition.states[state];
                 Self {
                     name: about.name.clone(),
-                    doc: wrap(about.doc.split_whitespace(), DOC_COLUMNS),
+                    doc: wrap(&about.doc, DOC_COLUMNS),
                     blocks: blocks.collect(),
                     label: Vec::new(),
                 }
@@ -57,7 +74,7 @@ impl Words {
 
     pub(super) fn size(&self) -> Size {
         if !self.label.is_empty() {
-            let width = widest(&self.label, |line| fixed_width(line, EVENT_SIZE));
+            let width = block_width(&self.label);
             return Size { width: width + 8.0, height: float(self.label.len()) * LINE + 4.0 };
         }
         if self.name.is_empty() {
@@ -79,8 +96,8 @@ pub(super) fn widest(lines: &[String], width: impl Fn(&str) -> f64) -> f64 {
     lines.iter().map(|line| width(line)).fold(0.0, f64::max)
 }
 
-pub(super) fn block_width(lines: &[String]) -> f64 {
-    widest(lines, |line| fixed_width(line, EVENT_SIZE))
+pub(super) fn block_width(lines: &[Line]) -> f64 {
+    lines.iter().map(|line| fixed_width(&line.text, EVENT_SIZE)).fold(0.0, f64::max)
 }
 
 /// The texts below a picture of this width, each on lines of its own.
@@ -89,5 +106,5 @@ pub(super) fn caption(texts: &[String], width: f64) -> Vec<String> {
     while proportional_width(&"x".repeat(columns + 1), DOC_SIZE) <= width {
         columns += 1;
     }
-    texts.iter().flat_map(|text| wrap(text.split_whitespace(), columns)).collect()
+    texts.iter().flat_map(|text| wrap(text, columns)).collect()
 }
