@@ -9,11 +9,13 @@
 use std::error::Error;
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::{env, fs};
 
 use divan::counter::ItemsCount;
 use divan::{Bencher, black_box};
 use postman::autofsm;
+use postman::server::{Counters, Tally};
 use postman::smtp::machine::{BUILT, EventId, Machine, Position, Protocol};
 use postman::smtp::session::Step;
 use postman::smtp::vocabulary::VOCABULARY;
@@ -80,6 +82,21 @@ fn look_step_record_loaded(bencher: Bencher<'_, '_>) {
     if let Some(table) = loaded() {
         round(bencher, table);
     }
+}
+
+/// And as a server counts it.
+#[divan::bench]
+fn look_step_record_count(bencher: Bencher<'_, '_>) {
+    let events = events(&BUILT);
+    let mut machine: StateMachine<Protocol> = StateMachine::from_state(Position::initial(&BUILT));
+    let mut tally = Tally::alone(&Arc::new(Counters::new(&BUILT)));
+    bencher.counter(ItemsCount::new(ROUND.len())).bench_local(|| {
+        for event in &events {
+            if let Some(step) = record(&mut machine, black_box(*event)) {
+                tally.step(black_box(&step));
+            }
+        }
+    });
 }
 
 #[divan::bench]

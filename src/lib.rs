@@ -19,5 +19,7 @@ pub mod conformance;
 pub mod dialogue;
 pub mod logging;
 pub mod maildir;
+mod reader;
 pub mod server;
 pub mod smtp;
+pub mod web;

@@ -6,7 +6,7 @@ use super::states::States;
 use super::swap::Place;
 use crate::config::Tls;
 use crate::server::listeners::Opened;
-use crate::server::{Served, Serving, elsewhere, served};
+use crate::server::{PageText, Served, Serving, elsewhere, served};
 use crate::smtp::machine::{Machine, Position};
 
 /// # Errors
@@ -38,6 +38,11 @@ pub(super) fn serves(states: &States, machine: &'static Machine, played_by: Stri
     Served {
         machine,
         definition: Arc::clone(&states.definition),
+        page: Arc::new(PageText {
+            name: states.name.clone(),
+            sha256: states.digest.clone(),
+            text: states.source.clone(),
+        }),
         faults: states.faults.clone(),
         faults_text: states.faults_source().map(Arc::from),
         played_by,

@@ -16,6 +16,7 @@ mod fsm;
 mod listening;
 mod mail;
 mod serve;
+mod shown;
 mod start;
 mod states;
 mod swap;

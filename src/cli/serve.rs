@@ -9,12 +9,14 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use super::listening::Listening;
+use super::shown::shown;
 use super::start::{Options, Start};
 use super::swap::Swap;
 use super::{End, command, print};
 use crate::logging::escape;
 use crate::server::certificates::Certificates;
 use crate::server::{Exchange, Server, Stopper, Transcripts, Why, service};
+use crate::web::Web;
 
 #[derive(Args)]
 pub(super) struct Serve {
@@ -88,8 +90,9 @@ pub(super) fn serve(serve: &Serve) -> Result<(), End> {
     }
     let start = Start::new(&serve.options, true)?;
     let text = format!(
-        "Postman receives mail.\n{}  to stop     Ctrl-C\n  to try it   swaks --to {}@{} {}\n",
+        "Postman receives mail.\n{}  to stop     Ctrl-C\n{}  to try it   swaks --to {}@{} {}\n",
         start.about(),
+        if start.web.is_some() { "" } else { "  to watch    --web 127.0.0.1:8025\n" },
         start.config.users.one(),
         start.config.domain,
         start.reached_by_swaks(),
@@ -150,7 +153,7 @@ pub(super) fn run(
 ) -> Result<Why, String> {
     transcripts.map_or(Ok(()), |folder| start.transcribe_to(folder))?;
     let unlocked = start.enter_sandbox()?;
-    let Start { config, defaults, listening, certificates, logs, made, warnings, .. } = start;
+    let Start { config, defaults, listening, web, certificates, logs, made, warnings, .. } = start;
     let logging = logs.start(&config.log)?;
     log_start(&listening, certificates.as_deref());
     for warning in warnings.into_iter().chain(unlocked) {
@@ -166,6 +169,7 @@ pub(super) fn run(
         transcripts.map(|folder| Transcripts::start(folder.to_owned())).transpose()?;
     let addresses: Vec<String> =
         listening.iter().map(|listening| listening.opened.address.clone()).collect();
+    let (keys, maildir) = (config.web.clone(), config.maildir_path.clone());
     let mut swapped = (Vec::new(), Vec::new());
     let mut listeners = Vec::new();
     for listening in listening {
@@ -178,6 +182,12 @@ pub(super) fn run(
     let has_certificates = certificates.is_some();
     let server = Server::open(config.clone(), listeners, certificates)?;
     let server = server.for_tests(transcripts, serve.messages);
+    // It ends when the server has ended.
+    let page = web.map(|web| {
+        log::info!("- page address={}", escape(&web.address));
+        Web::start(web, &keys, maildir, Box::new(shown), server.live())
+    });
+    let _page = page.transpose()?;
     let given = (serve.options.clone(), defaults);
     let swap = Swap::new(given, config, has_certificates, swapped, server.exchange());
     made.keep();

@@ -12,7 +12,7 @@ use clap::Args;
 use super::End;
 use super::listening::{Listening, check_reach};
 use super::states::States;
-use crate::config::{Config, Listen, Tls};
+use crate::config::{Address, Config, Listen, Tls};
 use crate::logging::LogFiles;
 use crate::maildir::{Made, Naming, Store};
 use crate::server::certificates::Certificates;
@@ -47,6 +47,9 @@ pub(super) struct Options {
     /// Misbehave as the faults of this file say: for tests. docs/faults.md tells how.
     #[arg(long, value_name = "FILE")]
     pub faults: Option<PathBuf>,
+    /// Serve the page and the metrics here, over HTTP (`127.0.0.1:8025`; port 0 is a free one).
+    #[arg(long, value_name = "ADDR:PORT", value_parser = |text: &str| text.parse::<Address>().map_err(|_| "not an address with a port, such as 127.0.0.1:8025"))]
+    pub web: Option<Address>,
     /// Misbehave beyond this machine, too.
     #[arg(long)]
     pub faults_anywhere: bool,
@@ -80,6 +83,9 @@ impl Options {
         if let Some(user) = &self.user {
             config.user = Some(user.clone());
         }
+        if let Some(address) = &self.web {
+            config.web.address = Some(address.clone());
+        }
         Ok(config)
     }
 
@@ -105,6 +111,8 @@ pub(super) struct Start {
     pub defaults: Config,
     /// Each listener, with what it serves.
     pub listening: Vec<Listening>,
+    /// The socket of the page.
+    pub web: Option<Opened>,
     pub certificates: Option<Arc<Certificates>>,
     pub logs: LogFiles,
     /// The folders that were made for the mail.
@@ -131,13 +139,14 @@ impl Start {
             rustix::process::setpriority_process(None, config.nice)
                 .map_err(|error| format!("cannot set the priority to {}: {error}", config.nice))?;
         }
-        let opened =
+        let sockets =
             if with_port { listeners::open(&config)? } else { listeners::left_closed(&config) };
         let of = |opened: &Opened| {
             let page = pages.iter().find(|(path, _)| *path == opened.listener.states);
             page.or(pages.first()).map(|(_, page)| Arc::clone(page))
         };
-        let opened: Vec<_> = opened
+        let opened: Vec<_> = sockets
+            .listeners
             .into_iter()
             .filter_map(|opened| of(&opened).map(|page| (opened, page)))
             .collect();
@@ -145,7 +154,9 @@ impl Start {
             opened.iter().try_for_each(|(opened, page)| check_reach(opened, page))?;
         }
         // From here on nothing needs root, and no thread is started yet: it is given up for all.
-        let tcp: Vec<_> = opened.iter().filter_map(|(opened, _)| opened.tcp).collect();
+        let web = sockets.web;
+        let all = opened.iter().map(|(opened, _)| opened).chain(&web);
+        let tcp: Vec<_> = all.filter_map(|opened| opened.tcp).collect();
         let mut warnings: Vec<String> =
             user::become_configured(&config, &tcp)?.into_iter().collect();
         // They are read as the user that reads them again: what it cannot read shows now.
@@ -172,7 +183,7 @@ impl Start {
         warnings.extend(read_again.iter().filter_map(|file| cannot_be_read(file)));
         let logs = LogFiles::open(&config.log)?;
         let rules = sandbox::rules(&config, &read_again);
-        Ok(Self { config, defaults, listening, certificates, logs, made, warnings, rules })
+        Ok(Self { config, defaults, listening, web, certificates, logs, made, warnings, rules })
     }
 
     /// Makes the folder for transcripts, and lets the server write to it.
@@ -187,12 +198,7 @@ impl Start {
     pub(super) fn near(&self) -> Option<(SocketAddr, bool)> {
         let tcp = |opened: &Opened| Some((opened.tcp?, opened.listener.tls == Tls::FirstOctet));
         let (address, is_encrypted) = self.listening.iter().find_map(|one| tcp(&one.opened))?;
-        let near = match address.ip() {
-            ip if !ip.is_unspecified() => ip,
-            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
-            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
-        };
-        Some((SocketAddr::new(near, address.port()), is_encrypted))
+        Some((near(address), is_encrypted))
     }
 
     /// How swaks reaches the first listener, from this machine.
@@ -263,6 +269,9 @@ impl Start {
             config.domain,
             config.maildir_path.display(),
         );
+        if let Some(web) = &self.web {
+            text += &format!("  page        {}\n", page_url(web));
+        }
         if let Some((near, _)) = self.near().filter(|_| config.port == 0) {
             text += &format!("  port        {}\n", near.port());
         }
@@ -280,6 +289,21 @@ impl Start {
         }
         text
     }
+}
+
+/// The address for a client on this machine, which reaches every address by loopback's.
+fn near(address: SocketAddr) -> SocketAddr {
+    let near = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    SocketAddr::new(near, address.port())
+}
+
+/// Where a browser on this machine finds the page, or the page's socket.
+fn page_url(web: &Opened) -> String {
+    web.tcp.map_or_else(|| web.address.clone(), |address| format!("http://{}/", near(address)))
 }
 
 /// The definitions of all listeners, each once, by the path that names it.

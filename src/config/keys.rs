@@ -16,6 +16,7 @@ use super::network::Network;
 use super::values::{
     BareNewline, Level, MailboxFormat, NETWORKS, Uncapped, UncappedFrom, UserList, Users, Verify,
 };
+use super::web::Web;
 use crate::maildir::Naming;
 use crate::smtp::path::{Domain, Syntax};
 use crate::smtp::session::Limits;
@@ -91,6 +92,8 @@ keys! {
         sandbox: bool = true, Flag;
         /// The logs.
         log: Log = Log::default(), Group;
+        /// [The page and the metrics](docs/watching.md).
+        web: Web = Web::default(), Group;
         /// The users who receive mail. `Any`: a mailbox is made on first use. `Listed(["alice",
         /// "bob"])`: other names get 550. Letters of either case are the same, and postmaster is
         /// always one.

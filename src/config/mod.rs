@@ -23,6 +23,7 @@ mod reader;
 mod renewed;
 mod slip;
 mod values;
+mod web;
 
 use key::Key;
 pub use keys::{Config, Log};
@@ -33,6 +34,7 @@ use reader::{Entry, Finding, Raw};
 pub use renewed::Change;
 use slip::Mend;
 pub use values::{BareNewline, Level, MailboxFormat, NotALevel, UncappedFrom, Users, Verify};
+pub use web::{HostName, NotAHostName, Web};
 
 /// The largest file that is read, in octets.
 const FILE_BYTES_MAX: usize = 1 << 20;

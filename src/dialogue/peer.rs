@@ -167,7 +167,7 @@ impl World for Around {
             Output::Reset => (self.open, self.ending) = (false, Some(Ending::Reset)),
             Output::Hang => (self.open, self.ending) = (false, Some(Ending::Hang)),
             Output::Fault(fired) => self.fired.push(fired.says),
-            Output::Ask(_) | Output::Cut | Output::Line(..) | Output::Refused(..) => {}
+            Output::Ask(_) | Output::Cut | Output::Line(..) | Output::Refused(_) => {}
         }
     }
 

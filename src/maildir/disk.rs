@@ -8,6 +8,7 @@ use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::{
@@ -263,7 +264,22 @@ impl Disk for RealDisk {
 ///
 /// A sync is not repeated, not even when interrupted: after one that failed a second may lie. Nor
 /// is a move: it may have happened.
-pub(super) struct RetryInterrupted<D: ?Sized>(pub Box<D>);
+pub(super) struct RetryInterrupted<D: ?Sized> {
+    disk: Box<D>,
+    /// The syncs that were asked of it.
+    syncs: AtomicU64,
+}
+
+impl<D: ?Sized> RetryInterrupted<D> {
+    pub(super) fn new(disk: Box<D>) -> Self {
+        Self { disk, syncs: AtomicU64::new(0) }
+    }
+
+    /// The syncs so far: of files, of folders, and of the file system.
+    pub(super) fn syncs(&self) -> u64 {
+        self.syncs.load(Ordering::Relaxed)
+    }
+}
 
 fn retry_interrupted<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
@@ -276,64 +292,67 @@ fn retry_interrupted<T>(mut operation: impl FnMut() -> io::Result<T>) -> io::Res
 
 impl<D: Disk + ?Sized> Disk for RetryInterrupted<D> {
     fn open_folder(&self, at: &Handle, name: &str) -> io::Result<Handle> {
-        retry_interrupted(|| self.0.open_folder(at, name))
+        retry_interrupted(|| self.disk.open_folder(at, name))
     }
     fn make_folder(&self, at: &Handle, name: &str) -> io::Result<()> {
-        retry_interrupted(|| self.0.make_folder(at, name))
+        retry_interrupted(|| self.disk.make_folder(at, name))
     }
     fn create(&self, at: &Handle, name: &str) -> io::Result<Handle> {
-        retry_interrupted(|| self.0.create(at, name))
+        retry_interrupted(|| self.disk.create(at, name))
     }
     fn open_file(&self, at: &Handle, name: &str) -> io::Result<Handle> {
-        retry_interrupted(|| self.0.open_file(at, name))
+        retry_interrupted(|| self.disk.open_file(at, name))
     }
     fn write(&self, file: &Handle, octets: &[u8]) -> io::Result<usize> {
-        retry_interrupted(|| self.0.write(file, octets))
+        retry_interrupted(|| self.disk.write(file, octets))
     }
     fn read(&self, file: &Handle, octets: &mut [u8], offset: u64) -> io::Result<usize> {
-        retry_interrupted(|| self.0.read(file, octets, offset))
+        retry_interrupted(|| self.disk.read(file, octets, offset))
     }
     fn sync_file(&self, file: &Handle) -> io::Result<()> {
-        self.0.sync_file(file)
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.disk.sync_file(file)
     }
     fn sync_folder(&self, folder: &Handle) -> io::Result<()> {
-        self.0.sync_folder(folder)
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.disk.sync_folder(folder)
     }
     fn sync_fs(&self, folder: &Handle) -> io::Result<()> {
-        self.0.sync_fs(folder)
+        self.syncs.fetch_add(1, Ordering::Relaxed);
+        self.disk.sync_fs(folder)
     }
     fn sync_fs_is_reliable(&self, folder: &Handle) -> bool {
-        self.0.sync_fs_is_reliable(folder)
+        self.disk.sync_fs_is_reliable(folder)
     }
     fn has_no_holes(&self, file: &Handle, octets: u64) -> io::Result<()> {
-        retry_interrupted(|| self.0.has_no_holes(file, octets))
+        retry_interrupted(|| self.disk.has_no_holes(file, octets))
     }
     fn rename(&self, from: &Handle, name: &str, to: &Handle, new: &str) -> io::Result<()> {
-        self.0.rename(from, name, to, new)
+        self.disk.rename(from, name, to, new)
     }
     fn remove(&self, at: &Handle, name: &str) -> io::Result<()> {
-        retry_interrupted(|| self.0.remove(at, name))
+        retry_interrupted(|| self.disk.remove(at, name))
     }
     fn remove_folder(&self, at: &Handle, name: &str) -> io::Result<()> {
-        retry_interrupted(|| self.0.remove_folder(at, name))
+        retry_interrupted(|| self.disk.remove_folder(at, name))
     }
     fn names(&self, folder: &Handle) -> io::Result<Vec<String>> {
-        retry_interrupted(|| self.0.names(folder))
+        retry_interrupted(|| self.disk.names(folder))
     }
     fn age(&self, at: &Handle, name: &str) -> io::Result<Option<Duration>> {
-        retry_interrupted(|| self.0.age(at, name))
+        retry_interrupted(|| self.disk.age(at, name))
     }
     fn lock(&self, file: &Handle) -> io::Result<bool> {
-        retry_interrupted(|| self.0.lock(file))
+        retry_interrupted(|| self.disk.lock(file))
     }
     fn left(&self, at: &Handle) -> io::Result<FreeSpace> {
-        retry_interrupted(|| self.0.left(at))
+        retry_interrupted(|| self.disk.left(at))
     }
     fn identity(&self, folder: &Handle) -> Option<Identity> {
-        self.0.identity(folder)
+        self.disk.identity(folder)
     }
     fn number(&self, at: &Handle, path: &str) -> io::Result<Number> {
-        retry_interrupted(|| self.0.number(at, path))
+        retry_interrupted(|| self.disk.number(at, path))
     }
 }
 

@@ -248,6 +248,12 @@ impl Store {
         });
     }
 
+    /// How often something was synced so far: a file, a folder, or the file system.
+    #[must_use]
+    pub fn syncs(&self) -> u64 {
+        self.0.disk.syncs()
+    }
+
     /// Finishes what waits and stops the threads, but waits no longer than this. Tells whether
     /// all was finished.
     #[must_use]

@@ -92,7 +92,7 @@ impl Store {
         root: Handle,
     ) -> Result<Self, StoreError> {
         let shown = options.root.display().to_string();
-        let disk = RetryInterrupted(disk);
+        let disk = RetryInterrupted::new(disk);
         let owner = context(Doing::LockMailFolder, &shown, owner::Owner::take(&disk, &root))?;
         let left = context(Doing::AskFreeSpace, &shown, disk.left(&root))?;
         let names = context(Doing::DrawNames, &shown, Names::new())?;

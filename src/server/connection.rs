@@ -7,7 +7,7 @@
 //! replies. After STARTTLS it sends them before the handshake (`encryption.rs`).
 
 use std::io;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use super::Shared;
 use super::encryption::Begun;
@@ -266,7 +266,7 @@ impl Connection<'_> {
                 Output::Discard => self.draft = None,
                 Output::Step(step) => self.log.step(&step),
                 Output::Line(line, end) => self.log.line(line, end),
-                Output::Refused(line, _) => self.log.refused(line),
+                Output::Refused(refused) => self.log.refused(refused),
                 Output::Close => {
                     self.log.close();
                     next = Next::Close;
@@ -329,11 +329,13 @@ impl Connection<'_> {
                 let Some(draft) = self.draft.take() else {
                     return Input::Stored(Err(Refusal::Broken));
                 };
+                let begun = Instant::now();
                 let (done, committed) = async_channel::bounded(1);
                 self.shared.store.commit(draft, move |result| drop(done.try_send(result)));
                 let stored = committed.recv().await;
                 let stored = stored.unwrap_or_else(|_| Err(StoreError::given_up()));
                 let stored = stored.map(|files| {
+                    self.shared.totals.store(self.log.octets_of_content(), begun.elapsed());
                     self.shared.enough.count();
                     self.log.delivered(files);
                 });

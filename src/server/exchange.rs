@@ -7,8 +7,9 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::counters::Counters;
 use super::log::swap as log;
-use super::terms::{Current, Served, Terms};
+use super::terms::{Current, PageText, Served, Terms};
 use crate::autofsm::{self, Definition};
 use crate::config::Config;
 use crate::smtp::faults::{Faults, RULES};
@@ -53,6 +54,10 @@ pub struct Now {
     pub machine: &'static Machine,
     /// The definition that it was made of, with the faults of now.
     pub definition: Arc<Definition>,
+    /// The text of that definition.
+    pub page: Arc<PageText>,
+    /// What is counted of the machine.
+    pub counters: Arc<Counters>,
     /// The faults with their counts, in the order of the definition's.
     pub faults: Option<Arc<Faults>>,
     /// The text of the faults; `None` if they stand in the definition, or if there are none.
@@ -76,13 +81,22 @@ impl Exchange {
         Self(Arc::new(Inner { places, generation, going_on }))
     }
 
+    /// How many exchanges there were.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.0.generation.load(Ordering::SeqCst)
+    }
+
     /// What each listener serves now, in their order.
     #[must_use]
     pub fn now(&self) -> Vec<Now> {
         let generation = self.0.generation.load(Ordering::SeqCst);
         let now = |place: &Place| {
-            let served = place.current.get().served.clone();
+            let terms = place.current.get();
+            let served = terms.served.clone();
             Now {
+                counters: Arc::clone(&terms.counters),
+                page: served.page,
                 address: place.address.clone(),
                 machine: served.machine,
                 definition: served.definition,
@@ -214,6 +228,7 @@ fn with_faults(was: &Served, text: Option<&str>) -> Result<Served, NotTaken> {
     Ok(Served {
         machine: was.machine,
         definition: Arc::new(definition),
+        page: Arc::clone(&was.page),
         faults,
         faults_text: text.map(Arc::from),
         played_by,

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 use super::service;
 use crate::config::{Address, Config, Listener};
 
+/// The connections to the page that wait in the system until they are accepted.
+const WEB_BACKLOG: i32 = 64;
+
 /// A listening socket.
 #[derive(Debug)]
 pub enum Socket {
@@ -28,8 +31,8 @@ pub struct Opened {
     pub address: String,
     /// The address of a TCP port; `None` for a unix socket.
     pub tcp: Option<SocketAddr>,
-    /// The socket; `None` if it was left out.
-    pub(super) socket: Option<Socket>,
+    /// The socket; `None` if it was left out, or is taken.
+    pub socket: Option<Socket>,
     /// The unix socket's file, if this process has made it.
     _file: Option<SocketFile>,
 }
@@ -45,13 +48,58 @@ impl Drop for SocketFile {
     }
 }
 
+/// The sockets of a server.
+#[derive(Debug)]
+pub struct Sockets {
+    /// Those of its clients.
+    pub listeners: Vec<Opened>,
+    /// That of its page.
+    pub web: Option<Opened>,
+}
+
 /// Opens the sockets of a configuration.
 ///
 /// # Errors
 /// One line: what was attempted, and the cause.
-pub fn open(config: &Config) -> Result<Vec<Opened>, String> {
+pub fn open(config: &Config) -> Result<Sockets, String> {
     let mut given = service::given()?;
+    let web = open_web(config, &mut given)?;
+    Ok(Sockets { listeners: open_listeners(config, given)?, web })
+}
+
+/// Opens the page's socket, or takes it out of those that systemd gave.
+fn open_web(config: &Config, given: &mut Vec<(String, Socket)>) -> Result<Option<Opened>, String> {
+    let Some(address) = &config.web.address else { return Ok(None) };
+    let listener = Listener { address: address.clone(), ..Listener::default() };
+    let opened = match address {
+        Address::Tcp(address) => {
+            with(listener, Socket::Tcp(bind(*address, WEB_BACKLOG, For::Web)?), None)
+        }
+        Address::Unix(path) => {
+            let (socket, file) = bind_unix(path, WEB_BACKLOG)?;
+            with(listener, Socket::Unix(socket), Some(file))
+        }
+        Address::Given(name) => {
+            let place =
+                given.iter().position(|(of, _)| of == name).ok_or_else(|| not_given(name))?;
+            with(listener, given.remove(place).1, None)
+        }
+    };
+    Ok(Some(opened))
+}
+
+fn not_given(name: &str) -> String {
+    format!(
+        "systemd gave no socket that is called {name}; a socket unit names it by FileDescriptorName={name}"
+    )
+}
+
+fn open_listeners(
+    config: &Config,
+    mut given: Vec<(String, Socket)>,
+) -> Result<Vec<Opened>, String> {
     let is_list = !config.listeners.is_empty();
+    let what_for = if is_list { For::OneOfMany } else { For::One };
     let mut opened = Vec::new();
     for listener in config.listening() {
         match &listener.address {
@@ -60,7 +108,7 @@ pub fn open(config: &Config) -> Result<Vec<Opened>, String> {
                 opened.extend(given.pop().map(|(_, socket)| with(listener, socket, None)));
             }
             Address::Tcp(address) => {
-                let socket = bind(*address, config.backlog, is_list)?;
+                let socket = bind(*address, config.backlog, what_for)?;
                 opened.push(with(listener, Socket::Tcp(socket), None));
             }
             Address::Unix(path) => {
@@ -72,9 +120,7 @@ pub fn open(config: &Config) -> Result<Vec<Opened>, String> {
                 given = others;
                 let mine: Vec<(String, Socket)> = mine;
                 if mine.is_empty() {
-                    return Err(format!(
-                        "systemd gave no socket that is called {name}; a socket unit names it by FileDescriptorName={name}"
-                    ));
+                    return Err(not_given(name));
                 }
                 let mine = mine.into_iter();
                 opened.extend(mine.map(|(_, socket)| with(listener.clone(), socket, None)));
@@ -93,9 +139,9 @@ pub fn open(config: &Config) -> Result<Vec<Opened>, String> {
     }
 }
 
-/// The listeners of a configuration without their sockets.
+/// The listeners of a configuration, and its page, without their sockets.
 #[must_use]
-pub fn left_closed(config: &Config) -> Vec<Opened> {
+pub fn left_closed(config: &Config) -> Sockets {
     let closed = |listener: Listener| Opened {
         address: listener.address.to_string(),
         tcp: if let Address::Tcp(address) = listener.address { Some(address) } else { None },
@@ -103,7 +149,9 @@ pub fn left_closed(config: &Config) -> Vec<Opened> {
         socket: None,
         _file: None,
     };
-    config.listening().into_iter().map(closed).collect()
+    let web = config.web.address.clone();
+    let web = web.map(|address| closed(Listener { address, ..Listener::default() }));
+    Sockets { listeners: config.listening().into_iter().map(closed).collect(), web }
 }
 
 fn with(listener: Listener, socket: Socket, file: Option<SocketFile>) -> Opened {
@@ -121,17 +169,26 @@ fn with(listener: Listener, socket: Socket, file: Option<SocketFile>) -> Opened 
     Opened { listener, address, tcp, socket: Some(socket), _file: file }
 }
 
-fn bind(address: SocketAddr, backlog: i32, is_list: bool) -> Result<TcpListener, String> {
+/// What a socket is for, and so which key changes its address.
+#[derive(Clone, Copy)]
+enum For {
+    One,
+    OneOfMany,
+    Web,
+}
+
+fn bind(address: SocketAddr, backlog: i32, what_for: For) -> Result<TcpListener, String> {
     let listener = TcpListener::bind(address).map_err(|error| {
-        let help = match (error.kind(), is_list) {
-            (io::ErrorKind::AddrInUse, false) => "; --listen or `port` chooses another port",
-            (io::ErrorKind::AddrInUse, true) => {
+        let help = match (error.kind(), what_for) {
+            (io::ErrorKind::AddrInUse, For::One) => "; --listen or `port` chooses another port",
+            (io::ErrorKind::AddrInUse, For::Web) => "; --web or `web` chooses another port",
+            (io::ErrorKind::AddrInUse, For::OneOfMany) => {
                 "; another program has this port, or another of the `listeners`"
             }
-            (io::ErrorKind::AddrNotAvailable, false) => {
+            (io::ErrorKind::AddrNotAvailable, For::One) => {
                 "; --listen or `host` names an address of this machine"
             }
-            (io::ErrorKind::AddrNotAvailable, true) => "; it is no address of this machine",
+            (io::ErrorKind::AddrNotAvailable, _) => "; it is no address of this machine",
             (io::ErrorKind::PermissionDenied, _) => {
                 "; this port needs root, which `user` then gives up, or a service manager"
             }

@@ -1,4 +1,5 @@
-//! What the server logs: one line an event, in one grammar.
+//! What the server logs: one line an event, in one grammar. What is logged of a session is counted
+//! here, too (`counters.rs`).
 //!
 //! ```text
 //! 0001 connect client=192.0.2.7
@@ -17,6 +18,8 @@ use std::net::IpAddr;
 use ::log::{Level, debug, error, info, log_enabled, warn};
 
 use super::certificates::About;
+use super::counters::Tally;
+use super::dialogues::Kept;
 use super::terms::Terms;
 use super::trace::{TARGET, Trace};
 use super::transcript::Transcripts;
@@ -24,8 +27,8 @@ use crate::config::Config;
 use crate::logging::escape;
 use crate::maildir::{Delivered, StoreError};
 use crate::smtp::envelope::{Encryption, Envelope};
-use crate::smtp::reply::Reply;
-use crate::smtp::session::{Client, Fired, Input, LineEnd, Step};
+use crate::smtp::reply::{self, Reply};
+use crate::smtp::session::{Client, Fired, Input, LineEnd, Refused, Step};
 
 pub mod swap;
 mod transaction;
@@ -61,6 +64,8 @@ pub(super) struct SessionLog {
     closes: bool,
     /// The dialogue: for the log, at the level `trace`, and for `--transcripts`.
     traces: Vec<Trace>,
+    /// What is counted.
+    tally: Tally,
 }
 
 /// A reply as the log shows it, without its code.
@@ -76,7 +81,12 @@ pub(super) fn shown(address: Option<IpAddr>) -> String {
 
 impl SessionLog {
     /// The log of a client that has connected.
-    pub(super) fn new(client: &Client, terms: &Terms, transcripts: Option<&Transcripts>) -> Self {
+    pub(super) fn new(
+        client: &Client,
+        terms: &Terms,
+        transcripts: Option<&Transcripts>,
+        dialogue: Kept,
+    ) -> Self {
         let config = &terms.config;
         info!("{} connect client={}", client.id, shown(client.address));
         let mut traces = Vec::new();
@@ -85,6 +95,14 @@ impl SessionLog {
         }
         if let Some(transcripts) = transcripts {
             traces.push(Trace::transcript(transcripts, client, config, terms));
+        }
+        if dialogue.is_kept() {
+            traces.push(Trace::live(dialogue.clone(), client, config, &terms.settings));
+        }
+        let mut tally = Tally::begin(&terms.counters, dialogue);
+        if client.refused {
+            let line = CONNECTION.to_owned();
+            tally.refused(&Refused { line, event: None, code: reply::no_service().code });
         }
         Self {
             id: client.id.clone(),
@@ -96,6 +114,7 @@ impl SessionLog {
             last: None,
             closes: false,
             traces,
+            tally,
         }
     }
 
@@ -130,13 +149,16 @@ impl SessionLog {
             trace.line(&line, end, self.message.is_some());
         }
         self.line = line;
+        self.tally.line();
     }
 
-    pub(super) fn refused(&mut self, line: String) {
-        self.refusal = Some(line);
+    pub(super) fn refused(&mut self, refused: Refused) {
+        self.tally.refused(&refused);
+        self.refusal = Some(refused.line);
     }
 
     pub(super) fn step(&mut self, step: &Step) {
+        self.tally.step(step);
         debug!(
             "{} {} --{}--> {} {} {}",
             self.id, step.from, step.event, step.to, step.action, step.code
@@ -171,7 +193,13 @@ impl SessionLog {
         }
     }
 
+    /// The octets of the open message's content so far.
+    pub(super) fn octets_of_content(&self) -> u64 {
+        self.message.as_ref().map_or(0, |message| message.octets)
+    }
+
     pub(super) fn delivered(&mut self, files: Vec<Delivered>) {
+        self.tally.stored();
         if let Some(message) = &mut self.message {
             message.files = files;
         }
@@ -223,6 +251,7 @@ impl SessionLog {
     /// A fault fired. If another answer is sent, this says what became of the line all the same.
     pub(super) fn fault(&mut self, fired: &Fired) {
         info!("{} fault says=\"{}\"", self.id, escape(&fired.says));
+        self.tally.fault();
         for trace in &mut self.traces {
             trace.fault(fired);
         }

@@ -14,7 +14,7 @@ use std::io;
 use std::net::IpAddr;
 use std::num::NonZero;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,6 +25,7 @@ use smol::Executor;
 
 use crate::config::{BareNewline, Config, MailboxFormat};
 use crate::maildir::{Format, Naming, Options, Store};
+use crate::smtp::machine::Position;
 use crate::smtp::reply::{self, Reply};
 use crate::smtp::session::Client;
 
@@ -32,6 +33,8 @@ mod admission;
 mod capacity;
 pub mod certificates;
 mod connection;
+mod counters;
+mod dialogues;
 mod door;
 mod encryption;
 mod ending;
@@ -41,6 +44,7 @@ mod guard;
 mod handshakes;
 mod line;
 pub mod listeners;
+mod live;
 mod log;
 mod message_id;
 mod octets;
@@ -60,6 +64,8 @@ mod wire;
 use admission::{Admission, Admitted, Caps};
 use capacity::{connections_max, threads};
 use certificates::Certificates;
+pub use counters::{Counters, OTHER_CODE, Refused, Taken, Tally};
+pub use dialogues::{Dialogue, Dialogues, Told};
 use door::Door;
 use ending::Enough;
 pub use ending::{Stopper, Why};
@@ -67,12 +73,14 @@ use exchange::Place;
 pub use exchange::{Exchange, NotTaken, Now, elsewhere};
 use handshakes::Handshakes;
 use listeners::Opened;
+use live::Totals;
+pub use live::{Live, Numbers, Times};
 use log::SessionLog;
 pub use log::swap;
 use reactor::Driver;
 use socket::Socket;
 use terms::{Current, Terms};
-pub use terms::{Served, kept, served};
+pub use terms::{PageText, Served, kept, served};
 pub use transcript::{Transcripts, make_folder as make_transcripts_folder};
 use watch::Watch;
 
@@ -99,6 +107,10 @@ struct Shared {
     transcripts: Option<Transcripts>,
     /// The messages after which the server stops.
     enough: Enough,
+    totals: Arc<Totals>,
+    dialogues: Arc<Dialogues>,
+    /// Whether clients are let in.
+    is_ready: Arc<AtomicBool>,
     /// What serves a client: [`serve`], or a test's double.
     serve: Serve,
 }
@@ -196,6 +208,9 @@ impl Server {
             clients: AtomicU64::new(0),
             transcripts: None,
             enough: Enough::default(),
+            totals: Arc::default(),
+            dialogues: Arc::default(),
+            is_ready: Arc::default(),
             serve,
         });
         let (listeners, exchange) = (open, Exchange::new(places));
@@ -214,6 +229,22 @@ impl Server {
             shared.enough = Enough::new(messages);
         }
         self
+    }
+
+    /// The server as others see it while it runs.
+    #[must_use]
+    pub fn live(&self) -> Live {
+        let shared = &self.shared;
+        Live {
+            exchange: self.exchange.clone(),
+            totals: Arc::clone(&shared.totals),
+            dialogues: Arc::clone(&shared.dialogues),
+            store: shared.store.clone(),
+            admission: Arc::clone(&shared.admission),
+            watch: Arc::clone(&shared.watch),
+            begun: Instant::now(),
+            is_ready: Arc::clone(&shared.is_ready),
+        }
     }
 
     /// Stops the server from another thread.
@@ -264,6 +295,7 @@ impl Server {
             .spawn(async move { watched.watch.run(|| watched.admission.is_pressed()).await })
             .detach();
         log::relay(&may_relay(&shared.config));
+        shared.is_ready.store(true, Ordering::Relaxed);
         ready();
         // Clients that have connected since the port was opened wait until here.
         let accepting = doors
@@ -365,7 +397,10 @@ async fn accept(shared: Arc<Shared>, executor: Arc<Executor<'static>>, mut door:
         let terms = door.current.get();
         let is_uncapped = address.is_some_and(|address| terms.is_uncapped(address));
         match shared.admission.admit(address, is_uncapped, second) {
-            Err(refusal) => door.refuse(&socket, address, refusal.key(), second),
+            Err(refusal) => {
+                shared.totals.turn_away();
+                door.refuse(&socket, address, refusal.key(), second);
+            }
             Ok(admitted) => {
                 let shared = Arc::clone(&shared);
                 executor.spawn(serve_client(shared, terms, socket, address, admitted)).detach();
@@ -387,8 +422,12 @@ async fn serve_client(
     let refused = address.is_some_and(|address| terms.refuses(address));
     let may_relay = address.map_or(terms.may_relay, |address| terms.may_relay(address));
     let client = Client { id: format!("{number:04x}"), address, local, may_relay, refused };
+    shared.totals.begin_session();
+    let state = Position::initial(terms.settings.machine).name();
+    let machine = terms.settings.machine;
+    let dialogue = shared.dialogues.begin(&client.id, address, machine, state);
     let transcripts = shared.transcripts.as_ref();
-    let mut log = SessionLog::new(&client, &terms, transcripts);
+    let mut log = SessionLog::new(&client, &terms, transcripts, dialogue);
     let id = client.id.clone();
     let ended = guard::guard(&id, (shared.serve)(&shared, &terms, &socket, client, &mut log)).await;
     if ended.is_none() && !log.is_encrypted() && !terms.from_first_octet {

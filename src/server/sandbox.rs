@@ -65,9 +65,10 @@ pub fn rules(config: &Config, read_again: &[PathBuf]) -> Vec<Rule> {
             why: "certificates".to_owned(),
         });
     }
-    for listener in config.listening() {
+    let listening = config.listening().into_iter().map(|listener| listener.address);
+    for address in listening.chain(config.web.address.clone()) {
         // The socket's file is removed when the server has stopped.
-        if let Address::Unix(path) = &listener.address
+        if let Address::Unix(path) = &address
             && let Some(folder) = path.parent()
         {
             rules.push(Rule {

@@ -3,12 +3,24 @@
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::Counters;
 use crate::autofsm::Definition;
 use crate::config::{Config, Tls, UncappedFrom};
 use crate::smtp::faults::Faults;
 use crate::smtp::machine::Machine;
 use crate::smtp::session::Settings;
 use crate::smtp::vocabulary::VOCABULARY;
+
+/// The text of a definition.
+#[derive(Debug, Default)]
+pub struct PageText {
+    /// Where it comes from.
+    pub name: String,
+    /// Its SHA-256, in hexadecimal.
+    pub sha256: String,
+    /// The text.
+    pub text: String,
+}
 
 /// What a listener serves.
 #[derive(Clone, Debug)]
@@ -17,6 +29,8 @@ pub struct Served {
     pub machine: &'static Machine,
     /// The definition that it was made of, with the faults of now.
     pub definition: Arc<Definition>,
+    /// Its text.
+    pub page: Arc<PageText>,
     /// Where it misbehaves, if it does.
     pub faults: Option<Arc<Faults>>,
     /// The text of its faults, if they do not stand in the definition.
@@ -38,6 +52,8 @@ pub(super) struct Terms {
     pub(super) from_first_octet: bool,
     /// Whether a client without an address may relay.
     pub(super) may_relay: bool,
+    /// What is counted of the machine.
+    pub(super) counters: Arc<Counters>,
 }
 
 /// The terms of a listener as they are now.
@@ -54,6 +70,7 @@ impl Terms {
         };
         Self {
             settings: Arc::new(settings),
+            counters: Arc::new(Counters::new(served.machine)),
             config: Arc::clone(config),
             from_first_octet: served.machine.encrypted_at.is_some(),
             served,
@@ -93,7 +110,13 @@ impl Current {
     }
 
     /// Exchanges them, and returns how many sessions keep the old ones.
-    pub(super) fn exchange(&self, terms: Terms) -> usize {
+    pub(super) fn exchange(&self, mut terms: Terms) -> usize {
+        let before = self.get();
+        // What is counted is counted of a machine, whatever its faults are.
+        if std::ptr::eq(before.served.machine, terms.served.machine) {
+            terms.counters = Arc::clone(&before.counters);
+        }
+        drop(before);
         let old = std::mem::replace(&mut *self.lock(), Arc::new(terms));
         Arc::strong_count(&old) - 1
     }

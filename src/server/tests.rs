@@ -38,7 +38,7 @@ fn start_with(config: &str, gate: Gate, serve: Serve) -> Running {
 
 /// The listener of a configuration that has one, and what it serves without a certificate.
 fn opened(config: &Config) -> Serving {
-    let opened = listeners::open(config).unwrap().pop().unwrap();
+    let opened = listeners::open(config).unwrap().listeners.pop().unwrap();
     Serving { opened, served: served(), may_misbehave: true }
 }
 
@@ -49,6 +49,7 @@ pub(super) fn served() -> Served {
     Served {
         machine: kept(of_the_tests()),
         definition: Arc::new(definition),
+        page: Arc::default(),
         faults: None,
         faults_text: None,
         played_by: String::new(),
@@ -258,7 +259,7 @@ fn an_idle_connection_holds_no_buffer_and_less_than_four_kib() {
         serve_client(Arc::clone(&shared), Arc::clone(&terms), socket.clone(), address, admitted);
     let client =
         Client { id: String::new(), address, local: address, may_relay: true, refused: false };
-    let mut log = SessionLog::new(&client, &terms, None);
+    let mut log = SessionLog::new(&client, &terms, None, dialogues::Kept::nowhere());
     let serving = connection::serve(&shared, &terms, &socket, client, &mut log);
     assert!(size_of_val(&task) + size_of_val(&serving) < 4096);
 }

@@ -12,6 +12,7 @@
 
 use std::fmt::Write as _;
 
+use super::dialogues::Kept;
 use super::octets::Octets;
 use super::terms::Terms;
 use super::transcript::{Transcript, Transcripts};
@@ -29,6 +30,8 @@ const SHOWN_BYTES_MAX: usize = 256;
 enum Place {
     /// The log, with the session's id before each.
     Log(String),
+    /// The memory, for who looks at the server while it runs: the same lines as the log's.
+    Live(Kept),
     /// A file, which has what the client sent to the octet.
     File(Transcript, Octets),
 }
@@ -80,6 +83,16 @@ impl Trace {
         Self::begin(Place::Log(client.id.clone()), client, config, settings)
     }
 
+    /// A trace in memory.
+    pub(super) fn live(
+        dialogue: Kept,
+        client: &Client,
+        config: &Config,
+        settings: &Settings,
+    ) -> Self {
+        Self::begin(Place::Live(dialogue), client, config, settings)
+    }
+
     /// A trace in a file of its own.
     pub(super) fn transcript(
         transcripts: &Transcripts,
@@ -119,6 +132,7 @@ impl Trace {
     fn write(&mut self, line: &str) {
         match &mut self.place {
             Place::Log(id) => ::log::trace!(target: TARGET, "{id} {line}"),
+            Place::Live(dialogue) => dialogue.write(line),
             Place::File(transcript, _) => transcript.write(line),
         }
     }

@@ -328,6 +328,12 @@ impl Position {
         self.machine
     }
 
+    /// The state.
+    #[must_use]
+    pub fn state(&self) -> StateId {
+        self.state
+    }
+
     /// The state's name.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -28,7 +28,23 @@ pub(crate) const ALL: &[(&str, Check)] = &[
     ("framer", framer),
     ("path", path),
     ("session", session),
+    ("web", web),
 ];
+
+/// Requests for the page: each is answered or not, and none is let in by a foreign name.
+pub(crate) fn web(data: &[u8]) {
+    let sent = postman::web::rehearsal::judge(data);
+    assert!(
+        sent.is_empty() || sent.starts_with(b"HTTP/1."),
+        "{:?}",
+        String::from_utf8_lossy(&sent)
+    );
+    let has = |octets: &[u8], words: &str| {
+        octets.windows(words.len()).any(|part| part.eq_ignore_ascii_case(words.as_bytes()))
+    };
+    let names = ["localhost", "127.", "::1", "0:1", "7f"];
+    assert!(!has(&sent, " 200 OK\r\n") || names.iter().any(|name| has(data, name)));
+}
 
 /// The octets after the first, cut in pieces whose length the first tells.
 fn pieces(data: &[u8]) -> (&[u8], impl Iterator<Item = &[u8]>) {

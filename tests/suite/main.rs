@@ -37,6 +37,7 @@
 //! - `system_calls`: what a client costs in them
 //! - `lettre`: a real client that is a crate
 //! - `cli`: the command line as a user runs it
+//! - `web`: the page's HTTP: its numbers, who may, its limits, and the examples of docs/watching.md
 //! - `tls`: the encrypted line, by a client made of rustls
 //! - `certificates`: which one a client gets, and how they are renewed
 //! - `listeners`: several at once, unix sockets, and systemd's by name
@@ -95,3 +96,4 @@ mod swap;
 mod system_calls;
 mod tls;
 mod tools;
+mod web;

@@ -10,7 +10,7 @@ use postman::dialogue::{Verdict, client, usual_answer};
 use postman::maildir::Naming;
 use postman::smtp::envelope::Envelope;
 use postman::smtp::machine::{Machine, Position};
-use postman::smtp::session::{Input, Output, Question, Session, Step, World, drive};
+use postman::smtp::session::{Input, Output, Question, Refused, Session, Step, World, drive};
 use postman::smtp::vocabulary::VOCABULARY;
 
 /// The tests' own page: the project's as it was when they were written. On it they hold whatever
@@ -214,7 +214,7 @@ impl World for Around {
                 self.steps.push(step);
             }
             Output::Line(..) => panic!("nobody asked for lines"),
-            Output::Refused(line, code) => {
+            Output::Refused(Refused { line, code, .. }) => {
                 assert!(line.len() <= 256 * 3, "an unbounded line for the log");
                 // A message that is refused has its step, too.
                 self.answered += usize::from(line != "(the message)");

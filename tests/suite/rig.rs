@@ -60,6 +60,8 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     /// All that it listens on.
     pub(crate) addresses: Vec<String>,
+    /// Where its page is, if it has one.
+    pub(crate) page: Option<SocketAddr>,
     pub(crate) folder: TempDir,
     /// The sockets that it has without any client.
     own_sockets: usize,
@@ -124,12 +126,16 @@ impl Server {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         // All must be read, or the pipe breaks.
         let mut addresses: Vec<String> = Vec::new();
+        let mut page = None;
         for line in lines.by_ref().map(Result::unwrap).take_while(|line| !line.contains("swaks")) {
             let address = line.trim().strip_prefix("address");
             addresses.extend(address.map(|address| address.trim().to_owned()));
+            let url = line.trim().strip_prefix("page").map(str::trim);
+            let url = url.and_then(|url| url.strip_prefix("http://")?.strip_suffix('/'));
+            page = page.or(url.and_then(|address| address.parse().ok()));
         }
         let address = addresses.iter().find_map(|address| address.parse().ok()).unwrap();
-        let mut server = Self { child, address, addresses, folder, own_sockets: 0 };
+        let mut server = Self { child, address, addresses, page, folder, own_sockets: 0 };
         server.own_sockets = server.clients();
         server
     }

@@ -11,7 +11,9 @@ use super::{Defines, End, FaultsText, File, Source, fault_place, known, print};
 use crate::autofsm::{
     Cell, Definition, EventIndex, Marks, Move, Span, StateIndex, offers, place, same_name, suggest,
 };
+use crate::cli::shown::served;
 use crate::dialogue::rehearse;
+use crate::server::Now;
 use crate::smtp::machine::Machine;
 use crate::smtp::vocabulary::VOCABULARY;
 
@@ -82,6 +84,38 @@ pub(super) fn explain(options: &Explain) -> Result<(), End> {
         Subject::Event(event) => question.event(event),
     })?;
     known.verdict()
+}
+
+/// What `explain` says of these words, by a definition as a listener serves it.
+///
+/// # Errors
+/// One line: no state or event is called so.
+pub(in crate::cli) fn explain_served(now: &Now, words: &[&str]) -> Result<String, String> {
+    let definition = served(now);
+    let words: Vec<_> = words.iter().map(|word| Cow::Borrowed(*word)).collect();
+    if words.is_empty() || words.len() > 2 {
+        return Err("explain takes a state, an event, or both".to_owned());
+    }
+    let subject = subject(&definition, &words).map_err(|end| match end {
+        End::Error(why) => why,
+        End::Findings | End::Status(_) => "there is no such cell".to_owned(),
+    })?;
+    let source = Source { name: now.page.name.clone(), text: now.page.text.clone() };
+    let faults = now.source.as_ref();
+    let faults =
+        faults.map(|text| FaultsText { name: "faults".to_owned(), source: text.to_string() });
+    let question = Question {
+        source: &source,
+        definition: &definition,
+        faults: faults.as_ref(),
+        marks: Marks::of(&definition, &[]),
+        machine: Some(now.machine),
+    };
+    Ok(match subject {
+        Subject::Cell(state, event) => question.cell(state, event),
+        Subject::State(state) => question.state(state),
+        Subject::Event(event) => question.event(event),
+    })
 }
 
 /// Whether the first word is a file: of three words it must be one; else it is if there is such a

@@ -15,7 +15,7 @@ use crate::smtp::vocabulary::VOCABULARY;
 mod against;
 mod check;
 pub(super) mod diff;
-mod explain;
+pub(super) mod explain;
 pub(super) mod file;
 mod host;
 mod interrupt;

@@ -188,9 +188,8 @@ pub enum Output<'a> {
     /// The client sent this line: a command or the end of content. The next reply answers it. Only
     /// if [`Settings::shows_lines`] says so.
     Line(Vec<u8>, LineEnd),
-    /// A line was refused with this code; the line is as the client sent it, or in parentheses what
-    /// it was.
-    Refused(String, u16),
+    /// A line was refused; the next reply says so.
+    Refused(Refused),
     /// Send all replies, and close.
     Close,
     /// A fault fired: for the log.
@@ -209,6 +208,17 @@ pub enum Output<'a> {
     /// Send all replies. Say nothing more, take nothing more, and keep the connection until the client
     /// is gone.
     Hang,
+}
+
+/// A line that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The line as the client sent it, at most its first 256 octets; or in parentheses what it was.
+    pub line: String,
+    /// The name of its event; `None` if it is no command of the machine.
+    pub event: Option<&'static str>,
+    /// The reply's code.
+    pub code: u16,
 }
 
 /// A fault that fired.

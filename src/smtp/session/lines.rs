@@ -17,6 +17,7 @@ impl Session {
             Line::BareLf(octets) => self.show(octets, LineEnd::Lf),
             Line::TooLong(octets) => self.show(octets, LineEnd::TooLong),
         }
+        self.at_hand = None;
         self.commands += 1;
         if self.commands > self.settings.limits.commands_max {
             self.end(reply::too_many_commands());

@@ -42,7 +42,7 @@
 //!             Output::Wait(_) => inputs.push(Input::Waited),        // after that time; only faults ask
 //!             Output::Open(_) | Output::Discard | Output::Close => {}
 //!             Output::Octets(_) | Output::Cut | Output::Reset | Output::Hang | Output::Fault(_) => {} // of faults
-//!             Output::Step(_) | Output::Line(..) | Output::Refused(..) => {}                // for a log
+//!             Output::Step(_) | Output::Line(..) | Output::Refused(_) => {}                 // for a log
 //!         }
 //!     }
 //! }
@@ -73,8 +73,8 @@ mod things;
 
 use actions::{Accepted, Acted, Appended, Contradiction, Judged};
 pub use contract::{
-    Client, Domains, Fired, Input, Limits, LineEnd, NoUser, Output, Question, Refusal, Settings,
-    Standing, Step,
+    Client, Domains, Fired, Input, Limits, LineEnd, NoUser, Output, Question, Refusal, Refused,
+    Settings, Standing, Step,
 };
 pub use driver::{World, drive};
 pub use outputs::Outputs;
@@ -125,6 +125,8 @@ pub struct Session {
     /// The lines of [`command::PROXY_V2_LINES`](super::command::PROXY_V2_LINES) that the session
     /// began with, while it has no others.
     proxy_v2_lines: usize,
+    /// The event of what was read last; `None` if that is no command of the machine.
+    at_hand: Option<EventId>,
     /// Messages that were opened, which number their ids.
     messages: u32,
     /// Refused commands in a row.
@@ -166,6 +168,7 @@ impl Session {
             lines: Lines::new(),
             is_followed: false,
             proxy_v2_lines: 0,
+            at_hand: None,
             messages: 0,
             errors: 0,
             commands: 0,
@@ -186,6 +189,7 @@ impl Session {
         let Some((event, argument)) = self.parse(line) else {
             return self.refuse(line, reply::unknown_command());
         };
+        self.at_hand = Some(event);
         let Some(cell) = self.position().look(event) else {
             return self.refuse(line, self.not_now(event));
         };
@@ -370,7 +374,8 @@ impl Session {
     /// Has the log show a refused line; the log escapes it.
     fn note_refused(&mut self, line: &str, code: u16) {
         let shown = line.get(..line.floor_char_boundary(SHOWN_BYTES_MAX)).unwrap_or_default();
-        self.queue.push_back(Output::Refused(shown.to_owned(), code));
+        let event = self.at_hand.map(|event| self.settings.machine.event_name(event));
+        self.queue.push_back(Output::Refused(Refused { line: shown.to_owned(), event, code }));
     }
 
     /// 503, saying what the state would accept.
@@ -398,6 +403,7 @@ impl Session {
     /// Takes one run of content, or its end, which is never refused. Returns the number of octets
     /// that were taken, and the run if the store is to have it.
     fn content(&mut self, event: EventId, octets: &[u8]) -> (usize, Option<Run>) {
+        self.at_hand = Some(event);
         match (self.append(event, octets), self.end) {
             (Ok((taken, Appended::Kept(run))), _) => {
                 if self.faults.is_some() {
@@ -411,6 +417,7 @@ impl Session {
             }
             (Ok((taken, Appended::Skipped)), _) => (taken, None),
             (Ok((taken, Appended::End)), Some(end)) => {
+                self.at_hand = Some(end);
                 self.show(b".", LineEnd::CrLf);
                 self.accept(end, Accepted::Deliver, ".");
                 (taken, None)

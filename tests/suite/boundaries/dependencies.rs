@@ -44,6 +44,26 @@ fn the_list_of_dependencies_is_whole_and_each_has_its_reason() {
     }
 }
 
+/// hyper brings tokio's crate. What would start a runtime of it is not even compiled.
+#[test]
+fn no_second_runtime_is_built() {
+    let tree = std::process::Command::new(env!("CARGO"))
+        .args(["tree", "--locked", "--offline", "--edges", "normal", "--prefix", "none"])
+        .args(["--manifest-path", concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")])
+        .args(["--format", "{lib} {f}"])
+        .output()
+        .unwrap();
+    let tree = String::from_utf8(tree.stdout).unwrap();
+    let tokio: Vec<_> = tree.lines().filter(|line| line.starts_with("tokio ")).collect();
+    assert!(!tokio.is_empty(), "who brings it has changed: {tree}");
+    for line in tokio {
+        let features: Vec<_> = line["tokio ".len()..].trim_end_matches(" (*)").split(',').collect();
+        let starts = |feature: &&str| feature.starts_with("rt") || *feature == "net";
+        assert!(!features.iter().any(starts), "{line}");
+    }
+    assert!(!tree.lines().any(|line| line.starts_with("async_std ")), "{tree}");
+}
+
 /// The fuzzers are a package of their own, which cargo-fuzz builds as its own lock says, or
 /// silently otherwise.
 #[test]

@@ -10,19 +10,20 @@ use std::time::SystemTime;
 const QUEUE: &str = ".OTHER_SERVERS";
 
 /// A mail folder.
-pub(super) struct Folder {
+pub(crate) struct Folder {
     path: PathBuf,
-    /// Whether an option or the environment names it.
-    pub is_named: bool,
 }
 
 /// A file with a message in it.
-pub(super) struct File {
+#[derive(Clone)]
+pub(crate) struct File {
     pub path: PathBuf,
     /// The mailbox as its address has it; `None` in the queue.
     pub mailbox: Option<String>,
     /// When it came.
-    time: SystemTime,
+    pub time: SystemTime,
+    /// Its size, in octets.
+    pub size: u64,
 }
 
 impl fmt::Display for Folder {
@@ -32,22 +33,24 @@ impl fmt::Display for Folder {
 }
 
 impl Folder {
-    /// The one that is given, or else the one of the command that `serve -- CMD` has started.
-    pub(super) fn of(given: Option<&Path>) -> Self {
-        let path = given.map(Path::to_owned);
-        let path = path.or_else(|| std::env::var_os("POSTMAN_MAILDIR").map(PathBuf::from));
-        Self { is_named: path.is_some(), path: path.unwrap_or_else(|| "./maildir".into()) }
+    pub(crate) fn at(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// The path of a file below the folder.
+    pub(crate) fn below<'a>(&self, file: &'a File) -> &'a Path {
+        file.path.strip_prefix(&self.path).unwrap_or(&file.path)
     }
 
     /// Its messages, in the order in which they came.
-    pub(super) fn files(&self) -> Result<Vec<File>, String> {
+    pub(crate) fn files(&self) -> Result<Vec<File>, String> {
         let failed = |error: io::Error| format!("cannot read the mail folder {self}: {error}");
         fs::metadata(&self.path).map_err(failed)?;
         self.files_if_there()
     }
 
     /// The same; none if there is no such folder yet.
-    pub(super) fn files_if_there(&self) -> Result<Vec<File>, String> {
+    pub(crate) fn files_if_there(&self) -> Result<Vec<File>, String> {
         let mut files = Vec::new();
         for entry in entries(&self.path)? {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -84,7 +87,8 @@ fn add(folder: &Path, mailbox: Option<&str>, files: &mut Vec<File>) -> Result<()
         let is_hidden = entry.file_name().to_string_lossy().starts_with('.');
         if about.is_file() && !is_hidden {
             let time = about.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            files.push(File { path: entry.path(), mailbox: mailbox.map(str::to_owned), time });
+            let (path, size) = (entry.path(), about.len());
+            files.push(File { path, mailbox: mailbox.map(str::to_owned), time, size });
         }
     }
     Ok(())
@@ -105,7 +109,7 @@ fn plain(folder: &str) -> String {
 }
 
 /// Removes a message as a reader does. Tells whether it was there.
-pub(super) fn remove(path: &Path) -> Result<bool, String> {
+pub(crate) fn remove(path: &Path) -> Result<bool, String> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(format!("cannot remove {}: {error}", path.display())),

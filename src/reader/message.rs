@@ -2,16 +2,16 @@
 
 use std::fmt;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::path::PathBuf;
 
-use mail_parser::{MessageParser, MimeHeaders as _};
+use mail_parser::{MessageParser, MessagePart, MimeHeaders as _};
 use serde_json::{Value, json};
 
 use super::folder::File;
 
 /// A message, and its file.
-pub(super) struct Message {
+pub(crate) struct Message {
     pub path: PathBuf,
     /// The whole file.
     pub octets: Vec<u8>,
@@ -26,8 +26,16 @@ pub(super) struct Message {
 
 impl Message {
     /// Reads a file. Returns `None` if it is not there any more.
-    pub(super) fn read(file: File) -> Result<Option<Self>, String> {
-        let octets = match fs::read(&file.path) {
+    pub(crate) fn read(file: File) -> Result<Option<Self>, String> {
+        Self::read_head(file, u64::MAX)
+    }
+
+    /// Reads as much of a file, in octets, which holds most headers.
+    pub(crate) fn read_head(file: File, most: u64) -> Result<Option<Self>, String> {
+        let mut octets = Vec::new();
+        let read = fs::File::open(&file.path)
+            .and_then(|opened| opened.take(most).read_to_end(&mut octets));
+        match read {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             read => {
                 read.map_err(|error| format!("cannot read {}: {error}", file.path.display()))?
@@ -54,19 +62,71 @@ impl Message {
         Ok(Some(Self { path: file.path, to, from, subject, start, octets }))
     }
 
+    /// Its recipients: those that the file names, or its mailbox.
+    pub(crate) fn to(&self) -> &[String] {
+        &self.to
+    }
+
+    /// Its sender; `None` if the file does not name it.
+    pub(crate) fn from(&self) -> Option<&str> {
+        self.from.as_deref()
+    }
+
+    pub(crate) fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// The message without what the server has put before it in the queue.
+    fn content(&self) -> &[u8] {
+        self.octets.get(self.start..).unwrap_or_default()
+    }
+
+    /// The fields of its header, each unfolded, as they are.
+    pub(crate) fn fields(&self) -> Vec<(String, String)> {
+        let Some(parsed) = MessageParser::default().parse_headers(self.content()) else {
+            return Vec::new();
+        };
+        let fields = parsed.headers_raw();
+        let unfolded = |value: &str| value.replace(['\r', '\n'], "").trim().to_owned();
+        fields.map(|(name, value)| (name.to_owned(), unfolded(value))).collect()
+    }
+
+    /// Its text: that of the first part that has any. Of HTML the words are left.
+    pub(crate) fn text(&self) -> String {
+        let parsed = MessageParser::default().parse(self.content());
+        let text = parsed.as_ref().and_then(|message| message.body_text(0));
+        text.unwrap_or_default().replace("\r\n", "\n")
+    }
+
+    /// What is attached.
+    pub(crate) fn attachments(&self) -> Vec<Attachment> {
+        let Some(message) = MessageParser::default().parse(self.content()) else {
+            return Vec::new();
+        };
+        let about = |part: &MessagePart<'_>| Attachment {
+            name: part.attachment_name().map(str::to_owned),
+            kind: part.content_type().map(|kind| {
+                let rest = kind.subtype().map_or_else(String::new, |rest| format!("/{rest}"));
+                format!("{}{rest}", kind.ctype())
+            }),
+            size: part.len(),
+        };
+        message.attachments().map(about).collect()
+    }
+
     /// Whether it is to this address, or to one with this local part.
-    pub(super) fn is_to(&self, who: &str) -> bool {
+    pub(crate) fn is_to(&self, who: &str) -> bool {
         self.to.iter().any(|to| {
             let local = to.rsplit_once('@').map_or(to.as_str(), |(local, _)| local);
             to.eq_ignore_ascii_case(who) || local.eq_ignore_ascii_case(who)
         })
     }
 
-    pub(super) fn has_subject(&self, text: &str) -> bool {
+    pub(crate) fn has_subject(&self, text: &str) -> bool {
         self.subject.contains(text)
     }
 
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         json!({
             "file": self.path.to_string_lossy(),
             "to": self.to,
@@ -76,11 +136,10 @@ impl Message {
     }
 
     /// What a reader shows.
-    pub(super) fn shown(&self) -> String {
+    pub(crate) fn shown(&self) -> String {
         let mut text =
             format!("file: {}\nrecipients: {}\n", self.path.display(), self.to.join(", "));
-        let content = self.octets.get(self.start..).unwrap_or_default();
-        let Some(message) = MessageParser::default().parse(content) else { return text };
+        let Some(message) = MessageParser::default().parse(self.content()) else { return text };
         for name in ["From", "To", "Cc", "Date"] {
             if let Some(value) = message.header_raw(name) {
                 text += &format!("{name}: {}\n", value.replace("\r\n", "\n").trim());
@@ -98,6 +157,16 @@ impl Message {
         // A terminal would obey what a sender has put there.
         text.chars().filter(|char| !char.is_control() || matches!(char, '\n' | '\t')).collect()
     }
+}
+
+/// A part of a message that is attached to it.
+pub(crate) struct Attachment {
+    /// The name of its file.
+    pub name: Option<String>,
+    /// Its type, such as `application/pdf`.
+    pub kind: Option<String>,
+    /// Its octets, decoded.
+    pub size: usize,
 }
 
 impl fmt::Display for Message {

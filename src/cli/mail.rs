@@ -1,25 +1,18 @@
 //! `postman wait` and `postman mail`: received messages, for a person at a prompt and for a script
 //! that tests what a program sends.
 //!
-//! They read the mail folder as any reader does, and need no server: `folder.rs` finds the files,
-//! `message.rs` what they say.
+//! They read the mail folder as any reader does (`reader/`), and need no server.
 
 use std::collections::HashSet;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{End, print};
-
-mod folder;
-mod message;
-
-use folder::Folder;
-use message::Message;
+use crate::reader::{Folder, Message, Time, folder};
 
 /// How often the folder is looked at for a new message.
 const LOOK: Duration = Duration::from_millis(20);
@@ -79,31 +72,14 @@ pub(super) enum Format {
     Json,
 }
 
-/// A time as an option has it.
-#[derive(Clone, Copy)]
-struct Time(Duration);
-
-impl FromStr for Time {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let digits = text.trim_end_matches(|char: char| char.is_ascii_alphabetic());
-        let factor = match text.get(digits.len()..).unwrap_or_default() {
-            "ms" => Some(1),
-            "s" | "" => Some(1000),
-            "min" => Some(60_000),
-            _ => None,
-        };
-        let number = digits.parse::<u32>().ok().map(u64::from);
-        let milliseconds = factor.zip(number).map(|(factor, number)| factor * number);
-        let wrong = || format!("`{text}` is not a time such as `10s`, `500ms` or `2min`");
-        milliseconds.map(|time| Self(Duration::from_millis(time))).ok_or_else(wrong)
-    }
-}
-
 impl Which {
+    /// The folder that is named: by the option, or for the command that `serve -- CMD` has started.
+    fn named(&self) -> Option<PathBuf> {
+        self.maildir.clone().or_else(|| std::env::var_os("POSTMAN_MAILDIR").map(PathBuf::from))
+    }
+
     fn folder(&self) -> Folder {
-        Folder::of(self.maildir.as_deref())
+        Folder::at(self.named().unwrap_or_else(|| "./maildir".into()))
     }
 
     fn means(&self, message: &Message) -> bool {
@@ -198,7 +174,7 @@ pub(super) fn run(command: &Mail) -> Result<(), End> {
 
 fn clear(which: &Which) -> Result<(), End> {
     let folder = which.folder();
-    if !folder.is_named {
+    if which.named().is_none() {
         return Err(End::Error(format!(
             "cannot clear {folder} unasked: name the folder, by `--maildir` or POSTMAN_MAILDIR"
         )));
@@ -208,27 +184,4 @@ fn clear(which: &Which) -> Result<(), End> {
         removed += usize::from(folder::remove(&message.path)?);
     }
     print(&format!("{removed} messages removed\n"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_time_has_a_unit_or_counts_seconds() {
-        for (text, expected) in [
-            ("10s", Some(10_000)),
-            ("500ms", Some(500)),
-            ("2min", Some(120_000)),
-            ("3", Some(3000)),
-            ("", None),
-            ("s", None),
-            ("1h", None),
-            ("-1s", None),
-            ("99999999999s", None),
-        ] {
-            let time = text.parse::<Time>().ok().map(|time| time.0.as_millis());
-            assert_eq!(time, expected, "{text}");
-        }
-    }
 }
