@@ -58,10 +58,10 @@ pub use faults::{
 pub use graph::{EventIndex, Move, Node, NodeIndex, Run, StateIndex, Walk};
 pub use marks::Marks;
 pub use page::page;
-pub use picture::{dot, mermaid, svg};
+pub use picture::{dot, mermaid, svg, svg_of_both};
 pub use resolve::suggest;
 pub use rust::rust;
-pub use show::{json, table};
+pub use show::{grid, json, table};
 pub use vocabulary::{
     ActionSpec, Argument, CommandSpec, CountKey, KeywordSpec, PatternReader, Vocabulary,
 };

@@ -29,35 +29,38 @@ pub fn table(definition: &Definition, marks: &Marks<'_>) -> String {
         let mark = if marks.has(state, event) { " !" } else { "" };
         format!("{}{mark}", unmarked(event, state)).trim_start().to_owned()
     };
-    let first = definition.events.iter().map(|event| event.name.len()).max().unwrap_or(0);
-    let widths: Vec<_> = states
-        .iter()
-        .enumerate()
-        .map(|(index, state)| {
-            (0..definition.events.len())
-                .map(|event| cell(event, index).len())
-                .max()
-                .unwrap_or(0)
-                .max(state.name.len())
-        })
-        .collect();
-    let line = |name: &str, cells: Vec<String>| {
+    let names: Vec<_> = states.iter().map(|state| &*state.name).collect();
+    let events: Vec<_> = definition.events.iter().map(|event| &*event.name).collect();
+    let text = grid(&names, &events, cell);
+    let notes = marks.lines(definition);
+    let text = if notes.is_empty() { text } else { text + "\n" };
+    notes.iter().fold(text, |text, note| text + "! " + note + "\n")
+}
+
+/// A row an event and a column a state, each as wide as it must be; `cell` tells what stands where an
+/// event (its number first) and a state meet.
+#[must_use]
+pub fn grid(states: &[&str], events: &[&str], cell: impl Fn(usize, usize) -> String) -> String {
+    let row = |event: usize| (0..states.len()).map(|state| cell(event, state)).collect();
+    let rows: Vec<Vec<String>> = (0..events.len()).map(row).collect();
+    let length = |text: &str| text.chars().count();
+    let first = events.iter().map(|event| length(event)).max().unwrap_or(0);
+    let width = |(number, state): (usize, &&str)| {
+        let cells = rows.iter().filter_map(|row| row.get(number));
+        cells.map(|cell| length(cell)).max().unwrap_or(0).max(length(state))
+    };
+    let widths: Vec<_> = states.iter().enumerate().map(width).collect();
+    let line = |name: &str, cells: &mut dyn Iterator<Item = &str>| {
         let mut text = format!("{name:<first$}");
-        for (shown, width) in cells.iter().zip(&widths) {
+        for (shown, width) in cells.zip(&widths) {
             let _ = write!(text, "  {shown:<width$}");
         }
         text.truncate(text.trim_end().len());
         text + "\n"
     };
-    let mut text = line("", states.iter().map(|state| state.name.clone()).collect());
-    for (index, event) in definition.events.iter().enumerate() {
-        text += &line(&event.name, (0..states.len()).map(|state| cell(index, state)).collect());
-    }
-    let notes = marks.lines(definition);
-    if !notes.is_empty() {
-        text.push('\n');
-    }
-    notes.iter().fold(text, |text, note| text + "! " + note + "\n")
+    let head = line("", &mut states.iter().copied());
+    let lines = events.iter().zip(&rows);
+    lines.fold(head, |text, (event, row)| text + &line(event, &mut row.iter().map(String::as_str)))
 }
 
 /// `{"states": [...], "events": [...], "cells": [{"state", "event", "next", "action", "reply"}],

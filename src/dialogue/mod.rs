@@ -45,7 +45,7 @@ mod rehearsal;
 mod script;
 mod socket;
 
-pub use peer::{Peer, client, usual_answer};
+pub use peer::{Heard, Peer, client, usual_answer};
 pub use player::Play;
 pub use rehearsal::{Exchange, rehearse};
 pub use socket::{Patience, Socket};

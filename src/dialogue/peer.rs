@@ -21,6 +21,17 @@ pub struct Peer {
     world: Around,
 }
 
+/// What the session heard from its client: an event that a row decided, or one that was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heard {
+    /// The state before.
+    pub state: &'static str,
+    /// The event; for what is no command, the client's line.
+    pub event: String,
+    /// Whether it was refused.
+    pub is_refused: bool,
+}
+
 /// The surroundings of the session.
 #[derive(Debug)]
 struct Around {
@@ -35,6 +46,9 @@ struct Around {
     draft: Option<Vec<u8>>,
     stored: Vec<Vec<u8>>,
     steps: Vec<Step>,
+    /// The state, and all that was heard.
+    at: &'static str,
+    heard: Vec<Heard>,
     /// Questions so far, by whose number the verdicts are kept.
     questions: usize,
     verdicts: BTreeMap<usize, Verdict>,
@@ -77,6 +91,8 @@ impl Peer {
             draft: None,
             stored: Vec::new(),
             steps: Vec::new(),
+            at: session.position().name(),
+            heard: Vec::new(),
             questions: 0,
             verdicts: BTreeMap::new(),
             misfit: None,
@@ -112,6 +128,12 @@ impl Peer {
     /// Takes the words of the faults that fired.
     pub fn take_fired(&mut self) -> Vec<String> {
         std::mem::take(&mut self.world.fired)
+    }
+
+    /// All that the session heard.
+    #[must_use]
+    pub fn heard(&self) -> &[Heard] {
+        &self.world.heard
     }
 
     /// Takes the moves of the machine that were not taken yet.
@@ -157,7 +179,16 @@ impl World for Around {
             }
             Output::Encrypt => self.shakes_hands = true,
             Output::Discard => self.draft = None,
-            Output::Step(step) => self.steps.push(step),
+            Output::Step(step) => {
+                self.hear(step.event.to_owned(), false);
+                self.at = step.to;
+                self.steps.push(step);
+            }
+            Output::Refused(refused) => {
+                let verb = || refused.line.split([' ', ':']).next().unwrap_or_default();
+                let event = refused.event.map_or_else(|| verb().to_owned(), str::to_owned);
+                self.hear(event, true);
+            }
             Output::Close => (self.open, self.shakes_hands) = (false, false),
             Output::Octets(octets) => self.said.extend_from_slice(&octets),
             Output::Wait(milliseconds) => {
@@ -167,7 +198,7 @@ impl World for Around {
             Output::Reset => (self.open, self.ending) = (false, Some(Ending::Reset)),
             Output::Hang => (self.open, self.ending) = (false, Some(Ending::Hang)),
             Output::Fault(fired) => self.fired.push(fired.says),
-            Output::Ask(_) | Output::Cut | Output::Line(..) | Output::Refused(_) => {}
+            Output::Ask(_) | Output::Cut | Output::Line(..) => {}
         }
     }
 
@@ -190,6 +221,10 @@ impl World for Around {
 }
 
 impl Around {
+    fn hear(&mut self, event: String, is_refused: bool) {
+        self.heard.push(Heard { state: self.at, event, is_refused });
+    }
+
     fn usual_answer(&self, question: &Question) -> Input<'static> {
         usual_answer(question, &self.users, self.naming)
     }

@@ -416,3 +416,68 @@ fn replies_alone_are_compared_without_actions() {
     assert_eq!(code, Some(0));
     assert_eq!(said, "equal: after every run both accept the same and answer the same\n");
 }
+
+/// Both as one picture, without what is said on standard error.
+fn picture_of(old: &str, new: &str) -> (Option<i32>, String) {
+    let (code, said) = run_with(&["--svg"], old, new);
+    let end = said.find("</svg>").map_or(0, |begin| begin + "</svg>".len());
+    (code, said[..end].to_owned())
+}
+
+/// What stands on the arrows of a class.
+fn on_arrows(tree: &roxmltree::Document<'_>, class: &str) -> Vec<String> {
+    let is_of = |node: &roxmltree::Node<'_, '_>| {
+        let classes = node.attribute("class").unwrap_or_default();
+        node.has_tag_name("text")
+            && !classes.contains("fsm-doc")
+            && classes.split(' ').any(|known| known == class)
+    };
+    tree.descendants().filter(is_of).map(crate::picture::text_of).collect()
+}
+
+#[test]
+fn one_picture_has_what_is_new_what_is_gone_and_what_is_the_same() {
+    let edits = [
+        ("VRFY, EXPN, QUIT;", "VRFY, EXPN, QUIT, XPING;"),
+        (
+            "  { tst = init, client_init;               tev = HELO;",
+            "  { tst = init; tev = XPING; ttype = answer; reply = 250; },\n  { tst = init, client_init; tev = HELO;",
+        ),
+        (
+            "tst = init, client_init;               tev = STARTTLS; next = tls_init;",
+            "tst = init; tev = STARTTLS; next = secured;",
+        ),
+        ("reply = '502 5.5.1 No lists here'", "reply = '502 5.5.1 None'"),
+        ("tls_init", "secured"),
+        ("after = '[^ STARTTLS MAIL QUIT]*'", "after = '(XPING | RSET | NOOP)*'"),
+    ];
+    let new = edited(&edits);
+    let (code, picture) = picture_of(SOURCE, &new);
+    assert_eq!(code, Some(1), "{picture}");
+    let tree = roxmltree::Document::parse(&picture).unwrap();
+    let state = |name: &str| {
+        let found = tree.descendants().find(|node| node.attribute("data-state") == Some(name));
+        found.and_then(|node| node.attribute("class")).unwrap()
+    };
+    let classes = ["init", "secured", "tls_init"].map(state);
+    assert_eq!(classes, ["state", "state fsm-new", "state fsm-gone"]);
+    let mut new = on_arrows(&tree, "fsm-new");
+    new.retain(|text| text.contains("XPING") || text.contains("STARTTLS"));
+    assert_eq!(new, ["STARTTLS", "XPING"]);
+    let gone = on_arrows(&tree, "fsm-gone");
+    assert_eq!(gone.iter().filter(|text| *text == "STARTTLS").count(), 2, "{gone:?}");
+    assert!(on_arrows(&tree, "fsm-other").iter().all(|text| text == "EXPN 502"));
+    assert!(on_arrows(&tree, "fsm-kept").contains(&"DATA".to_owned()));
+    // In light and in dark; and what a client notices stands below.
+    let style = tree.descendants().find(|node| node.has_tag_name("style")).unwrap();
+    assert_eq!(style.text().unwrap().matches(".fsm-line.fsm-new").count(), 2);
+    assert!(picture.contains("XPING is accepted now"), "{picture}");
+
+    let (code, picture) = picture_of(SOURCE, SOURCE);
+    let tree = roxmltree::Document::parse(&picture).unwrap();
+    assert_eq!(code, Some(0));
+    assert!(
+        ["fsm-new", "fsm-gone", "fsm-other"].iter().all(|class| on_arrows(&tree, class).is_empty())
+    );
+    assert!(picture.contains("equal: after every run"));
+}

@@ -413,3 +413,35 @@ fn a_503_names_whole_commands_and_stays_within_a_line_however_many_there_are() {
         "{line}"
     );
 }
+
+#[test]
+fn the_table_of_a_played_dialogue_numbers_its_steps_and_what_was_refused() {
+    let folder = folder_with_page();
+    let dialogue = "S: 220\nC: NOOP\nS: 250\nC: MAIL FROM:<a@x.org>\nS: 503\nC: EHLO x\nS: 250\nC: MAIL FROM:<a@x.org>\nS: 250\n\
+        C: FOO bar\nS: 500\nC: RCPT TO:<b@postman.local>\nS: 250\nC: DATA\nS: 354\nC: hello\nC: .\nS: 250\nC: NOOP\nS: 25";
+    fs::write(folder.path().join("x.smtp"), format!("{dialogue}0\n")).unwrap();
+    fs::write(folder.path().join("other.smtp"), format!("{dialogue}1\n")).unwrap();
+    let play = |name: &str| {
+        let arguments = ["fsm", "play", "--table", "--states", "smtp-states.def", name];
+        postman(folder.path(), &arguments, "")
+    };
+    let output = play("x.smtp");
+    let (said, row) = (out(&output), |event: &str| {
+        let said = out(&output);
+        let line = said.lines().find(|line| line.starts_with(event)).unwrap().to_owned();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    });
+    assert_eq!(row("EHLO"), "EHLO client_init [3] = client_ready = client_ready client_ready");
+    assert_eq!(row("MAIL"), "MAIL x[2] begin_transaction [4] begin_transaction");
+    assert_eq!(row("NOOP"), "NOOP = [1] = = = [10] = =");
+    assert_eq!(row("END"), "END client_ready [9]");
+    assert!(said.contains("x[5] in begin_transaction: no command: FOO\n"), "{said}");
+    assert!(said.ends_with("x.smtp: ok\n") && output.status.success());
+    // One that goes otherwise shows how far it went.
+    let other = play("other.smtp");
+    assert_eq!(other.status.code(), Some(1));
+    assert!(out(&other).contains("[10]") && err(&other).contains("expected `251`"));
+    let without =
+        postman(folder.path(), &["fsm", "play", "--states", "smtp-states.def", "x.smtp"], "");
+    assert_eq!(out(&without), "x.smtp: ok\n");
+}

@@ -13,12 +13,14 @@ use std::fmt::Write as _;
 
 use super::{Definition, Marks, normal};
 
+mod compare;
 mod order;
 mod place;
 mod rank;
 mod svg;
 mod text;
 
+pub use compare::svg_of_both;
 pub use svg::svg;
 pub(super) use text::quoted;
 
@@ -27,8 +29,40 @@ pub(super) use text::quoted;
 struct Style {
     /// They are refused, with words of the definition's own or because no row is there.
     is_refused: bool,
-    /// An error is about them.
-    is_marked: bool,
+    /// What sets them apart.
+    accent: Accent,
+}
+
+/// What sets the events of an edge, or a state, apart from the others.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Accent {
+    /// Nothing.
+    #[default]
+    Plain,
+    /// Beside what differs: both definitions have it.
+    Kept,
+    /// Both definitions have it, and it does or answers something else.
+    Changed,
+    /// Only the old definition has it.
+    Gone,
+    /// Only the new definition has it.
+    New,
+    /// An error is about it.
+    Marked,
+}
+
+impl Accent {
+    /// Its class in the SVG.
+    fn class(self) -> &'static str {
+        match self {
+            Self::Plain => "",
+            Self::Kept => " fsm-kept",
+            Self::Changed => " fsm-other",
+            Self::Gone => " fsm-gone",
+            Self::New => " fsm-new",
+            Self::Marked => " fsm-mark",
+        }
+    }
 }
 
 /// The events of one kind that lead from one state to another.
@@ -60,14 +94,14 @@ fn edges(definition: &Definition, marks: &Marks<'_>) -> Vec<Edge> {
     let mut edges: BTreeMap<(usize, usize, Style), Vec<usize>> = BTreeMap::new();
     for from in 0..definition.states.len() {
         for event in 0..definition.events.len() {
-            let is_marked = marks.has(from, event);
+            let accent = if marks.has(from, event) { Accent::Marked } else { Accent::Plain };
             let Some(cell) = definition.cell(from, event) else { continue };
-            let style = Style { is_refused: cell.is_refusal(), is_marked };
+            let style = Style { is_refused: cell.is_refusal(), accent };
             edges.entry((from, cell.next, style)).or_default().push(event);
         }
     }
     for missing in marks.missing(definition) {
-        let (state, style) = (missing.state.0, Style { is_refused: true, is_marked: true });
+        let (state, style) = (missing.state.0, Style { is_refused: true, accent: Accent::Marked });
         edges.entry((state, state, style)).or_default().push(missing.event.0);
     }
     let edge = |((from, to, style), events): (_, Vec<usize>)| {
@@ -114,7 +148,7 @@ pub fn dot(definition: &Definition, marks: &Marks<'_>) -> String {
     text += "  start -> s0;\n";
     for edge in edges {
         let label: Vec<_> = edge.names.iter().map(|name| inner(name)).collect();
-        let attributes = match (edge.style.is_refused, edge.style.is_marked) {
+        let attributes = match (edge.style.is_refused, edge.style.accent == Accent::Marked) {
             (false, false) => "",
             (true, false) => ", style = dashed, color = gray50, fontcolor = gray50",
             (false, true) => ", color = \"#cf222e\", fontcolor = \"#cf222e\", penwidth = 2",
@@ -153,14 +187,14 @@ pub fn mermaid(definition: &Definition, marks: &Marks<'_>) -> String {
     }
     text += "    [*] --> s0\n";
     for edge in &edges {
-        let mark = if edge.style.is_marked { "! " } else { "" };
+        let mark = if edge.style.accent == Accent::Marked { "! " } else { "" };
         let names = edge.names.join(", ");
         let _ = writeln!(text, "    s{} --> s{} : {mark}{names}", edge.from, edge.to);
     }
     if drawn(definition, &edges) > last {
         let _ = writeln!(text, "    s{last} --> [*]");
     }
-    let marked = edges.iter().filter(|edge| edge.style.is_marked);
+    let marked = edges.iter().filter(|edge| edge.style.accent == Accent::Marked);
     let marked: BTreeSet<_> = marked.flat_map(|edge| [edge.from, edge.to]).collect();
     if !marked.is_empty() {
         let states: Vec<_> = marked.iter().map(|state| format!("s{state}")).collect();

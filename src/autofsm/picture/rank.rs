@@ -3,13 +3,13 @@
 //! Rows alternate, states and labels, so that a label has a place of its own that nothing
 //! crosses. An edge that passes rows bends through each of them, and **all edges to one state
 //! share their bends**: many states have an edge to the same few (the end, a reset), and one
-//! line that gathers them reads better than a bundle, and costs less. Those that errors are about
-//! share theirs.
+//! line that gathers them reads better than a bundle, and costs less. Those that something sets
+//! apart share theirs.
 
 use std::collections::BTreeMap;
 
 use super::super::graph::{StateIndex, Walk};
-use super::{Definition, Edge, drawn};
+use super::{Accent, Definition, Edge, drawn};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -39,8 +39,8 @@ pub(super) struct Link {
     pub target: usize,
     /// Whether it leads upwards.
     pub back: bool,
-    /// Whether an error is about its events.
-    pub is_marked: bool,
+    /// What sets its events apart.
+    pub accent: Accent,
     /// How much it wants to be straight.
     pub weight: f64,
 }
@@ -74,10 +74,10 @@ impl Layers {
     }
 
     fn link(&mut self, from: usize, to: usize, (number, edge): (usize, &Edge), weight: f64) {
-        let (target, is_marked) = (edge.to, edge.style.is_marked);
+        let (target, accent) = (edge.to, edge.style.accent);
         let back = self.nodes[from].row > self.nodes[to].row;
         let (upper, lower) = if back { (to, from) } else { (from, to) };
-        self.links.push(Link { upper, lower, edge: number, target, back, is_marked, weight });
+        self.links.push(Link { upper, lower, edge: number, target, back, accent, weight });
     }
 }
 
@@ -127,7 +127,7 @@ pub(super) fn rank(definition: &Definition, edges: &[Edge]) -> Layers {
     }
     // The way that everything first comes is the picture's spine.
     let (mut reached, last) = (vec![false; order.len()], order.len() - 1);
-    let mut bends: BTreeMap<(usize, bool, bool, usize), usize> = BTreeMap::new();
+    let mut bends: BTreeMap<(usize, bool, Accent, usize), usize> = BTreeMap::new();
     let mut sorted: Vec<(usize, &Edge)> =
         edges.iter().enumerate().filter(|(_, edge)| edge.from != edge.to).collect();
     sorted.sort_by_key(|(_, edge)| (place[edge.from], edge.events.first().copied()));
@@ -145,7 +145,7 @@ pub(super) fn rank(definition: &Definition, edges: &[Edge]) -> Layers {
         layers.link(states[edge.from], at, (number, edge), weight);
         let mut gathered = false;
         for row in rows.iter().skip(1) {
-            let key = (edge.to, back, edge.style.is_marked, *row);
+            let key = (edge.to, back, edge.style.accent, *row);
             let known = bends.get(&key).copied();
             let bend = known.unwrap_or_else(|| layers.node(Kind::Bend, *row));
             bends.insert(key, bend);

@@ -30,6 +30,9 @@ pub(in crate::cli) struct Diff {
     /// Compare what a client sees: neither actions nor keywords.
     #[arg(long)]
     replies: bool,
+    /// Print one picture of both: what is new is green, what is gone is red and dashed.
+    #[arg(long, conflicts_with_all = ["from", "replies"])]
+    svg: bool,
     /// The name to show for both, if they are temporary copies, as git's are.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -176,9 +179,20 @@ pub(super) fn diff(options: &Diff) -> Result<(), End> {
     let found = autofsm::diff(old.definition(), new.definition(), &comparison);
     let faults = faults(old.definition(), new.definition());
     if found.is_empty() && faults.is_empty() {
-        return print(&equal(&old, &new, options));
+        return print(&if options.svg {
+            picture(&old, &new, &[equal(&old, &new, options)])?
+        } else {
+            equal(&old, &new, options)
+        });
     }
     let edits = edits(&old, &new, &found);
+    if options.svg {
+        let edits = edits.iter().map(|edit| headline(&old, &new, edit));
+        let faults = faults.iter().filter_map(|fault| fault.lines().next()).map(str::to_owned);
+        let notes: Vec<_> = edits.chain(faults).collect();
+        print(&picture(&old, &new, &notes)?)?;
+        return Err(End::Findings);
+    }
     let mut text = String::new();
     for edit in &edits {
         text += &shown(&old, &new, edit);
@@ -214,6 +228,18 @@ pub(in crate::cli) fn changes(old: &Definition, new: &Definition) -> Vec<String>
             .filter_map(|text| Some(text.lines().next()?.trim_end_matches(':').to_owned())),
     );
     lines
+}
+
+/// Both as one picture, with what a client notices below it, a line for each edit.
+fn picture(old: &Side, new: &Side, notes: &[String]) -> Result<String, End> {
+    /// More lines than these are a text, and no caption.
+    const NOTES_MAX: usize = 12;
+    let mut shown: Vec<_> = notes.iter().take(NOTES_MAX).cloned().collect();
+    if notes.len() > shown.len() {
+        shown.push(format!("and {} more", notes.len() - shown.len()));
+    }
+    let picture = autofsm::svg_of_both(old.definition(), new.definition(), &shown);
+    picture.ok_or_else(|| End::Error("too many transitions to draw".to_owned()))
 }
 
 /// The faults that only one of the two has, or that do something else under the same words.
@@ -335,24 +361,29 @@ fn title(difference: &Difference) -> String {
     }
 }
 
-fn shown(old: &Side, new: &Side, edit: &Edit<'_>) -> String {
+/// What an edit did, in one line.
+fn headline(old: &Side, new: &Side, edit: &Edit<'_>) -> String {
     let first = edit.differences[0];
-    let mut text = String::new();
-    if let Some((was, is, event)) = edit.turn.and_then(|turn| along(old, new, &first.run).nth(turn))
-    {
-        let led = |side: &Side, state| {
-            side.cell(state, event)
-                .map_or(String::new(), |cell| side.state_name(cell.next).to_owned())
-        };
-        let _ = writeln!(text, "{event} leads to {}, and led to {}:", led(new, is), led(old, was));
-        for difference in &edit.differences {
-            let _ = writeln!(text, "  {} after it", title(difference));
-        }
-    } else {
+    let mut along = edit.turn.into_iter().filter_map(|turn| along(old, new, &first.run).nth(turn));
+    let Some((was, is, event)) = along.next() else {
         let titles: Vec<_> = edit.differences.iter().map(|difference| title(difference)).collect();
-        text += &titles.join(", ");
-        text.push('\n');
+        return titles.join(", ");
+    };
+    let led = |side: &Side, state| {
+        side.cell(state, event).map_or(String::new(), |cell| side.state_name(cell.next).to_owned())
+    };
+    format!("{event} leads to {}, and led to {}", led(new, is), led(old, was))
+}
+
+fn shown(old: &Side, new: &Side, edit: &Edit<'_>) -> String {
+    let mut text = headline(old, new, edit);
+    if edit.turn.is_some() {
+        text.push(':');
+        for difference in &edit.differences {
+            let _ = write!(text, "\n  {} after it", title(difference));
+        }
     }
+    text.push('\n');
     text += &evidence(old, new, edit);
     text.push('\n');
     text

@@ -20,6 +20,7 @@ pub(super) mod file;
 mod host;
 mod interrupt;
 mod learn;
+mod path;
 mod picture;
 mod play;
 mod prompt;

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::against::{Target, seconds};
 use super::file::read_up_to;
-use super::{Defines, End, print};
+use super::{Defines, End, path, print};
 use crate::cli::states::States;
 use crate::dialogue::{Dialogue, Mismatch, Patience};
 
@@ -26,6 +26,10 @@ pub(in crate::cli) struct Play {
     /// The faults; without them the dialogue's own, or none.
     #[arg(long, value_name = "FILE")]
     faults: Option<PathBuf>,
+    /// Print the table with the path of each dialogue: its steps are numbered, and an `x` stands before
+    /// what was refused.
+    #[arg(long, conflicts_with = "against")]
+    table: bool,
     /// Play them to a server over a socket, each in a connection of its own. What a socket does not
     /// show (`= STATE`, `* stored`, `* discarded`) is not looked at.
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["states", "faults", "names"])]
@@ -114,14 +118,20 @@ fn play_one(
         }
         Err((_, _, end @ End::Status(_))) => return Err(end),
     };
+    let mut table = None;
     let played = dialogue.check_states(states.machine).and_then(|()| {
         let machine = dialogue.machine(states.machine)?;
         let faults = states.fresh_faults();
         if let (Some(faults), Some(due)) = (&faults, &dialogue.due) {
             faults.list(due.iter().cloned());
         }
-        dialogue.play(&mut states.peer_with(machine, &config, faults), |most| most)
+        let mut peer = states.peer_with(machine, &config, faults);
+        let played = dialogue.play(&mut peer, |most| most);
+        table = options.table.then(|| path::path(machine, peer.heard()));
+        played
     });
+    // One that goes otherwise shows how far it went.
+    print(&table.unwrap_or_default())?;
     Ok(played)
 }
 

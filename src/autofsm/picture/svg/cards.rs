@@ -2,20 +2,15 @@
 
 use std::fmt::Write as _;
 
-use super::super::Style;
 use super::super::rank::Kind;
 use super::super::text::xml;
 use super::words::{Block, LINE, Line, block_width};
-use super::{ARROW, Drawing, ENTRY, MARGIN, number};
+use super::{ARROW, Drawing, ENTRY, MARGIN, Note, number};
 
 /// A round arrow: three quarters of a circle, and its head.
 const ROUND_ARROW: &str = "a4.3 4.3 0 1 0 1.2 3.2m-1.2 -3.2m.6 -3v3h-3";
 /// A crossed circle: a circle, and a bar.
 const CROSSED_CIRCLE: &str = "a4.3 4.3 0 1 0 .1 .1l-6.1 6.1";
-
-fn marked(style: Style) -> &'static str {
-    if style.is_marked { " fsm-mark" } else { "" }
-}
 
 impl Drawing<'_> {
     pub(super) fn card(&mut self, node: usize, state: usize) {
@@ -30,7 +25,8 @@ impl Drawing<'_> {
             self.head(self.middles[node], top, false, "fsm-on");
         }
         let name = xml(&self.definition.states[state].name);
-        let _ = writeln!(self.text, "<g class=\"state\" data-state=\"{name}\">");
+        let accent = self.look.states.get(state).copied().unwrap_or_default().class();
+        let _ = writeln!(self.text, "<g class=\"state{accent}\" data-state=\"{name}\">");
         self.text += &self.shape(node, "fsm-card", 0.0);
         if state == self.last() {
             self.text += &self.shape(node, "fsm-ring", -3.5);
@@ -75,7 +71,7 @@ impl Drawing<'_> {
         let (sign_x, sign_y) = (number(left + 9.0), number(base + LINE - 8.5));
         let style = self.edges[block.edge].style;
         let sign = if style.is_refused { CROSSED_CIRCLE } else { ROUND_ARROW };
-        let mark = marked(style);
+        let mark = style.accent.class();
         let _ = writeln!(
             self.text,
             "<g class=\"arrow\">\n<path class=\"fsm-turn{mark}\" d=\"M{sign_x} {sign_y}{sign}\"/>"
@@ -121,14 +117,15 @@ impl Drawing<'_> {
         }
     }
 
-    /// What the marks mean, line by line from this height on.
-    pub(super) fn caption(&mut self, lines: &[String], mut base: f64) {
-        for line in lines {
+    /// What the colours mean, line by line from this height on.
+    pub(super) fn caption(&mut self, notes: &[Note], mut base: f64) {
+        for note in notes {
             base += LINE;
-            let (x, y, line) = (number(MARGIN), number(base), xml(line));
+            let (x, y, line) = (number(MARGIN), number(base), xml(&note.text));
+            let accent = note.accent.class();
             let _ = writeln!(
                 self.text,
-                "<text class=\"fsm-doc fsm-mark fsm-sans\" x=\"{x}\" y=\"{y}\">{line}</text>"
+                "<text class=\"fsm-doc{accent} fsm-sans\" x=\"{x}\" y=\"{y}\">{line}</text>"
             );
         }
     }

@@ -22,8 +22,8 @@ use super::order::{Neighbours, order};
 use super::place::{Size, place};
 use super::rank::{Kind, Layers, Link, rank};
 use super::text::{float, proportional_width, xml};
-use super::{Definition, Edge, Marks, edges, title};
-use words::{DOC_SIZE, LINE, Words, caption, widest};
+use super::{Accent, Definition, Edge, Marks, edges, title};
+use words::{DOC_SIZE, LINE, Words, caption};
 
 mod cards;
 mod lines;
@@ -75,26 +75,49 @@ const MARK_STYLE: &str = "\
 .fsm-fill.fsm-mark,.fsm-stay.fsm-mark,.fsm-doc.fsm-mark{fill:#f85149}\
 }";
 
-/// Lines to the end, back and forward; then those along which a refusal leaves; and both for what
-/// an error is about. The last lie above the others.
-const CLASSES: [&str; 8] = [
+/// Lines to the end, back and forward; then those along which a refusal leaves; and both for each
+/// accent, in its order. The last lie above the others.
+const CLASSES: [&str; 16] = [
     "fsm-end",
     "fsm-back",
     "fsm-on",
     "fsm-end fsm-no",
     "fsm-back fsm-no",
     "fsm-on fsm-no",
+    "fsm-kept",
+    "fsm-kept fsm-no",
+    "fsm-other",
+    "fsm-other fsm-no",
+    "fsm-gone",
+    "fsm-gone fsm-no",
+    "fsm-new",
+    "fsm-new fsm-no",
     "fsm-mark",
     "fsm-mark fsm-no",
 ];
+
+/// A text below a picture.
+pub(super) struct Note {
+    pub accent: Accent,
+    pub text: String,
+}
+
+/// What a picture has beside its definition.
+pub(super) struct Look {
+    pub title: String,
+    /// The styles of what is set apart.
+    pub style: &'static str,
+    /// For each state what sets it apart; the plain ones at the end may be left out.
+    pub states: Vec<Accent>,
+    pub notes: Vec<Note>,
+}
 
 struct Drawing<'d> {
     definition: &'d Definition,
     layers: Layers,
     words: Vec<Words>,
     edges: &'d [Edge],
-    /// What the marks mean.
-    notes: Vec<String>,
+    look: Look,
     sizes: Vec<Size>,
     middles: Vec<f64>,
     /// The top and the height of each row.
@@ -109,21 +132,28 @@ const EDGES_MAX: usize = 5000;
 /// definition with more than 5,000 pairs of states that an event connects.
 #[must_use]
 pub fn svg(definition: &Definition, marks: &Marks<'_>) -> Option<String> {
-    let edges = edges(definition, marks);
+    let note = |text| Note { accent: Accent::Marked, text };
+    let notes: Vec<_> = marks.lines(definition).into_iter().map(note).collect();
+    let style = if notes.is_empty() { "" } else { MARK_STYLE };
+    let look = Look { title: title(definition), style, states: Vec::new(), notes };
+    draw(definition, &edges(definition, marks), look)
+}
+
+/// The same of these edges between the definition's states.
+pub(super) fn draw(definition: &Definition, edges: &[Edge], look: Look) -> Option<String> {
     if edges.len() > EDGES_MAX {
         return None;
     }
-    let mut layers = rank(definition, &edges);
+    let mut layers = rank(definition, edges);
     let neighbours = Neighbours::of(&layers);
     order(&mut layers, &neighbours, definition.states.len() - 1);
     let words: Vec<Words> =
-        layers.nodes.iter().map(|node| Words::of(definition, &edges, node.kind)).collect();
+        layers.nodes.iter().map(|node| Words::of(definition, edges, node.kind)).collect();
     let sizes: Vec<Size> = words.iter().map(Words::size).collect();
     let middles = place(&layers, &neighbours, &sizes);
-    let edges = edges.as_slice();
-    let (notes, rows, text) = (marks.lines(definition), Vec::new(), String::new());
+    let (rows, text) = (Vec::new(), String::new());
     let mut drawing =
-        Drawing { definition, layers, words, edges, notes, sizes, middles, rows, text };
+        Drawing { definition, layers, words, edges, look, sizes, middles, rows, text };
     Some(drawing.draw())
 }
 
@@ -142,8 +172,9 @@ impl Drawing<'_> {
         let is_refusal = [link.upper, link.lower].iter().any(|node| {
             matches!(self.layers.nodes[*node].kind, Kind::Label(edge) if self.edges[edge].style.is_refused)
         });
-        if link.is_marked {
-            return CLASSES[6 + usize::from(is_refusal)];
+        let accents = [Accent::Kept, Accent::Changed, Accent::Gone, Accent::New, Accent::Marked];
+        if let Some(number) = accents.iter().position(|accent| *accent == link.accent) {
+            return CLASSES[6 + 2 * number + usize::from(is_refusal)];
         }
         let kind = if link.target == self.last() { 0 } else { 1 + usize::from(!link.back) };
         CLASSES[kind + if is_refusal { 3 } else { 0 }]
@@ -185,19 +216,20 @@ impl Drawing<'_> {
     fn draw(&mut self) -> String {
         self.stack();
         let (right, bottom) = self.extent();
-        let notes = caption(&self.notes, right);
-        let right = right.max(widest(&notes, |line| proportional_width(line, DOC_SIZE)));
+        let notes = caption(&self.look.notes, right);
+        let widths = notes.iter().map(|note| proportional_width(&note.text, DOC_SIZE));
+        let right = widths.fold(right, f64::max);
         let room = if notes.is_empty() { 0.0 } else { float(notes.len()) * LINE + 12.0 };
         let (width, height) = ((right + 2.0 * MARGIN).ceil(), bottom + room + MARGIN);
         for middle in &mut self.middles {
             *middle += MARGIN;
         }
-        let (wide, high, name) = (number(width), number(height), xml(&title(self.definition)));
-        let mark_style = if notes.is_empty() { "" } else { MARK_STYLE };
+        let (wide, high, name) = (number(width), number(height), xml(&self.look.title));
+        let more = self.look.style;
         let _ = writeln!(
             self.text,
             "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {wide} {high}\" width=\"{wide}\" height=\"{high}\" role=\"img\" class=\"fsm\">\n\
-             <title>{name}</title>\n<style>{STYLE}{mark_style}</style>\n\
+             <title>{name}</title>\n<style>{STYLE}{more}</style>\n\
              <rect class=\"fsm-page\" x=\"0.5\" y=\"0.5\" width=\"{}\" height=\"{}\" rx=\"10\"/>",
             number(width - 1.0),
             number(height - 1.0),

@@ -6,6 +6,7 @@ use super::super::place::Size;
 use super::super::rank::Kind;
 use super::super::text::{broken, fixed_width, float, label_columns, proportional_width, wrap};
 use super::super::{Definition, Edge};
+use super::Note;
 
 pub(super) const NAME_SIZE: f64 = 14.0;
 pub(super) const DOC_SIZE: f64 = 12.0;
@@ -92,7 +93,7 @@ impl Words {
     }
 }
 
-pub(super) fn widest(lines: &[String], width: impl Fn(&str) -> f64) -> f64 {
+fn widest(lines: &[String], width: impl Fn(&str) -> f64) -> f64 {
     lines.iter().map(|line| width(line)).fold(0.0, f64::max)
 }
 
@@ -101,10 +102,14 @@ pub(super) fn block_width(lines: &[Line]) -> f64 {
 }
 
 /// The texts below a picture of this width, each on lines of its own.
-pub(super) fn caption(texts: &[String], width: f64) -> Vec<String> {
+pub(super) fn caption(notes: &[Note], width: f64) -> Vec<Note> {
     let mut columns = CAPTION_COLUMNS_MIN;
     while proportional_width(&"x".repeat(columns + 1), DOC_SIZE) <= width {
         columns += 1;
     }
-    texts.iter().flat_map(|text| wrap(text, columns)).collect()
+    let lines = |note: &Note| {
+        let accent = note.accent;
+        wrap(&note.text, columns).into_iter().map(move |text| Note { accent, text })
+    };
+    notes.iter().flat_map(lines).collect()
 }
