@@ -21,6 +21,8 @@ class Server:
             if words[:1] == ["address"] or self.ports and words and words[0].startswith("127.0.0.1:"):
                 address = next(word for word in words if word.startswith("127.0.0.1:"))
                 self.ports.append(int(address.rsplit(":", 1)[1]))
+            if words[:1] == ["page"]:
+                self.page = words[1]
             if "swaks" in line:
                 self.port = self.ports[0]
                 return
