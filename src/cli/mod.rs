@@ -1,4 +1,4 @@
-//! The command line: serve, check, config, certificate, wait, mail, fsm. Exit 0 fine, 1 findings, 2
+//! The command line: serve, check, config, certificate, wait, mail, top, fsm. Exit 0 fine, 1 findings, 2
 //! could not run; `serve -- CMD` ends as its command does.
 
 use std::ffi::OsString;
@@ -20,6 +20,7 @@ mod shown;
 mod start;
 mod states;
 mod swap;
+mod top;
 
 use certificate::Certificate;
 use fsm::Fsm;
@@ -51,6 +52,8 @@ enum Command {
     /// Look at received messages, and remove them.
     #[command(subcommand)]
     Mail(mail::Mail),
+    /// Watch a running server: the table with its counts.
+    Top(top::Top),
     /// Look at a definition: the built-in one, or any of AutoFSM's.
     #[command(subcommand)]
     Fsm(Fsm),
@@ -89,6 +92,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Mail(command)) => mail::run(&command),
         Some(Command::Config) => print(&Config::sample()),
         Some(Command::Certificate(command)) => certificate::run(&command),
+        Some(Command::Top(options)) => top::top(&options),
         Some(Command::Fsm(command)) => fsm::run(&command),
     };
     match result {

@@ -35,6 +35,7 @@ use crate::server::Live;
 use crate::server::listeners::{Opened, Socket};
 
 mod answer;
+mod ask;
 mod body;
 mod clock;
 mod definition;
@@ -49,6 +50,7 @@ mod state;
 mod stream;
 
 use answer::Context;
+pub(crate) use ask::get;
 pub(crate) use definition::Definition;
 use definition::Describe;
 use gate::Gate;

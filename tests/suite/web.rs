@@ -470,3 +470,38 @@ fn the_document_s_lines_are_true() {
     assert_eq!(run, 6);
     assert_eq!(server.files("alice@example.com/new").len(), 0, "DELETE removes them");
 }
+
+fn top(page: &str) -> (Option<i32>, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_postman"));
+    let output = command.args(["top", "--once", page]).output().unwrap();
+    let text = |octets| String::from_utf8(octets).unwrap();
+    (output.status.code(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn top_has_the_counts_the_refusals_and_who_stands_where() {
+    let mut server = start();
+    let page = format!("http://{}", server.page.unwrap());
+    let mut client = server.connect();
+    client.say("RCPT TO:<a@x.org>", "503");
+    client.say("FOO", "500");
+    client.say("EHLO x", "250");
+    client.say("NOOP", "250");
+    client.say("NOOP", "250");
+    wait_until("all is counted", || top(&page).1.contains("client_init (1)"));
+    let (code, said, _) = top(&page);
+    let row = |event: &str| {
+        let line = said.lines().find(|line| line.starts_with(event)).unwrap();
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(code, Some(0));
+    assert!(said.lines().next().unwrap().contains("1 open, 1 sessions"), "{said}");
+    assert!(row("EHLO").starts_with("EHLO client_init 1 "), "{said}");
+    assert!(row("RCPT").starts_with("RCPT x1 "), "{said}");
+    assert!(row("NOOP").contains("= 2"), "{said}");
+    assert_eq!(row("-"), "- x1");
+    server.stop();
+    let (code, _, said) = top(&page);
+    assert_eq!(code, Some(2));
+    assert!(said.starts_with("postman: cannot ask 127.0.0.1:"), "{said}");
+}
