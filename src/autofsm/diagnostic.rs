@@ -221,6 +221,31 @@ pub fn render(diagnostics: &[Diagnostic], file: &str, source: &str) -> String {
     text
 }
 
+/// The findings for editors, a line each: `file:line:column: error: text`, and in brackets what helps
+/// and what explains it.
+#[must_use]
+pub fn short(diagnostics: &[Diagnostic], file: &str, source: &str) -> String {
+    let lines = Lines::new(source);
+    let mut text = String::new();
+    for found in diagnostics {
+        let (line, column) = lines.place(found.span.start);
+        let word = if found.severity == Severity::Error { "error" } else { "warning" };
+        text += &format!("{file}:{line}:{column}: {word}: {}", found.message);
+        let also = found.also.map(|(what, span)| {
+            let (line, column) = lines.place(span.start);
+            format!("{what} is at {line}:{column}")
+        });
+        let words = |note: &String| note.split_whitespace().collect::<Vec<_>>().join(" ");
+        let more = found.help.iter().cloned().chain(also).chain(found.notes.iter().map(words));
+        let more: Vec<_> = more.collect();
+        if !more.is_empty() {
+            text += &format!(" [{}]", more.join("; "));
+        }
+        text.push('\n');
+    }
+    text
+}
+
 fn show(text: &mut String, diagnostic: &Diagnostic, file: &str, lines: &Lines<'_>) {
     let (line, column) = lines.place(diagnostic.span.start);
     let (word, level) = match diagnostic.severity {

@@ -49,7 +49,7 @@ mod vocabulary;
 
 pub use automaton::{Automaton, Progress};
 pub use definition::{Cell, Definition, Event, Keyword, Property, Reply, Span, State};
-pub use diagnostic::{Diagnostic, Severity, place, render};
+pub use diagnostic::{Diagnostic, Severity, place, render, short};
 pub use diff::{Change, Comparison, Difference, diff, offers};
 pub use faults::{
     Answer, Code, Count, Ending, FAULTS_MAX, Fault, FaultCompilation, Pace,

@@ -63,6 +63,13 @@ impl FaultsText {
         Ok(text)
     }
 
+    /// What is wrong or doubtful with a file of faults, a line each, and whether it can be used.
+    pub(super) fn short(path: &Path, definition: &Definition) -> Result<(String, bool), End> {
+        let (text, found) = Self::compile(path, definition)?;
+        let said = autofsm::short(&found.diagnostics, &text.name, &text.source);
+        Ok((said, found.faults.is_some()))
+    }
+
     fn compile(path: &Path, definition: &Definition) -> Result<(Self, FaultCompilation), End> {
         let (name, source) = (path.display().to_string(), read(path)?);
         if !definition.faults.is_empty() {

@@ -445,3 +445,32 @@ fn the_table_of_a_played_dialogue_numbers_its_steps_and_what_was_refused() {
         postman(folder.path(), &["fsm", "play", "--states", "smtp-states.def", "x.smtp"], "");
     assert_eq!(out(&without), "x.smtp: ok\n");
 }
+
+#[test]
+fn findings_are_lines_that_editors_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write("wrong.def", &SOURCE.replacen("tev = RCPT; ", "tev = RCTP; ", 1));
+    write("page.def", SOURCE);
+    write("faults.def", "fault = { says = 'x'; path = 'HELQ'; reply = 450; };\n");
+    let check = |arguments: &[&str]| {
+        let all = [&["fsm", "check", "--format", "short"], arguments].concat();
+        let output = postman(folder.path(), &all, "");
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) = check(&["wrong.def"]);
+    assert_eq!((code, said.lines().count()), (Some(1), 1), "{said}");
+    let line = SOURCE.lines().position(|line| line.contains("tev = RCPT; ")).unwrap();
+    let column = SOURCE.lines().nth(line).unwrap().find("RCPT").unwrap() + 1;
+    assert_eq!(
+        said,
+        format!(
+            "wrong.def:{}:{column}: error: no event is called `RCTP` [did you mean `RCPT`?]\n",
+            line + 1
+        )
+    );
+    assert_eq!(check(&["page.def"]), (Some(0), String::new()));
+    let (code, said) = check(&["page.def", "--faults", "faults.def"]);
+    assert_eq!(code, Some(1));
+    assert!(said.starts_with("faults.def:1:") && said.lines().count() == 1, "{said}");
+}

@@ -3,14 +3,15 @@
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{Checked, End, File, Found, checked, fault_place, look, print};
+use super::{Checked, End, FaultsText, File, Found, checked, fault_place, look, print};
 use crate::autofsm::{self, Severity};
 
 #[derive(Args)]
 pub(in crate::cli) struct Check {
     #[command(flatten)]
     file: File,
-    /// How to say it: for people, or as a list for editors and CI.
+    /// How to say it: for people; as a list for programs; or a line for each finding, as editors read
+    /// a compiler's.
     #[arg(long, value_enum, default_value = "text")]
     format: Form,
 }
@@ -19,6 +20,7 @@ pub(in crate::cli) struct Check {
 enum Form {
     Text,
     Json,
+    Short,
 }
 
 /// A finding for editors and CI: lines and columns from 1, columns in characters, the end
@@ -77,11 +79,28 @@ fn json(found: &Found) -> String {
     serde_json::to_string_pretty(&findings).unwrap_or_default() + "\n"
 }
 
+/// The findings a line each, those of a file of faults too, and whether there is no error.
+fn short(options: &Check) -> Result<(String, bool), End> {
+    let found = look(&options.file)?;
+    let text = autofsm::short(&found.diagnostics, &found.source.name, &found.source.text);
+    let is_fine = found.definition.is_some();
+    let Some((definition, path)) = found.definition.zip(options.file.faults.as_ref()) else {
+        return Ok((text, is_fine));
+    };
+    let (faults, is_fine) = FaultsText::short(path, &definition)?;
+    Ok((text + &faults, is_fine))
+}
+
 pub(super) fn check(options: &Check) -> Result<(), End> {
     if options.format == Form::Json {
         let found = look(&options.file)?;
         print(&json(&found))?;
         return if found.definition.is_some() { Ok(()) } else { Err(End::Findings) };
+    }
+    if options.format == Form::Short {
+        let (text, is_fine) = short(options)?;
+        print(&text)?;
+        return if is_fine { Ok(()) } else { Err(End::Findings) };
     }
     let Checked { definition, served, source, faults } = checked(&options.file)?;
     let rules = if served { "definition for this server" } else { "foreign definition" };
