@@ -13,6 +13,7 @@ use crate::smtp::machine::of_the_tests;
 use crate::smtp::vocabulary::VOCABULARY;
 
 struct Running {
+    exchange: Exchange,
     address: SocketAddr,
     watch: Arc<Watch>,
     thread: JoinHandle<Result<Why, String>>,
@@ -31,9 +32,9 @@ fn start_with(config: &str, gate: Gate, serve: Serve) -> Running {
     let listener = opened(&config);
     let address = listener.opened.tcp.unwrap();
     let server = Server::with(config, vec![listener], None, store, serve);
-    let watch = Arc::clone(&server.shared.watch);
+    let (watch, exchange) = (Arc::clone(&server.shared.watch), server.exchange());
     let thread = thread::spawn(move || server.run(&|| {}, || {}));
-    Running { address, watch, thread, folder }
+    Running { exchange, address, watch, thread, folder }
 }
 
 /// The listener of a configuration that has one, and what it serves without a certificate.
@@ -294,6 +295,40 @@ fn a_disk_that_hangs_stops_those_who_wait_for_it_and_nobody_else() {
     second.expect("250 2.0.0");
     other.send_a_message(Some("250"));
     assert_eq!(server.delivered(), 3);
+    server.stop();
+    assert_eq!(server.thread.join().unwrap(), Ok(Why::Told));
+}
+
+#[test]
+fn faults_are_put_while_it_runs_and_a_session_keeps_those_that_it_began_with() {
+    let server = start("()", Gate::default());
+    let fault = |code| {
+        format!("fault = {{ says = 'x'; path = 'HELO'; first = 1; reply = '{code} 4.0.0 no'; }};")
+    };
+    let mut old = server.connect();
+    assert_eq!(server.exchange.put_faults(Some(&fault(450))), Ok(1));
+    old.say("HELO x", "250");
+    let mut second = server.connect();
+    second.say("HELO x", "450");
+    second.say("HELO x", "250");
+    let now = server.exchange.now();
+    assert_eq!((now.len(), now[0].generation), (1, 1));
+    assert_eq!(now[0].definition.faults.len(), 1);
+    assert_eq!(now[0].source.as_deref(), Some(fault(450).as_str()));
+    assert_eq!(server.exchange.faults()[0].report()[0].fired, 1);
+    // Counts begin at nought with a new exchange.
+    server.exchange.reset_faults();
+    server.connect().say("HELO x", "450");
+    let Err(NotTaken::Findings(said)) =
+        server.exchange.put_faults(Some("fault = { says = 'x'; path = 'HELQ'; reply = 450; };"))
+    else {
+        panic!("it was taken")
+    };
+    assert!(said.starts_with("faults:1:") && said.contains("did you mean `HELO`?"), "{said}");
+    server.connect().say("HELO x", "250");
+    assert!(server.exchange.put_faults(None).is_ok());
+    assert!(server.exchange.faults().is_empty());
+    server.connect().say("HELO x", "250");
     server.stop();
     assert_eq!(server.thread.join().unwrap(), Ok(Why::Told));
 }
