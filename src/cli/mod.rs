@@ -1,4 +1,4 @@
-//! The command line: serve, check, config, certificate, wait, mail, top, fsm. Exit 0 fine, 1 findings, 2
+//! The command line: serve, check, config, certificate, wait, mail, top, ready, fsm. Exit 0 fine, 1 findings, 2
 //! could not run; `serve -- CMD` ends as its command does.
 
 use std::ffi::OsString;
@@ -15,6 +15,8 @@ mod descendants;
 mod fsm;
 mod listening;
 mod mail;
+mod pages;
+mod ready;
 mod serve;
 mod shown;
 mod start;
@@ -54,6 +56,14 @@ enum Command {
     Mail(mail::Mail),
     /// Watch a running server: the table with its counts.
     Top(top::Top),
+    /// Ask whether a server greets: 0 if it does, 1 if not.
+    Ready(ready::Ready),
+    /// Print a page of the manual.
+    #[command(hide = true)]
+    Manual(pages::Manual),
+    /// Print the completions for a shell.
+    #[command(hide = true)]
+    Completions(pages::Completions),
     /// Look at a definition: the built-in one, or any of AutoFSM's.
     #[command(subcommand)]
     Fsm(Fsm),
@@ -90,6 +100,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Some(Command::Check(options)) => serve::check(&options),
         Some(Command::Wait(wait)) => mail::wait(&wait),
         Some(Command::Mail(command)) => mail::run(&command),
+        Some(Command::Ready(ready)) => ready::run(&ready),
+        Some(Command::Manual(options)) => pages::manual(&options),
+        Some(Command::Completions(options)) => pages::completions(&options),
         Some(Command::Config) => print(&Config::sample()),
         Some(Command::Certificate(command)) => certificate::run(&command),
         Some(Command::Top(options)) => top::top(&options),
