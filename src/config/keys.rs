@@ -1,7 +1,7 @@
 //! Every key of the configuration, once: its words, type, default, and what is allowed.
 //!
 //! The struct, its default, the reading and its messages, the sample that `postman config` prints
-//! and the table in README.md all come from here; see `key.rs`. A first sentence says what the key
+//! and the table in docs/configuration.md all come from here; see `key.rs`. A first sentence says what the key
 //! is, and the rest what follows from it.
 
 use std::net::IpAddr;

@@ -114,7 +114,8 @@ impl Config {
     /// The keys as a table in Markdown, for the documents.
     #[must_use]
     pub fn table() -> String {
-        let escaped = |text: &str| text.replace('|', "\\|");
+        // Links are written as they lead from the project's folder, and the table is in docs/.
+        let escaped = |text: &str| text.replace('|', "\\|").replace("](docs/", "](");
         let rows = key::rows(&Self::default()).into_iter().map(|row| {
             let [name, default, allowed, words] =
                 [&row.name, &row.default, &row.allowed, &row.words].map(|cell| escaped(cell));

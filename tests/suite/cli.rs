@@ -23,13 +23,15 @@ fn the_printed_configuration_can_be_saved_and_used() {
 /// Both are made of the one table of keys, so an edit of it shows in git as what an operator will
 /// see.
 #[test]
-fn the_readme_and_the_golden_sample_have_every_key_as_the_table_has_it() {
+fn the_page_and_the_golden_sample_have_every_key_as_the_table_has_it() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = fs::read_to_string(root.join("README.md")).unwrap();
-    let start = readme.find("| key | default |").unwrap();
-    let end = start + readme[start..].find("\n\n").unwrap() + 1;
-    let readme = readme[..start].to_owned() + &Config::table() + &readme[end..];
-    for (path, text) in [("README.md", readme), ("tests/golden/config.ron", Config::sample())] {
+    let page = fs::read_to_string(root.join("docs/configuration.md")).unwrap();
+    let start = page.find("| key | default |").unwrap();
+    let end = page[start..].find("\n\n").map_or(page.len(), |end| start + end + 1);
+    let page = page[..start].to_owned() + &Config::table() + &page[end..];
+    for (path, text) in
+        [("docs/configuration.md", page), ("tests/golden/config.ron", Config::sample())]
+    {
         let path = root.join(path);
         if fs::read_to_string(&path).unwrap_or_default() != text {
             fs::write(&path, text).unwrap();
@@ -225,4 +227,32 @@ fn the_version_names_the_commit_and_the_readme_the_rust_that_it_needs() {
         let text = fs::read_to_string(root.join(licence)).unwrap();
         assert!(text.trim_start().starts_with(begin), "{licence}");
     }
+}
+
+#[test]
+fn ready_tells_whether_a_server_greets() {
+    let mut server = crate::rig::Server::start("()");
+    let address = server.address.to_string();
+    let asked = postman(&["ready", &address]);
+    assert_eq!(asked.status.code(), Some(0));
+    assert!(text(&asked.stdout).starts_with("220 "));
+    assert_eq!(server.stop(), Some(0));
+    let asked = postman(&["ready", &address]);
+    assert_eq!(asked.status.code(), Some(1));
+    assert!(text(&asked.stdout).contains("is not ready: "));
+    assert_eq!(postman(&["ready", "nowhere"]).status.code(), Some(2));
+}
+
+#[test]
+fn each_command_has_a_page_of_the_manual_and_a_completion() {
+    let names = text(&postman(&["manual", "--list"]).stdout);
+    assert!(names.lines().count() > 15, "{names}");
+    let bash = text(&postman(&["completions", "bash"]).stdout);
+    for name in names.lines() {
+        let page = text(&postman(&["manual", name]).stdout);
+        assert!(page.contains(".SH NAME") && page.contains(".SH SYNOPSIS"), "{name}");
+        let words = name.trim_start_matches("postman").trim_start_matches('-').to_owned();
+        assert!(bash.contains(words.rsplit('-').next().unwrap()), "{name}");
+    }
+    assert!(!names.contains("completions"), "what is hidden has no page");
 }

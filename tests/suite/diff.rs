@@ -279,18 +279,18 @@ fn a_difference_names_the_change() {
     assert_eq!(change(&[("tev = QUIT; next = done;", "tev = QUIT; next = init;")]), [Change::End]);
 }
 
-/// The commands that the README shows, run as they stand there.
+/// The commands that docs/editing.md shows, run as they stand there.
 #[test]
-fn git_shows_what_an_edit_did_as_the_readme_says() {
+fn git_shows_what_an_edit_did_as_the_page_says() {
     if Command::new("git").arg("--version").output().is_err() {
         assert!(std::env::var_os("POSTMAN_REQUIRE_TOOLS").is_none(), "git is required");
         println!("SKIPPED: no git here");
         return;
     }
-    let readme = include_str!("../../README.md");
+    let page = include_str!("../../docs/editing.md");
     let block = |begin: &str| {
-        let place = readme.find(begin).unwrap_or_else(|| panic!("the README has no `{begin}`"));
-        readme[place..].split("\n```").next().unwrap().to_owned()
+        let place = page.find(begin).unwrap_or_else(|| panic!("the page has no `{begin}`"));
+        page[place..].split("\n```").next().unwrap().to_owned()
     };
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("smtp-states.def"), SOURCE).unwrap();

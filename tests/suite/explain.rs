@@ -36,12 +36,12 @@ fn explain(definition: Option<&str>, question: &[&str]) -> (Option<i32>, String,
 }
 
 #[test]
-fn the_readme_shows_an_explanation_as_the_program_prints_it() {
+fn the_page_shows_an_explanation_as_the_program_prints_it() {
     let (code, said, _) = explain(Some(SOURCE), &["client_init", "RCPT"]);
     assert_eq!(code, Some(0));
     assert!(
-        include_str!("../../README.md").contains(&said),
-        "the README explains otherwise than\n{said}"
+        include_str!("../../docs/editing.md").contains(&said),
+        "docs/editing.md explains otherwise than\n{said}"
     );
 }
 

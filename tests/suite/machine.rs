@@ -170,11 +170,11 @@ fn a_server_that_is_told_nothing_else_serves_the_built_table() {
 /// All that is made of the page and kept in the repository, each file with what it has to be now.
 fn generated() -> Vec<(&'static str, String)> {
     let definition = definition();
-    let readme = fs::read_to_string(root().join("README.md")).unwrap();
-    let place = readme
+    let page = fs::read_to_string(root().join("docs/editing.md")).unwrap();
+    let place = page
         .find("\n## The protocol\n")
-        .and_then(|place| Some(place + readme[place..].find("```text\n")? + 8));
-    let (before, rest) = readme.split_at(place.expect("the README shows the table"));
+        .and_then(|place| Some(place + page[place..].find("```text\n")? + 8));
+    let (before, rest) = page.split_at(place.expect("the page shows the table"));
     let after = &rest[rest.find("```").unwrap()..];
     vec![
         (
@@ -183,7 +183,7 @@ fn generated() -> Vec<(&'static str, String)> {
         ),
         ("docs/smtp-states.svg", autofsm::svg(&definition, &autofsm::Marks::default()).unwrap()),
         (
-            "README.md",
+            "docs/editing.md",
             format!("{before}{}{after}", autofsm::table(&definition, &autofsm::Marks::default())),
         ),
         (LAST_SEEN, SOURCE.to_owned()),

@@ -121,3 +121,59 @@ fn the_map_of_the_store_names_each_of_its_files() {
     there.sort_unstable();
     assert_eq!(on_the_map, there);
 }
+
+#[test]
+fn the_index_has_each_page_and_each_page_says_whom_it_is_for() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let index = fs::read_to_string(folder.join("README.md")).unwrap();
+    for page in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = page.file_name().unwrap().to_string_lossy().into_owned();
+        if page.extension().is_none_or(|extension| extension != "md") || name == "README.md" {
+            continue;
+        }
+        assert!(index.contains(&format!("]({name})")), "docs/README.md lacks {name}");
+        let text = fs::read_to_string(&page).unwrap();
+        let begin: Vec<_> = text.lines().take(4).collect();
+        assert!(begin.join(" ").contains("For those who "), "docs/{name} says not whom it is for");
+    }
+}
+
+/// Where the documents point to one another, a page and a heading are there.
+#[test]
+fn each_link_of_the_documents_leads_somewhere() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let pages = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let pages = pages.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
+    let mut links = 0;
+    for page in pages.chain([root.join("README.md"), root.join("CONTRIBUTING.md")]) {
+        let text = fs::read_to_string(&page).unwrap();
+        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            if link.contains("://") || link.contains([' ', '`', '\n']) {
+                continue;
+            }
+            let (file, heading) = link.split_once('#').unwrap_or((link, ""));
+            let target =
+                if file.is_empty() { page.clone() } else { page.parent().unwrap().join(file) };
+            assert!(target.exists(), "{} links to {link}", page.display());
+            if !heading.is_empty() {
+                let there = fs::read_to_string(&target).unwrap();
+                assert!(
+                    headings(&there).any(|known| known == heading),
+                    "{}: {link}",
+                    page.display()
+                );
+            }
+            links += 1;
+        }
+    }
+    assert!(links > 80, "{links}");
+}
+
+/// The names of a page's headings as links have them.
+fn headings(text: &str) -> impl Iterator<Item = String> {
+    let titles = text.lines().filter(|line| line.starts_with('#'));
+    titles.map(|line| {
+        let title = line.trim_start_matches('#').trim().to_lowercase().replace(' ', "-");
+        title.replace(|sign: char| !sign.is_alphanumeric() && sign != '-' && sign != '_', "")
+    })
+}
