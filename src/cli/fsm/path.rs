@@ -28,7 +28,7 @@ pub(super) fn path(machine: &Machine, heard: &[Heard]) -> String {
     };
     let mut text = grid(&states, &events, cell);
     let is_known = |heard: &&Heard| events.iter().any(|event| same_name(event, &heard.event));
-    let unknown = (1..).zip(heard).filter(|(_, heard)| !is_known(&heard));
+    let unknown = (1..).zip(heard).filter(|(_, heard)| !is_known(heard));
     for (number, heard) in unknown {
         let line = heard.event.escape_debug();
         text += &format!("x[{number}] in {}: no command: {line}\n", heard.state);
