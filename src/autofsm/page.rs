@@ -15,6 +15,29 @@ use super::{
 };
 
 impl Definition {
+    /// The definition as it is once it has come to a state: that one is the first, and the first is
+    /// any other. Faults, which count from the begin, are left out.
+    #[must_use]
+    pub fn begun_at(&self, first: StateIndex) -> Self {
+        let moved = |state: usize| match state {
+            0 => first.0,
+            state if state == first.0 => 0,
+            state => state,
+        };
+        let mut moved_on = self.clone();
+        let width = self.events.len();
+        moved_on.states.swap(0, first.0);
+        for event in 0..width {
+            moved_on.cells.swap(event, first.0 * width + event);
+        }
+        for cell in moved_on.cells.iter_mut().flatten() {
+            cell.next = moved(cell.next);
+        }
+        moved_on.taken_back.clear();
+        moved_on.faults.clear();
+        moved_on
+    }
+
     /// The definition without these events: without their rows, the states that nothing reaches
     /// then, the keywords that stand for them, and the properties that name them.
     #[must_use]

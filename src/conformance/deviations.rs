@@ -14,7 +14,8 @@ pub struct Deviation {
     pub state: String,
     /// The symbol's name.
     pub event: String,
-    /// What the server does there: a code, `moved`, `closed`, `open`, `silent`, `random`.
+    /// What the server does there: a code, `moved`, `closed`, `open`, `silent`, `random`, `unasked`, `foreign`,
+    /// `handshake`.
     pub word: String,
 }
 
@@ -26,7 +27,8 @@ pub struct Deviations {
 }
 
 /// What a server may do otherwise, beside a code.
-const WORDS: &[&str] = &["moved", "closed", "open", "silent", "random", "unasked", "foreign"];
+const WORDS: &[&str] =
+    &["moved", "closed", "open", "silent", "random", "unasked", "foreign", "handshake"];
 
 impl Deviations {
     /// Reads a list: `STATE EVENT WORD` a line; what follows a `#` is a comment.

@@ -68,7 +68,8 @@ pub struct Learner<'m, H> {
     pub sessions: usize,
     /// Lines that were said so far.
     pub commands: usize,
-    /// The latest hypothesis.
+    /// The latest hypothesis. Once the user has ended it before there is one, what is known; a cell
+    /// of it that was not asked is none.
     pub latest: Option<Learned>,
 }
 
@@ -85,8 +86,15 @@ impl<'m, H: Host> Learner<'m, H> {
     /// Why there is none; [`latest`](Self::latest) has what is known.
     pub fn learn(&mut self) -> Result<Learned, Stuck> {
         loop {
-            if self.grow()? {
-                continue;
+            match self.grow() {
+                Ok(true) => continue,
+                Ok(false) => {}
+                Err(stuck) => {
+                    if stuck == Stuck::Lost(Lost::Stopped) && self.latest.is_none() {
+                        self.latest = Some(self.hypothesis());
+                    }
+                    return Err(stuck);
+                }
             }
             let learned = self.hypothesis();
             self.latest = Some(learned.clone());

@@ -67,9 +67,12 @@ pub fn definition(model: &Model, learned: &Learned) -> Written {
 
 /// Whether the connection is closed in a state, whatever is said: the reply before was the last.
 fn is_dead(learned: &Learned, state: usize) -> bool {
-    let mut answers = (0..learned.machine.symbols())
-        .filter_map(|symbol| learned.machine.cell(StateIndex(state), symbol));
-    state > 0 && answers.all(|(said, _)| matches!(said, Said::Closed | Said::Unsaid))
+    let mut cells = (0..learned.machine.symbols())
+        .map(|symbol| learned.machine.cell(StateIndex(state), symbol));
+    let is_dead = |cell: Option<&(Said, _)>| {
+        cell.is_some_and(|(said, _)| matches!(said, Said::Closed | Said::Unsaid))
+    };
+    state > 0 && cells.all(is_dead)
 }
 
 /// The states, and `done`.
@@ -77,7 +80,9 @@ fn named(model: &Model, learned: &Learned, states: &[usize]) -> Vec<State> {
     let mut found: Vec<State> = Vec::new();
     for access in states.iter().filter_map(|state| learned.access.get(*state)) {
         let state = model.machine.after(access);
-        let known = state.map_or("other", |state| model.state(state));
+        // A session that is encrypted from the first octet begins elsewhere in the reference.
+        let theirs = state.map_or("other", |state| model.state(state));
+        let known = if access.is_empty() { "init" } else { theirs };
         let is_free = |name: &str| name != "done" && found.iter().all(|state| state.name != name);
         let numbered = (2..).map(|number| format!("{known}_{number}"));
         let mut names = std::iter::once(known.to_owned()).chain(numbered);

@@ -149,6 +149,8 @@ pub struct Model {
     pub symbols: Vec<Symbol>,
     /// What is answered.
     pub machine: Mealy<Expected>,
+    /// Whether the line is encrypted from the first octet.
+    pub from_first_octet: bool,
 }
 
 impl Model {
@@ -168,7 +170,7 @@ impl Model {
             }
         }
         let machine = Mealy::new(symbols.len(), cells);
-        Self { definition, symbols, machine }
+        Self { definition, symbols, machine, from_first_octet: false }
     }
 
     /// A state's name.
@@ -216,7 +218,7 @@ fn expected(definition: &Definition, state: usize, symbol: &Symbol) -> (Expected
     let last = definition.states.len().saturating_sub(1);
     let hears_commands = !reads_content(definition, state);
     let is_heard = match symbol.kind {
-        Kind::Command => hears_commands,
+        Kind::Command | Kind::Encrypt => hears_commands,
         Kind::End => !hears_commands,
         Kind::Content | Kind::Probe => false,
     };

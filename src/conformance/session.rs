@@ -63,6 +63,8 @@ pub enum Heard {
     Unasked(String),
     /// What is no reply of SMTP.
     Foreign(String),
+    /// Encryption was accepted, and this is what there was in place of a handshake.
+    Clear(String),
 }
 
 impl Heard {
@@ -76,6 +78,7 @@ impl Heard {
             Self::Closed => "closed".to_owned(),
             Self::Unasked(_) => "unasked".to_owned(),
             Self::Foreign(_) => "foreign".to_owned(),
+            Self::Clear(_) => "handshake".to_owned(),
         }
     }
 
@@ -92,6 +95,7 @@ impl Heard {
                 format!("a reply that nothing asked for, `{}`", line.escape_debug())
             }
             Self::Foreign(line) => format!("what is no reply, `{}`", line.escape_debug()),
+            Self::Clear(why) => format!("this in place of a handshake: {why}"),
         }
     }
 }
@@ -162,7 +166,8 @@ pub(super) fn greeted(peer: &mut impl Play) -> Result<(), Lost> {
     }
 }
 
-/// Says one symbol. An answer is waited for unless it is content.
+/// Says one symbol. An answer is waited for unless it is content; a handshake follows where the
+/// server has agreed to one.
 pub(super) fn say(peer: &mut impl Play, symbol: &Symbol, is_answered: bool) -> Heard {
     if let Some(reply) = peer.early_reply() {
         return Heard::Unasked(reply.lines().next().unwrap_or_default().to_owned());
@@ -171,11 +176,18 @@ pub(super) fn say(peer: &mut impl Play, symbol: &Symbol, is_answered: bool) -> H
     if !is_answered {
         return Heard::Silent;
     }
-    match peer.take_reply() {
+    let heard = match peer.take_reply() {
         Some(reply) => heard(&reply),
         None if !peer.is_open() => Heard::Closed,
         None => Heard::Nothing(peer.silence()),
+    };
+    if symbol.kind == Kind::Encrypt
+        && matches!(heard, Heard::Reply(200..300, _))
+        && let Err(why) = peer.encrypt()
+    {
+        return Heard::Clear(why);
     }
+    heard
 }
 
 /// Plays a word of the model, up to the first symbol that goes otherwise. The lines that were

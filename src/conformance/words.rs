@@ -32,6 +32,8 @@ impl Default for Values {
 pub enum Kind {
     /// A command of the definition.
     Command,
+    /// A command behind which, if it is accepted, the line is encrypted: the client shakes hands.
+    Encrypt,
     /// A line of content.
     Content,
     /// The line that ends content.
@@ -53,7 +55,7 @@ pub struct Symbol {
     pub event: Option<usize>,
 }
 
-/// Whether an event begins encryption, for which a client needs more than a line.
+/// Whether an event begins encryption.
 fn encrypts(definition: &Definition, event: usize) -> bool {
     action(definition, event).is_some_and(|action| action == "start_tls")
 }
@@ -75,10 +77,9 @@ pub fn symbols(definition: &Definition, values: &Values) -> Vec<Symbol> {
             (Kind::Content, "Subject: conformance".to_owned())
         } else if same_name(&name, VOCABULARY.end) {
             (Kind::End, ".".to_owned())
-        } else if encrypts(definition, number) {
-            continue;
         } else {
-            (Kind::Command, line(definition, number, values))
+            let kind = if encrypts(definition, number) { Kind::Encrypt } else { Kind::Command };
+            (kind, line(definition, number, values))
         };
         all.push(Symbol { name, line, kind, event: Some(number) });
     }

@@ -39,12 +39,14 @@ use crate::config::Config;
 use crate::smtp::machine::Machine;
 use crate::smtp::vocabulary::VOCABULARY;
 
+mod encryption;
 mod peer;
 mod player;
 mod rehearsal;
 mod script;
 mod socket;
 
+pub use encryption::Encryption;
 pub use peer::{Heard, Peer, client, usual_answer};
 pub use player::Play;
 pub use rehearsal::{Exchange, rehearse};

@@ -20,6 +20,17 @@ pub trait Play {
     fn take_stored(&mut self) -> Vec<Vec<u8>>;
     /// Whether the session waits for the handshake that it asked for.
     fn shakes_hands(&self) -> bool;
+    /// Shakes hands; all that follows is encrypted.
+    ///
+    /// # Errors
+    /// What there was in place of a handshake.
+    fn encrypt(&mut self) -> Result<(), String> {
+        if !self.shakes_hands() {
+            return Err("none".to_owned());
+        }
+        self.give(Input::Encrypted);
+        Ok(())
+    }
     /// Whether a message is open, or stored and not taken.
     fn has_message(&self) -> bool;
     /// Whether the server has not closed the connection.
@@ -175,10 +186,11 @@ impl Dialogue {
                 Act::Discarded if peer.has_message() => {
                     return fail("no message".to_owned(), "one that is open or stored".to_owned());
                 }
-                Act::Encrypted if !peer.shakes_hands() => {
-                    return fail("a handshake that was asked for".to_owned(), "none".to_owned());
+                Act::Encrypted => {
+                    if let Err(got) = peer.encrypt() {
+                        return fail("a handshake that was asked for".to_owned(), got);
+                    }
                 }
-                Act::Encrypted => peer.give(Input::Encrypted),
                 Act::Silence => peer.give(Input::Silence),
                 Act::Stop => peer.give(Input::Stop),
                 Act::Closed | Act::Ends(_) | Act::Waited(_) => {

@@ -71,10 +71,7 @@ fn exchange(line: String, peer: &mut Peer) -> Exchange {
     while let Some(reply) = peer.take_reply() {
         replies.extend(reply.lines().map(str::to_owned));
     }
-    let encrypts = peer.shakes_hands();
-    if encrypts {
-        peer.give(Input::Encrypted);
-    }
+    let encrypts = peer.encrypt().is_ok();
     Exchange { line, replies, encrypts, state: peer.position().name() }
 }
 

@@ -2,13 +2,15 @@
 //!
 //! It shows its replies and whether it has closed. What it cannot show (`= state`, `* stored`,
 //! `* discarded`) is not looked at, and what nobody can ask of it (`* verdict`, `* silence`,
-//! `* stop`, `* encrypted`) makes a dialogue one that is not played: [`Dialogue::obstacle`].
+//! `* stop`) makes a dialogue one that is not played: [`Dialogue::obstacle`]. `* encrypted` is a
+//! handshake.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use super::encryption::{Encryption, Line};
 use super::{Act, BASE, Dialogue, Play, Verdict, shown};
 use crate::smtp::session::Input;
 
@@ -34,6 +36,11 @@ pub struct Patience {
 #[derive(Debug)]
 pub struct Socket {
     stream: TcpStream,
+    /// The name that a handshake asks for.
+    name: String,
+    encryption: Encryption,
+    /// The encrypted line, once there is one.
+    line: Option<Line>,
     patience: Patience,
     /// What came and was not taken.
     received: Vec<u8>,
@@ -44,16 +51,78 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Connects. The greeting is the first reply.
+    /// Connects. The greeting is the first reply. A handshake would ask for the certificate of this
+    /// name.
     ///
     /// # Errors
     /// Nobody listens there, or nobody answers in time.
-    pub fn connect(address: SocketAddr, patience: Patience) -> io::Result<Self> {
+    pub fn connect(
+        address: SocketAddr,
+        name: &str,
+        encryption: &Encryption,
+        patience: Patience,
+    ) -> io::Result<Self> {
         let stream = TcpStream::connect_timeout(&address, patience.timeout)?;
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(patience.timeout))?;
-        let silence = String::new();
-        Ok(Self { stream, patience, received: Vec::new(), over: None, silence })
+        Ok(Self {
+            stream,
+            name: name.to_owned(),
+            encryption: encryption.clone(),
+            line: None,
+            patience,
+            received: Vec::new(),
+            over: None,
+            silence: String::new(),
+        })
+    }
+
+    /// Sends octets, sealed if the line is encrypted.
+    fn send(&mut self, octets: &[u8]) -> io::Result<()> {
+        match &mut self.line {
+            Some(line) => line.send(octets, &mut self.stream),
+            None => self.stream.write_all(octets),
+        }
+    }
+
+    /// Takes what has come.
+    fn take(&mut self, octets: &[u8]) {
+        let Some(line) = &mut self.line else {
+            self.received.extend_from_slice(octets);
+            return;
+        };
+        let opened = line.open(octets, &mut self.received);
+        // An alert, or the answer to one of the server's keys. What cannot be sent is missed later.
+        let _ = line.send(b"", &mut self.stream);
+        self.over = opened.err();
+    }
+
+    /// The handshake, from its first octet to its last.
+    fn shake_hands(&mut self) -> Result<(), String> {
+        if self.line.is_some() {
+            return Err("one within an encrypted line".to_owned());
+        }
+        // What was said in the clear must not count as said behind the handshake (RFC 3207 4.2).
+        if let Some(reply) = self.early_reply() {
+            return Err(format!("a reply that nothing asked for, {}", shown(&reply)));
+        }
+        let address = self.stream.peer_addr().map_err(|error| words(&error))?.ip();
+        let line = self.encryption.line(&self.name, address)?;
+        self.line = Some(line);
+        let deadline = Instant::now() + self.patience.timeout;
+        loop {
+            self.send(b"").map_err(|error| words(&error))?;
+            if !self.line.as_ref().is_some_and(Line::shakes_hands) {
+                return Ok(());
+            }
+            if !self.read(Some(deadline)) {
+                let seconds = self.patience.timeout.as_secs_f32();
+                return Err(self
+                    .over
+                    .clone()
+                    .unwrap_or_else(|| format!("none within {seconds} s")));
+            }
+        }
     }
 
     /// Reads what is there; without a deadline, what is there already. Returns whether anything
@@ -74,7 +143,7 @@ impl Socket {
             match read {
                 Ok(0) => self.over = Some("a closed connection".to_owned()),
                 Ok(length) => {
-                    self.received.extend_from_slice(piece.get(..length).unwrap_or_default());
+                    self.take(piece.get(..length).unwrap_or_default());
                     return true;
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -139,7 +208,7 @@ impl Play for Socket {
     fn give(&mut self, input: Input<'_>) {
         if let Input::Octets(octets) = input
             && self.over.is_none()
-            && let Err(error) = self.stream.write_all(octets)
+            && let Err(error) = self.send(octets)
             // What a server says before it closes is read all the same.
             && is_late(&error)
         {
@@ -168,7 +237,8 @@ impl Play for Socket {
     }
 
     fn early_reply(&mut self) -> Option<String> {
-        self.read(None);
+        // A record may hold no reply, but a key.
+        while self.received.len() <= REPLY_BYTES_MAX && self.read(None) {}
         self.take_whole()
     }
 
@@ -202,6 +272,15 @@ impl Play for Socket {
         false
     }
 
+    fn encrypt(&mut self) -> Result<(), String> {
+        let shaken = self.shake_hands();
+        if let Err(why) = &shaken {
+            // Neither of the two knows in which way the other speaks now.
+            self.over.get_or_insert_with(|| why.clone());
+        }
+        shaken
+    }
+
     fn has_message(&self) -> bool {
         false
     }
@@ -229,7 +308,6 @@ impl Dialogue {
                 Act::Verdict(_) => "`* verdict` answers for the store, and a server has its own",
                 Act::Silence => "`* silence` stands for minutes, and over a socket they would pass",
                 Act::Stop => "`* stop` stops the server, and no client can",
-                Act::Encrypted => "`* encrypted` is a handshake, and no TLS is spoken here",
                 Act::Fault(_) => "`* fault` has a fault fire, and no client can",
                 Act::Later(_) => "`* later` stands for time, and over a socket it would pass",
                 Act::Ends(_) => "`* reset` and `* hangs` are how faults end a connection",
@@ -239,6 +317,7 @@ impl Dialogue {
                 | Act::Stored(_)
                 | Act::Discarded
                 | Act::Waited(_)
+                | Act::Encrypted
                 | Act::Closed => return None,
             };
             Some((*line, why))

@@ -32,21 +32,21 @@ fn served(source: &str) -> Option<Definition> {
     compiled.definition.map(|definition| definition.without(VOCABULARY.conditional))
 }
 
-fn values() -> Values {
+pub(crate) fn values() -> Values {
     Values { unknown: Some("nobody@postman.local".to_owned()), ..Values::default() }
 }
 
-fn model(definition: Definition) -> Model {
+pub(crate) fn model(definition: Definition) -> Model {
     let symbols = symbols(&definition, &values());
     Model::new(definition, symbols, false)
 }
 
-fn in_memory(definition: &Definition) -> InMemory {
+pub(crate) fn in_memory(definition: &Definition) -> InMemory {
     let config = Config::parse("(users: Listed([\"user\"]))").unwrap();
     InMemory { config, machine: Machine::load("x.def", definition).unwrap() }
 }
 
-const ALL: Options = Options { depth: Depth::States, only: None };
+pub(crate) const ALL: Options = Options { depth: Depth::States, only: None };
 
 #[test]
 fn our_server_keeps_its_page_at_each_depth() {
@@ -100,9 +100,9 @@ fn is_noticeable(one: &Model, other: &Model) -> bool {
 
 /// Puts a mutant to the page. Returns whether a client can notice it, and then whether it fails; one
 /// that answers with 4xx in place of a success is inconclusive.
-fn found(page: &Model, source: &str, shown: &str) -> Option<bool> {
+fn found(page: &Model, serve: Serve, source: &str, shown: &str) -> Option<bool> {
     // Not what is left of the page without the rows of STARTTLS: states keep their numbers so.
-    let mutant = served(&without_properties(source))?;
+    let mutant = serve(&without_properties(source))?;
     if mutant.states.len() != page.definition.states.len() {
         return None;
     }
@@ -144,11 +144,25 @@ fn confirm(text: &str, page: &Definition, mutant: &Definition, shown: &str) {
 }
 
 fn each_mutant(step: usize, least: usize) {
+    each_mutant_of(served, |_| true, step, least);
+}
+
+/// What a listener makes of a source.
+pub(crate) type Serve = fn(&str) -> Option<Definition>;
+
+/// Puts every so many of the mutants of a kind to the page, as a listener serves both.
+pub(crate) fn each_mutant_of(
+    serve: Serve,
+    is_wanted: fn(&Mutant) -> bool,
+    step: usize,
+    least: usize,
+) {
     let original = compile(PAGE, Some(&VOCABULARY)).definition.unwrap();
-    let page = model(served(PAGE).unwrap());
-    let all = mutants(&original);
-    let found = all.iter().step_by(step);
-    let found: Vec<_> = found.filter_map(|one| found_one(&page, one)).collect();
+    let page = model(serve(PAGE).unwrap());
+    let all: Vec<Mutant> = mutants(&original).into_iter().filter(is_wanted).collect();
+    let chosen = all.iter().step_by(step);
+    let found: Vec<_> =
+        chosen.filter_map(|one| found(&page, serve, &one.source, &one.shown)).collect();
     let failing = found.iter().filter(|fails| **fails).count();
     println!(
         "{} of {} mutants can be noticed; {failing} fail, the others are inconclusive",
@@ -156,10 +170,6 @@ fn each_mutant(step: usize, least: usize) {
         all.len().div_ceil(step)
     );
     assert!(failing >= least, "{failing}");
-}
-
-fn found_one(page: &Model, mutant: &Mutant) -> Option<bool> {
-    found(page, &mutant.source, &mutant.shown)
 }
 
 #[test]
@@ -173,28 +183,28 @@ fn each_mutant_of_the_page_is_found_at_the_right_cell() {
     each_mutant(1, 50);
 }
 
-fn postman(arguments: &[&str]) -> Command {
+pub(crate) fn postman(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_postman"));
     command.args(["fsm"]).args(arguments).stdin(Stdio::null());
     command
 }
 
 /// The suite of the tests' own page against an address.
-fn put(address: SocketAddr, arguments: &[&str]) -> Output {
+pub(crate) fn put(address: SocketAddr, arguments: &[&str]) -> Output {
     let address = address.to_string();
     let fixed = ["test", PAGE_PATH, "--against", &address, "--recipient", "user@postman.local"];
     postman(&fixed).args(arguments).output().unwrap()
 }
 
-fn out(output: &Output) -> String {
+pub(crate) fn out(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-fn err(output: &Output) -> String {
+pub(crate) fn err(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-const QUICK: &str = "(connects_per_second_max: 10000, users: Listed([\"user\"]))";
+pub(crate) const QUICK: &str = "(connects_per_second_max: 10000, users: Listed([\"user\"]))";
 
 /// A server whose RSET forgets the greeting, with the folder of its page.
 fn server_that_forgets_the_greeting() -> (TempDir, Server) {
@@ -372,7 +382,7 @@ fn the_suite_as_dialogues_is_held_by_a_session_in_memory() {
 }
 
 /// Learns the machine of an address, by the tests' own page.
-fn learn(address: SocketAddr, arguments: &[&str]) -> Output {
+pub(crate) fn learn(address: SocketAddr, arguments: &[&str]) -> Output {
     let address = address.to_string();
     let fixed = ["learn", &address, PAGE_PATH, "--recipient", "user@postman.local"];
     postman(&fixed).args(arguments).output().unwrap()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref as _;
 use std::time::Duration;
 
-use postman::dialogue::{Patience, Socket};
+use postman::dialogue::{Encryption, Patience, Socket};
 use postman::smtp::session::Input;
 
 use postman::smtp::vocabulary::VOCABULARY;
@@ -122,7 +122,8 @@ fn each_dialogue_goes_over_a_socket_as_it_does_without() {
             Server::start(&config.replacen('(', "(connects_per_second_max: 1000, ", 1))
         });
         let patience = Patience { timeout: Duration::from_mins(1), stop: None };
-        let mut socket = Socket::connect(server.address, patience).unwrap();
+        let encryption = Encryption::new().unwrap();
+        let mut socket = Socket::connect(server.address, "", &encryption, patience).unwrap();
         let went = Dialogue::deref(&dialogue).play(&mut socket, |most| most);
         went.unwrap_or_else(|failure| panic!("{}:{failure}", dialogue.name));
         played += 1;

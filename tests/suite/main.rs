@@ -21,6 +21,8 @@
 //! - `confinement`: who the server is, what it may reach, and what it hears
 //! - `against`: `fsm play --against`, and servers that say less, more, or nothing
 //! - `conformance`: any server put to the page: ours, each mutant of it, and bad ones
+//! - `conformance_tls`: the same over encrypted lines, with the handshake as one of the commands
+//! - `interrupted`: Ctrl-C in a test and in learning keeps what is known
 //! - `tools`: `fsm try`, `fsm play`, `fsm check --format json`, `serve --states`
 //! - `limits`: each at its last good value and one past it
 //! - `grammar`: what is taken is what the RFC's own ABNF says, and what other parsers say
@@ -61,6 +63,7 @@ mod compare;
 mod compiler;
 mod confinement;
 mod conformance;
+mod conformance_tls;
 mod definition;
 mod dialogue;
 mod dialogues;
@@ -72,6 +75,7 @@ mod faulty;
 mod faulty_tls;
 mod fixtures;
 mod grammar;
+mod interrupted;
 mod lettre;
 mod limits;
 mod listeners;

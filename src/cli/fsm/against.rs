@@ -4,7 +4,7 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
-use crate::dialogue::{Patience, Socket};
+use crate::dialogue::{Encryption, Patience, Play as _, Socket};
 
 /// A server by the name that the user gave.
 #[derive(Clone, Debug)]
@@ -13,11 +13,14 @@ pub(in crate::cli) struct Target {
     pub name: String,
     /// What the name stands for.
     addresses: Vec<SocketAddr>,
+    encryption: Encryption,
+    /// Whether the handshake comes before the greeting.
+    from_first_octet: bool,
 }
 
 impl Target {
     /// Looks the name up. Nothing is sent yet.
-    pub(super) fn resolve(name: &str) -> Result<Self, String> {
+    pub(super) fn resolve(name: &str, from_first_octet: bool) -> Result<Self, String> {
         let shown = name.escape_debug();
         let (host, port) = name.rsplit_once(':').unwrap_or((name, ""));
         if host.is_empty() || port.parse::<u16>().is_err() {
@@ -31,7 +34,8 @@ impl Target {
         if addresses.is_empty() {
             return Err(format!("cannot look up {shown}: it has no address"));
         }
-        Ok(Self { name: name.to_owned(), addresses })
+        let encryption = Encryption::new()?;
+        Ok(Self { name: name.to_owned(), addresses, encryption, from_first_octet })
     }
 
     /// Whether each of its addresses is this machine's own.
@@ -41,10 +45,11 @@ impl Target {
 
     /// Connects to the first address that answers.
     pub(super) fn connect(&self, patience: Patience) -> Result<Socket, String> {
+        let host = self.name.rsplit_once(':').map_or("", |(host, _)| host);
         let mut failed = io::Error::from(io::ErrorKind::AddrNotAvailable);
         for address in &self.addresses {
-            match Socket::connect(*address, patience) {
-                Ok(socket) => return Ok(socket),
+            match Socket::connect(*address, host, &self.encryption, patience) {
+                Ok(socket) => return self.begun(socket),
                 Err(error) => failed = error,
             }
         }
@@ -54,6 +59,18 @@ impl Target {
             _ => "",
         };
         Err(format!("cannot connect to {}: {failed}{hint}", self.name.escape_debug()))
+    }
+
+    /// Shakes hands, if that comes first.
+    fn begun(&self, mut socket: Socket) -> Result<Socket, String> {
+        if !self.from_first_octet {
+            return Ok(socket);
+        }
+        let shown = self.name.escape_debug();
+        socket.encrypt().map_err(|got| {
+            format!("cannot speak TLS from the first octet with {shown}: expected a handshake, got {got}")
+        })?;
+        Ok(socket)
     }
 }
 
@@ -71,7 +88,7 @@ mod tests {
     #[test]
     fn a_server_is_a_host_and_a_port() {
         for wrong in ["", "localhost", ":25", "127.0.0.1:", "127.0.0.1:99999", "a:b"] {
-            let said = Target::resolve(wrong).unwrap_err();
+            let said = Target::resolve(wrong, false).unwrap_err();
             assert!(said.contains("expected HOST:PORT"), "{wrong}: {said}");
         }
         for (name, is_loopback) in [
@@ -80,7 +97,8 @@ mod tests {
             ("[::ffff:127.0.0.1]:25", true),
             ("192.0.2.1:25", false),
         ] {
-            assert_eq!(Target::resolve(name).unwrap().is_loopback(), is_loopback, "{name}");
+            let target = Target::resolve(name, false).unwrap();
+            assert_eq!(target.is_loopback(), is_loopback, "{name}");
         }
     }
 

@@ -9,6 +9,7 @@ use clap::Args;
 
 use super::against::{Target, seconds};
 use super::interrupt::{self, STOPPED};
+use crate::config::Tls;
 use crate::conformance::{Host, Values};
 use crate::dialogue::{Patience, Play as _, Socket};
 use crate::smtp::session::Input;
@@ -37,6 +38,20 @@ pub(super) struct Manners {
     /// The server is another machine, and I may do this to it.
     #[arg(long)]
     yes_i_may: bool,
+    /// The line is encrypted from the first octet (RFC 8314). No certificate is verified.
+    #[arg(long, conflicts_with = "starttls")]
+    tls: bool,
+    /// The server has a certificate: STARTTLS is said, too, and a handshake follows (RFC 3207). No
+    /// certificate is verified.
+    #[arg(long)]
+    starttls: bool,
+}
+
+/// How a server's lines are encrypted.
+#[derive(Clone, Copy)]
+pub(super) struct Line {
+    pub tls: Tls,
+    pub has_certificate: bool,
 }
 
 /// Checks a word of a line: nothing in it may end the line, or the word.
@@ -54,6 +69,14 @@ fn address(text: &str) -> Result<String, &'static str> {
 }
 
 impl Manners {
+    /// How the server's lines are encrypted, as its own configuration would say it.
+    pub(super) fn line(&self) -> Line {
+        match (self.tls, self.starttls) {
+            (true, _) => Line { tls: Tls::FirstOctet, has_certificate: true },
+            (false, has_certificate) => Line { tls: Tls::StartTls, has_certificate },
+        }
+    }
+
     /// What commands are made of.
     pub(super) fn values(&self) -> Values {
         let usual = Values::default();
@@ -67,7 +90,7 @@ impl Manners {
 
     /// Whether the server may be asked; `what` says what would be sent.
     pub(super) fn admit(&self, name: &str, what: &str) -> Result<Server, String> {
-        let target = Target::resolve(name)?;
+        let target = Target::resolve(name, self.tls)?;
         let Some(recipient) = &self.recipient else {
             return Err(format!(
                 "nothing was sent to {name}: say who gets the messages, with --recipient ADDRESS; it would be {what}"

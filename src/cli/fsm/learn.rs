@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::host::Manners;
+use super::interrupt::interrupted;
 use super::test::served;
 use super::{Defines, End, print};
-use crate::autofsm::{self, Definition, Severity};
+use crate::autofsm::{self, Definition, Severity, StateIndex};
 use crate::conformance::{
     Depth, Effort, Host, Learned, Learner, Lost, Model, Said, Stuck, SymbolKind, Written,
     definition, symbols,
@@ -53,7 +54,8 @@ enum Amount {
 }
 
 pub(super) fn learn(options: &Learn) -> Result<(), End> {
-    let (states, name) = served(options.states.as_deref(), &options.defines)?;
+    let line = options.manners.line();
+    let (states, name) = served(options.states.as_deref(), &options.defines, line)?;
     let mut symbols = symbols(&states.definition, &options.manners.values());
     symbols.retain(|symbol| options.probes || symbol.kind != SymbolKind::Probe);
     let model = Model::new(states.definition.as_ref().clone(), symbols, false);
@@ -97,11 +99,16 @@ pub(super) fn learn(options: &Learn) -> Result<(), End> {
     if let Some(stuck) = &stuck {
         about.push("Unfinished:".to_owned());
         about.extend(why(stuck, &options.server).lines().map(|line| format!("  {line}")));
+        about.extend(not_asked(&model, &learned));
     }
     let page = autofsm::page(&written.definition, &about);
     print(&page)?;
-    if let Some(stuck) = stuck {
-        return Err(End::Error(why(&stuck, &options.server)));
+    match stuck {
+        Some(stuck @ Stuck::Lost(Lost::Stopped)) => {
+            return Err(interrupted(&why(&stuck, &options.server)));
+        }
+        Some(stuck) => return Err(End::Error(why(&stuck, &options.server))),
+        None => {}
     }
     tell(&format!(
         "{asked}: {} states; equal up to {} states and these lines, and not proven of the server",
@@ -109,6 +116,28 @@ pub(super) fn learn(options: &Learn) -> Result<(), End> {
         learned.access.len() + usize::from(depth == Depth::Extra),
     ));
     properties(&written, &learned, &page, &mut student)
+}
+
+/// The cells of a hypothesis that nothing is known of: each state's, after the way there.
+fn not_asked(model: &Model, learned: &Learned) -> Vec<String> {
+    let names = |word: &[usize], between| {
+        let names: Vec<&str> = word.iter().map(|symbol| model.name(*symbol)).collect();
+        names.join(between)
+    };
+    let mut lines = Vec::new();
+    for (state, access) in learned.access.iter().enumerate() {
+        let is_open = |symbol: &usize| learned.machine.cell(StateIndex(state), *symbol).is_none();
+        let open: Vec<usize> = (0..model.symbols.len()).filter(is_open).collect();
+        if !open.is_empty() {
+            let way = if access.is_empty() {
+                "at first".to_owned()
+            } else {
+                format!("after {}", names(access, " "))
+            };
+            lines.push(format!("  not asked {way}: {}", names(&open, ", ")));
+        }
+    }
+    lines
 }
 
 fn tell(line: &str) {

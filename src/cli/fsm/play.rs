@@ -38,13 +38,17 @@ pub(in crate::cli) struct Play {
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10",
         requires = "against")]
     timeout: Duration,
+    /// The line is encrypted from the first octet (RFC 8314). No certificate is verified, here and
+    /// at `* encrypted`.
+    #[arg(long, requires = "against")]
+    tls: bool,
     #[command(flatten)]
     defines: Defines,
 }
 
 pub(super) fn play(options: &Play) -> Result<(), End> {
     if let Some(name) = &options.against {
-        return play_against(&Target::resolve(name)?, options);
+        return play_against(&Target::resolve(name, options.tls)?, options);
     }
     let (states, faults) = (options.states.as_deref(), options.faults.as_deref());
     let states = States::load_to_try(states, faults, &options.defines.names())?;

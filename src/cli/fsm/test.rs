@@ -3,15 +3,19 @@
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
 use super::file::read;
-use super::host::Manners;
+use super::host::{Line, Manners};
+use super::interrupt::interrupted;
 use super::{Defines, End, print};
+use crate::autofsm::StateIndex;
 use crate::cli::states::States;
+use crate::config::Tls;
 use crate::conformance::{
-    Depth, Deviations, Form, Model, Options, Report, Word, dialogue, plan, run, symbols,
+    Depth, Deviations, Form, Lost, Model, Options, Report, Word, dialogue, plan, run, symbols,
 };
 use crate::server;
 
@@ -71,22 +75,41 @@ enum Format {
 }
 
 /// A definition as its listener serves it, and the name to show.
-pub(super) fn served(path: Option<&Path>, defines: &Defines) -> Result<(States, String), End> {
+pub(super) fn served(
+    path: Option<&Path>,
+    defines: &Defines,
+    line: Line,
+) -> Result<(States, String), End> {
     let mut states = States::load_with(path, None, &defines.names())?;
-    let left_out = server::kept(states.machine).left_out;
     let mut name = states.name.clone();
-    if !left_out.is_empty() {
+    let whole = states.machine;
+    if line.has_certificate && whole.encrypted().is_none() {
+        return Err(End::Error(format!(
+            "cannot put a server that encrypts to {name}: it has no row for STARTTLS in its first state"
+        )));
+    }
+    let served = server::served(whole, line.tls, line.has_certificate).unwrap_or(whole);
+    let left_out = served.left_out;
+    let begin = served.encrypted_at.map(|begin| StateIndex(usize::from(begin.0)));
+    if let Some(begin) = begin {
+        name += ", as it is served encrypted from the first octet";
+        states.definition = Arc::new(states.definition.begun_at(begin));
+    } else if !left_out.is_empty() {
         name += &format!(", as it is served without {}", left_out.join(", "));
-        states.definition = std::sync::Arc::new(states.definition.without(left_out));
+    }
+    if !left_out.is_empty() {
+        states.definition = Arc::new(states.definition.without(left_out));
     }
     Ok((states, name))
 }
 
 pub(super) fn test(options: &Test) -> Result<(), End> {
-    let (states, name) = served(options.states.as_deref(), &options.defines)?;
+    let line = options.manners.line();
+    let (states, name) = served(options.states.as_deref(), &options.defines, line)?;
     let values = options.manners.values();
     let symbols = symbols(&states.definition, &values);
-    let model = Model::new(states.definition.as_ref().clone(), symbols, options.codes);
+    let mut model = Model::new(states.definition.as_ref().clone(), symbols, options.codes);
+    model.from_first_octet = line.tls == Tls::FirstOctet;
     let depth = match options.depth {
         Amount::Tour => Depth::Tour,
         Amount::States => Depth::States,
@@ -127,6 +150,9 @@ pub(super) fn test(options: &Test) -> Result<(), End> {
     };
     print(&report.written(form, &format!("{server} put to {name}")))?;
     match report.doubt() {
+        Some(doubt) if report.lost == Some(Lost::Stopped) => {
+            Err(interrupted(&format!("inconclusive: {doubt}")))
+        }
         _ if report.fails() => Err(End::Findings),
         Some(doubt) => Err(End::Error(format!("inconclusive: {doubt}"))),
         None => Ok(()),
