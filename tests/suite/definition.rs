@@ -1,6 +1,7 @@
 //! docs/definition.md: each example is run, and what is printed is written into it.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::Command;
@@ -8,8 +9,14 @@ use std::process::Command;
 use postman::autofsm::{Severity, compile, compile_faults, render};
 use postman::smtp::faults::RULES;
 
+use crate::conformance::QUICK;
+use crate::rig::Server;
+
 const DOC: &str = "docs/definition.md";
 const FAULTS: &str = "docs/faults.md";
+const CONFORMANCE: &str = "docs/conformance.md";
+/// Where the documents have a server.
+const THERE: &str = "127.0.0.1:2525";
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -58,8 +65,20 @@ fn each_example_of_the_page_about_faults_does_what_it_says() {
     assert!(examples(FAULTS) >= 7);
 }
 
+#[test]
+fn each_example_of_the_page_about_other_servers_does_what_it_says() {
+    let server = Server::start(QUICK);
+    assert!(examples_with(CONFORMANCE, Some(server.address)) >= 5);
+}
+
 /// Runs the examples of a document, and returns how many there are.
 fn examples(doc: &str) -> usize {
+    examples_with(doc, None)
+}
+
+/// The same, with a server where the document has one at [`THERE`].
+fn examples_with(doc: &str, server: Option<SocketAddr>) -> usize {
+    let here = server.map_or_else(|| THERE.to_owned(), |address| address.to_string());
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     fs::create_dir(folder.join("bin")).unwrap();
@@ -88,7 +107,8 @@ fn examples(doc: &str) -> usize {
             ["diff", name] => edit(&folder.join(name), &block),
             ["console"] => {
                 for command in block.iter().filter_map(|line| line.strip_prefix("$ ")) {
-                    text += &format!("$ {command}\n{}", run(command, folder));
+                    let printed = run(&command.replace(THERE, &here), folder);
+                    text += &format!("$ {command}\n{}", printed.replace(&here, THERE));
                 }
                 text += "```\n";
                 continue;
@@ -99,7 +119,10 @@ fn examples(doc: &str) -> usize {
                 let found = compile_faults(&source, &page, &RULES);
                 assert_eq!(render(&found.diagnostics, name, &source), "");
             }
-            ["sh"] | ["faults-wrong", _] => {}
+            ["smtp" | "expect", name] => {
+                fs::write(folder.join(name), block.join("\n") + "\n").unwrap();
+            }
+            ["sh" | "text"] | ["faults-wrong", _] => {}
             _ => panic!("no block is called {kind}"),
         }
         text += &format!("{}\n```\n", block.join("\n"));
