@@ -398,7 +398,7 @@ fn send(server: &Server, method: &str, path: &str, body: &str) -> Answer {
 #[test]
 fn faults_are_put_while_it_runs_and_new_sessions_meet_them() {
     const BUSY: &str = "fault = { says = 'busy'; path = 'EHLO'; reply = '451 4.3.2 Busy'; };\n";
-    let server = start();
+    let mut server = start();
     let mut before = server.connect();
     let put = send(&server, "PUT", "/faults", BUSY);
     assert_eq!(put.status, 200, "{}", put.body);
@@ -422,6 +422,9 @@ fn faults_are_put_while_it_runs_and_new_sessions_meet_them() {
     assert_eq!(send(&server, "DELETE", "/faults", "").status, 204);
     server.connect().say("EHLO x", "250");
     assert_eq!(json(&server, "/faults")["faults"], serde_json::json!([]));
+    // No file has what was put, so these sessions do not play.
+    assert_eq!(server.stop(), Some(0));
+    fs::remove_dir_all(server.folder.path().join("transcripts")).unwrap();
 }
 
 /// Each line of a shell's block in the document, with what its comment says.
