@@ -11,8 +11,8 @@
 //! disk: so neither who looks nor the page's own work stops a session. It reads what sessions count
 //! (`server::Live`) and changes nothing of them.
 //!
-//! Bounds: [`CONNECTIONS_MAX`] connections, [`HEAD_BYTES_MAX`] octets of head and
-//! [`BODY_BYTES_MAX`] of body, [`HEAD_TIME_MAX`] for the head and [`STALL_MAX`] without progress.
+//! Bounds: `CONNECTIONS_MAX` connections, `HEAD_BYTES_MAX` octets of head and
+//! `BODY_BYTES_MAX` of body, `HEAD_TIME_MAX` for the head and `STALL_MAX` without progress.
 
 use std::convert::Infallible;
 use std::io;
