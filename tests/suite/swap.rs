@@ -89,7 +89,8 @@ impl Swapped {
 
 impl Drop for Swapped {
     fn drop(&mut self) {
-        // They name the page's file, which is another one now.
+        // Transcripts name the page's file, which is another one now. No other one is to come.
+        self.server.stop();
         let _ = fs::remove_dir_all(self.server.folder.path().join("transcripts"));
     }
 }
@@ -216,7 +217,7 @@ fn faults_that_are_new_count_from_nought() {
     let fault = |code: u16| {
         format!("fault = {{ says = 'x'; path = 'HELO'; first = 1; reply = '{code} 4.0.0 no'; }};")
     };
-    let server = Server::start_with_faults(&fault(450), &config);
+    let mut server = Server::start_with_faults(&fault(450), &config);
     let swaps = || fs::read_to_string(&log).unwrap().matches("- swap ").count();
     let hang_up = || {
         let before = swaps();
@@ -233,6 +234,7 @@ fn faults_that_are_new_count_from_nought() {
     wait_until("the end", || fs::read_to_string(&log).unwrap().contains("- swap done"));
     helo("451");
     helo("250");
+    server.stop();
     let _ = fs::remove_dir_all(server.folder.path().join("transcripts"));
 }
 
