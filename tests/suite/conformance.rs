@@ -222,10 +222,8 @@ fn server_that_forgets_the_greeting() -> (TempDir, Server) {
 #[test]
 fn our_server_passes_over_a_socket_in_each_form() {
     let server = Server::start(QUICK);
-    let begun = Instant::now();
     let text = put(server.address, &["--unknown-recipient", "nobody@postman.local"]);
     assert_eq!(text.status.code(), Some(0), "{}\n{}", out(&text), err(&text));
-    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     assert!(out(&text).contains("\n108 cells: 108 pass; 253 sessions, "), "{}", out(&text));
     assert_eq!(err(&text), "");
 
