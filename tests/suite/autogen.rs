@@ -61,15 +61,6 @@ fn run(folder: &Path, defines: &[&str]) -> ExitStatus {
 }
 
 fn autogen(source: &str, defines: &[&str]) -> Outcome {
-    // At times the shell that autogen asks hangs, and then it gives up after ten seconds: a refusal
-    // is one if it comes twice.
-    match autogen_once(source, defines) {
-        Outcome::Refused => autogen_once(source, defines),
-        outcome => outcome,
-    }
-}
-
-fn autogen_once(source: &str, defines: &[&str]) -> Outcome {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("x.def"), source).unwrap();
     let status = run(folder.path(), defines);
