@@ -72,7 +72,8 @@ fn an_interrupted_learner_writes_what_it_knows() {
         assert_eq!(output.status.code(), Some(143), "{page}\n{said}");
         assert_eq!(said, "postman: interrupted: what is known is not complete\n");
         assert!(page.contains("\n * Unfinished:\n"), "{page}");
-        assert_eq!(!page.contains("\n *   not asked "), is_whole, "{page}");
+        // The first one may have come to its end by the time that the signal arrives.
+        assert!(!is_whole || !page.contains("\n *   not asked "), "{page}");
         let compiled = postman::autofsm::compile(&page, None);
         let definition = compiled.definition.or(compiled.refused).unwrap();
         assert!(definition.states.len() > 1, "{page}");
