@@ -11,7 +11,10 @@ use std::sync::Arc;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme,
+    SupportedProtocolVersion,
+};
 
 /// How a client encrypts its lines: TLS 1.2 or 1.3, whatever the certificate. Clones share the
 /// tickets by which a later handshake is shorter.
@@ -24,15 +27,8 @@ impl Encryption {
     /// # Errors
     /// The library of cryptography has none of the versions.
     pub fn new() -> Result<Self, String> {
-        let provider = Arc::new(aws_lc_rs::default_provider());
-        let verifier = Arc::new(Unverified(Arc::clone(&provider)));
-        let config = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| format!("cannot speak TLS: {error}"))?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier)
-            .with_no_client_auth();
-        Ok(Self(Arc::new(config)))
+        let config = trusting(rustls::ALL_VERSIONS);
+        Ok(Self(Arc::new(config.map_err(|error| format!("cannot speak TLS: {error}"))?)))
     }
 
     /// One connection's. The name is asked for, unless it is none; an address never is (RFC 6066 3).
@@ -42,6 +38,18 @@ impl Encryption {
         let connection = ClientConnection::new(Arc::clone(&self.0), name);
         connection.map(|one| Line(Box::new(one))).map_err(|error| failed(&error))
     }
+}
+
+/// A client's configuration, for these versions and whatever the certificate.
+///
+/// # Errors
+/// The library of cryptography has none of the versions.
+pub fn trusting(versions: &[&'static SupportedProtocolVersion]) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = Arc::new(Unverified(Arc::clone(&provider)));
+    let config = ClientConfig::builder_with_provider(provider).with_protocol_versions(versions)?;
+    let config = config.dangerous().with_custom_certificate_verifier(verifier);
+    Ok(config.with_no_client_auth())
 }
 
 fn failed(error: &Error) -> String {
