@@ -11,7 +11,6 @@
 //! 421; and it ends within a bounded time.
 
 use std::io;
-use std::net::IpAddr;
 use std::num::NonZero;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,10 +24,10 @@ use smol::Executor;
 
 use crate::config::{BareNewline, Config, MailboxFormat};
 use crate::maildir::{Format, Naming, Options, Store};
-use crate::smtp::machine::Position;
-use crate::smtp::reply::{self, Reply};
+use crate::smtp::reply::Reply;
 use crate::smtp::session::Client;
 
+mod accept;
 mod admission;
 mod capacity;
 pub mod certificates;
@@ -61,7 +60,8 @@ pub mod user;
 mod watch;
 mod wire;
 
-use admission::{Admission, Admitted, Caps};
+use accept::accept;
+use admission::{Admission, Caps};
 use capacity::{connections_max, threads};
 use certificates::Certificates;
 pub use counters::{Counters, OTHER_CODE, Refused, Taken, Tally};
@@ -377,67 +377,6 @@ async fn wait_for_the_end(watch: &Watch, mut signals: Signals, hang_up: &dyn Fn(
         }
     }
     why
-}
-
-/// Lets clients in until the server stops.
-async fn accept(shared: Arc<Shared>, executor: Arc<Executor<'static>>, mut door: Door) {
-    loop {
-        let stopped = async {
-            shared.watch.stopped().await;
-            None
-        };
-        let accepted = async { Some(door.accept().await) };
-        let Some(accepted) = stopped.or(accepted).await else { return };
-        let Some((socket, address)) = accepted else {
-            // An accept that fails each time must not keep the reactor from anything else.
-            future::yield_now().await;
-            continue;
-        };
-        let second = shared.watch.now() / 1000;
-        let terms = door.current.get();
-        let is_uncapped = address.is_some_and(|address| terms.is_uncapped(address));
-        match shared.admission.admit(address, is_uncapped, second) {
-            Err(refusal) => {
-                shared.totals.turn_away();
-                door.refuse(&socket, address, refusal.key(), second);
-            }
-            Ok(admitted) => {
-                let shared = Arc::clone(&shared);
-                executor.spawn(serve_client(shared, terms, socket, address, admitted)).detach();
-            }
-        }
-    }
-}
-
-/// The life of a connection, from its first moment. The client is counted until the end of it.
-async fn serve_client(
-    shared: Arc<Shared>,
-    terms: Arc<Terms>,
-    socket: Socket,
-    address: Option<IpAddr>,
-    _counted: Admitted,
-) {
-    let number = shared.clients.fetch_add(1, Ordering::Relaxed) + 1;
-    let local = socket.local_ip().or(address);
-    let refused = address.is_some_and(|address| terms.refuses(address));
-    let may_relay = address.map_or(terms.may_relay, |address| terms.may_relay(address));
-    let client = Client { id: format!("{number:04x}"), address, local, may_relay, refused };
-    shared.totals.begin_session();
-    let state = Position::initial(terms.settings.machine).name();
-    let machine = terms.settings.machine;
-    let dialogue = shared.dialogues.begin(&client.id, address, machine, state);
-    let transcripts = shared.transcripts.as_ref();
-    let mut log = SessionLog::new(&client, &terms, transcripts, dialogue);
-    let id = client.id.clone();
-    let ended = guard::guard(&id, (shared.serve)(&shared, &terms, &socket, client, &mut log)).await;
-    if ended.is_none() && !log.is_encrypted() && !terms.from_first_octet {
-        door::turn_away(&socket, &reply::broken());
-    }
-    log.disconnect(ended);
-    if shared.enough.is_reached() && !shared.watch.is_stopping() {
-        log::enough();
-        shared.watch.stop();
-    }
 }
 
 fn options(config: &Config) -> Options {

@@ -2,11 +2,12 @@
 //! a disk that waits.
 
 use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::thread::{self, JoinHandle};
 
 use async_io::Async;
 
+use super::accept::serve_client;
 use super::*;
 use crate::maildir::gate::{self, Gate};
 use crate::smtp::machine::of_the_tests;

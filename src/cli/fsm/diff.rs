@@ -5,13 +5,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{Checked, Defines, End, File, checked, print};
-use crate::autofsm::{
-    self, Cell, Change, Comparison, Definition, Difference, Fault, Move, offers, place, same_name,
-};
-use crate::dialogue::{Exchange, rehearse};
-use crate::smtp::machine::Machine;
+use super::{Defines, End, print};
+use crate::autofsm::{self, Cell, Change, Comparison, Definition, Difference, Fault, same_name};
 use crate::smtp::vocabulary::VOCABULARY;
+
+mod side;
+
+use side::Side;
 
 #[derive(Args)]
 pub(in crate::cli) struct Diff {
@@ -38,123 +38,6 @@ pub(in crate::cli) struct Diff {
     name: Option<String>,
     #[command(flatten)]
     defines: Defines,
-}
-
-/// One of the two, with all that is needed to show it.
-struct Side {
-    checked: Checked,
-    machine: Option<&'static Machine>,
-    /// The state that the comparison begins in.
-    start: usize,
-    /// The events of a shortest run that leads there.
-    lead: Vec<String>,
-}
-
-impl Side {
-    fn read(path: &std::path::Path, from: Option<&str>, options: &Diff) -> Result<Self, End> {
-        let file = File {
-            path: Some(path.to_owned()),
-            served: false,
-            faults: None,
-            foreign: options.foreign,
-            defines: options.defines.clone(),
-        };
-        let mut checked = checked(&file).map_err(|end| match end {
-            // 1 would mean that they differ.
-            End::Findings => {
-                End::Error(format!("cannot compare {}: it has errors", path.display()))
-            }
-            error => error,
-        })?;
-        if let Some(name) = &options.name {
-            checked.source.name.clone_from(name);
-        }
-        let machine = checked.machine();
-        let mut side = Self { checked, machine, start: 0, lead: Vec::new() };
-        if let Some(name) = from {
-            side.begin_in(name)?;
-        }
-        Ok(side)
-    }
-
-    /// Has the comparison begin in a state.
-    fn begin_in(&mut self, name: &str) -> Result<(), End> {
-        let (definition, file) = (&self.checked.definition, &self.checked.source.name);
-        let names = definition.states.iter().map(|state| state.name.as_str());
-        let start = names.clone().position(|known| same_name(known, name)).ok_or_else(|| {
-            let hint = autofsm::suggest(name, names.clone()).unwrap_or_else(|| {
-                format!("the states are {}", names.clone().collect::<Vec<_>>().join(", "))
-            });
-            format!("no state of {file} is called `{}`; {hint}", name.escape_debug())
-        })?;
-        let run = definition
-            .shortest_run(|state| state.0 == start)
-            .ok_or_else(|| format!("no dialogue leads to `{name}` in {file}"))?;
-        let event = |step: &Move| definition.events[step.event.0].name.clone();
-        (self.lead, self.start) = (run.moves.iter().map(event).collect(), start);
-        Ok(())
-    }
-
-    /// Plays the events from the comparison's start on. Returns `None` without a machine.
-    fn play(&self, run: &[&str]) -> Option<Vec<Exchange>> {
-        let lead = self.lead.iter().map(String::as_str);
-        let events: Vec<_> = lead.chain(run.iter().copied()).collect();
-        self.machine.map(|machine| rehearse(machine, &events))
-    }
-
-    /// What a cell offers of the keywords.
-    fn offer(&self, cell: Option<&Cell>) -> String {
-        let offers = cell.and_then(|cell| offers(self.definition(), cell, &VOCABULARY));
-        offers.unwrap_or_default().join(" ")
-    }
-
-    fn definition(&self) -> &Definition {
-        &self.checked.definition
-    }
-
-    fn cell(&self, state: usize, event: &str) -> Option<&Cell> {
-        let number =
-            self.definition().events.iter().position(|known| same_name(&known.name, event))?;
-        self.definition().cell(state, number)
-    }
-
-    fn state_name(&self, state: usize) -> &str {
-        self.definition().states.get(state).map_or("", |state| state.name.as_str())
-    }
-
-    fn has_state(&self, name: &str) -> bool {
-        self.definition().states.iter().any(|state| same_name(&state.name, name))
-    }
-
-    /// What this side answers to the last of these events: as a client sees it, or as the table has
-    /// it.
-    fn answer(&self, run: &[&str], cell: Option<&Cell>, as_client: bool) -> String {
-        match self.play(run).filter(|_| as_client) {
-            Some(played) => played
-                .get(self.lead.len() + run.len())
-                .map_or_else(String::new, |exchange| exchange.first_lines().join(" / ")),
-            None => self.fact(cell),
-        }
-    }
-
-    fn fact(&self, cell: Option<&Cell>) -> String {
-        let Some(cell) = cell else { return "not accepted".to_owned() };
-        let action = cell.action.as_deref().unwrap_or("no action");
-        let action = if cell.is_refusal() { "refused" } else { action };
-        let reply = cell.reply.as_ref().map_or(String::new(), |reply| {
-            format!(
-                ", {}{}",
-                reply.code,
-                reply.text.as_ref().map_or(String::new(), |text| format!(" {text}"))
-            )
-        });
-        format!("{action}, to {}{reply}", self.state_name(cell.next))
-    }
-
-    fn row(&self, cell: &Cell) -> String {
-        let (line, column) = place(&self.checked.source.text, cell.row.start);
-        format!("{}:{line}:{column}", self.checked.source.name)
-    }
 }
 
 /// What one edit of a row did.
