@@ -12,7 +12,8 @@
 //! (`server::Live`) and changes nothing of them.
 //!
 //! Bounds: `CONNECTIONS_MAX` connections, `HEAD_BYTES_MAX` octets of head and
-//! `BODY_BYTES_MAX` of body, `HEAD_TIME_MAX` for the head and `STALL_MAX` without progress.
+//! `BODY_BYTES_MAX` of body, `HEAD_TIME_MAX` for the head, `STALL_MAX` without progress and
+//! `LINGER_MAX` behind the last answer.
 
 use std::convert::Infallible;
 use std::io;
@@ -24,7 +25,9 @@ use std::time::Duration;
 
 use async_channel::{Receiver, Sender};
 use async_io::{Async, Timer};
-use futures_lite::{AsyncRead, AsyncWrite, AsyncWriteExt as _, FutureExt as _, future};
+use async_net::TcpStream;
+use async_net::unix::UnixStream;
+use futures_lite::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, FutureExt as _, future};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use smol::LocalExecutor;
@@ -67,6 +70,8 @@ const BODY_BYTES_MAX: usize = 1 << 20;
 const HEAD_TIME_MAX: Duration = Duration::from_secs(15);
 /// How long a write may make no progress, and a body may take.
 const STALL_MAX: Duration = Duration::from_secs(30);
+/// How long a client that was answered may go on to send.
+const LINGER_MAX: Duration = Duration::from_secs(5);
 /// The pause after an accept that failed: the system may have room again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The stack of the thread, in octets, as the other threads have it.
@@ -156,6 +161,7 @@ async fn accept_tcp(
             Ok((stream, peer)) => {
                 let _ = stream.get_ref().set_nodelay(true);
                 let (context, peer) = (Arc::clone(context), Some(peer.ip().to_canonical()));
+                let stream = TcpStream::from(stream);
                 let place = place(&places);
                 executor.spawn(answer_all(stream, peer, context, place)).detach();
             }
@@ -174,6 +180,7 @@ async fn accept_unix(
         match listener.accept().await {
             Ok((stream, _)) => {
                 let (context, place) = (Arc::clone(context), place(&places));
+                let stream = UnixStream::from(stream);
                 executor.spawn(answer_all(stream, None, context, place)).detach();
             }
             Err(_) => drop(Timer::after(ACCEPT_PAUSE).await),
@@ -203,7 +210,22 @@ async fn answer_all(
         async move { Ok::<_, Infallible>(answer::answer(&context, peer, request).await) }
     };
     // An error is the client's, or it is gone: there is nobody to tell.
-    let _ = http().serve_connection(FuturesIo::new(stream), service_fn(answer)).await;
+    let _ = http().serve_connection(FuturesIo::new(&mut stream), service_fn(answer)).await;
+    let _ = stream.close().await;
+    linger(&mut stream).await;
+}
+
+/// Reads what the client still sends, and drops it: a socket that is closed with octets unread tells
+/// the client of a reset, and takes the answer from it (RFC 9112, 9.6).
+async fn linger(stream: &mut (impl AsyncRead + Unpin)) {
+    let read = async {
+        let mut octets = [0; 8 << 10];
+        while stream.read(&mut octets).await.is_ok_and(|count| count > 0) {}
+    };
+    let late = async {
+        Timer::after(LINGER_MAX).await;
+    };
+    read.or(late).await;
 }
 
 /// hyper with our bounds.

@@ -418,7 +418,7 @@ fn faults_are_put_while_it_runs_and_new_sessions_meet_them() {
     assert_eq!(wrong.status, 422);
     assert!(wrong.body.contains("faults:1:") && wrong.body.contains("EHLO"), "{}", wrong.body);
     server.connect().say("EHLO x", "451");
-    assert_eq!(send(&server, "PUT", "/faults", &"x".repeat(2 << 20)).status, 413);
+    assert_eq!(send(&server, "PUT", "/faults", &"x".repeat(16 << 20)).status, 413);
     assert_eq!(send(&server, "DELETE", "/faults", "").status, 204);
     server.connect().say("EHLO x", "250");
     assert_eq!(json(&server, "/faults")["faults"], serde_json::json!([]));
