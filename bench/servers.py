@@ -5,6 +5,7 @@ private root: its package laid over the host's /usr, with an /etc, a /var and us
 the work disk. It runs in a PID namespace that ends with the harness, however that ends.
 """
 
+import errno
 import os
 import pathlib
 import shutil
@@ -15,7 +16,6 @@ import time
 
 DOMAIN = "postman.local"
 USER = f"user@{DOMAIN}"
-RESOLVER = "nameserver 127.0.0.153\noptions timeout:1 attempts:1\n"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -40,12 +40,26 @@ class Resolver(threading.Thread):
     """Refuses every question at once. A port where nobody listens does that too, but only for some
     questions: the kernel bounds how often it says so, and the others wait for their time-out."""
 
-    address = "127.0.0.153"
+    address = None
 
     def __init__(self):
         super().__init__(daemon=True)
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind((self.address, 53))
+        for number in range(153, 254):
+            try:
+                self.socket.bind((f"127.0.0.{number}", 53))
+            except OSError as error:
+                # Another run, of this or of conformance/run, has one of its own.
+                if error.errno != errno.EADDRINUSE or number == 253:
+                    raise
+            else:
+                break
+        Resolver.address = self.socket.getsockname()[0]
+
+    @classmethod
+    def conf(cls):
+        """The text of a resolv.conf."""
+        return f"nameserver {cls.address}\noptions timeout:1 attempts:1\n"
 
     def run(self):
         while True:
@@ -303,7 +317,7 @@ class Rooted(Server):
         write(self.root / "etc/shadow", "".join(f"{name}:*:19000::::::\n" for name in users), 0o600)
         write(self.root / "etc/nsswitch.conf", "passwd: files\ngroup: files\nshadow: files\nhosts: files dns\n")
         write(self.root / "etc/hosts", "127.0.0.1 localhost bench.test\n")
-        write(self.root / "etc/resolv.conf", RESOLVER)
+        write(self.root / "etc/resolv.conf", Resolver.conf())
         os.chown(self.mail, 5000, 5000)
         self.configure()
 
