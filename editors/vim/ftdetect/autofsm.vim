@@ -1,3 +1,3 @@
-" Some other languages have files *.def, too: the header decides.
+" Some other languages have files *.def, too: the header decides, or a fault, which stands in a file without one.
 autocmd BufNewFile,BufRead smtp-states.def setfiletype autofsm
-autocmd BufNewFile,BufRead *.def if join(getline(1, 60)) =~? '\<autogen\s\+definitions\>' | set filetype=autofsm | endif
+autocmd BufNewFile,BufRead *.def if join(getline(1, 60), "\n") =~? '\<autogen\s\+definitions\>\|\%(^\|\n\)\s*fault\s*=' | set filetype=autofsm | endif

@@ -5,6 +5,7 @@ endif
 syntax case ignore
 syntax region  autofsmComment start='/\*' end='\*/'
 syntax match   autofsmComment '//.*$'
+syntax match   autofsmComment '^#.*$'
 syntax match   autofsmPreProc '^#\s*\(ifdef\|ifndef\|else\|endif\|define\|undef\|include\)\>.*$'
 syntax match   autofsmHeader  '\<autogen\s\+definitions\>'
 syntax match   autofsmBlock   '\<\(state\|event\|transition\|never\|always\|fault\|keyword\|prefix\|type\|method\|cookie\)\>\ze\s*='
