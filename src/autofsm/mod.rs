@@ -58,7 +58,7 @@ pub use faults::{
 pub use graph::{EventIndex, Move, Node, NodeIndex, Run, StateIndex, Walk};
 pub use marks::Marks;
 pub use page::page;
-pub use picture::{dot, mermaid, svg, svg_of_both};
+pub use picture::{Leg, dot, mermaid, svg, svg_of_both, svg_of_run};
 pub use resolve::suggest;
 pub use rust::rust;
 pub use show::{grid, json, table};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Ending, Play, Verdict};
+use crate::autofsm::Leg;
 use crate::config::{Config, Users};
 use crate::maildir::{self, Naming};
 use crate::smtp::faults::Faults;
@@ -32,6 +33,17 @@ pub struct Heard {
     pub is_refused: bool,
 }
 
+/// What was said, as a dialogue has it: of a reply the first line, of octets too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Said {
+    line: String,
+    /// The step that it belongs to: 0 is the greeting, and then each that was heard.
+    step: usize,
+}
+
+/// The most octets that are kept of what was said at once.
+const SAID_BYTES_MAX: usize = 400;
+
 /// The surroundings of the session.
 #[derive(Debug)]
 struct Around {
@@ -49,6 +61,8 @@ struct Around {
     /// The state, and all that was heard.
     at: &'static str,
     heard: Vec<Heard>,
+    /// What was said, in its order.
+    words: Vec<Said>,
     /// Questions so far, by whose number the verdicts are kept.
     questions: usize,
     verdicts: BTreeMap<usize, Verdict>,
@@ -93,6 +107,7 @@ impl Peer {
             steps: Vec::new(),
             at: session.position().name(),
             heard: Vec::new(),
+            words: Vec::new(),
             questions: 0,
             verdicts: BTreeMap::new(),
             misfit: None,
@@ -136,6 +151,28 @@ impl Peer {
         &self.world.heard
     }
 
+    /// The way through the machine, from the greeting on, with what was said in each step.
+    #[must_use]
+    pub fn legs(&self) -> Vec<Leg> {
+        let heard = &self.world.heard;
+        let state = |number: usize| heard.get(number).map_or(self.world.at, |heard| heard.state);
+        let leg = |number: usize| {
+            let heard = number.checked_sub(1).and_then(|before| heard.get(before));
+            Leg {
+                from: state(number.saturating_sub(1)).to_owned(),
+                event: heard.map(|heard| heard.event.clone()),
+                to: state(number).to_owned(),
+                is_refused: heard.is_some_and(|heard| heard.is_refused),
+                words: Vec::new(),
+            }
+        };
+        let mut legs: Vec<Leg> = (0..=heard.len()).map(leg).collect();
+        for Said { line, step } in &self.world.words {
+            legs[*step].words.push(line.clone());
+        }
+        legs
+    }
+
     /// Takes the moves of the machine that were not taken yet.
     pub fn take_steps(&mut self) -> Vec<Step> {
         std::mem::take(&mut self.world.steps)
@@ -167,6 +204,11 @@ pub fn usual_answer(question: &Question, users: &Users, naming: Naming) -> Input
         Question::Store => Input::Stored(Ok(())),
         Question::Handshake => Input::Handshake(Ok(())),
     }
+}
+
+/// What a client sends.
+fn said<'i>(input: &Input<'i>) -> Option<&'i [u8]> {
+    if let Input::Octets(octets) = input { Some(*octets) } else { None }
 }
 
 impl World for Around {
@@ -221,6 +263,14 @@ impl World for Around {
 }
 
 impl Around {
+    /// Keeps what was said in a step.
+    fn note(&mut self, who: char, octets: &[u8], step: usize) {
+        let octets = octets.get(..SAID_BYTES_MAX).unwrap_or(octets);
+        let line = octets.split(|octet| *octet == b'\n').next().unwrap_or_default();
+        let line = format!("{who}: {}", String::from_utf8_lossy(line).trim_end());
+        self.words.push(Said { line, step });
+    }
+
     fn hear(&mut self, event: String, is_refused: bool) {
         self.heard.push(Heard { state: self.at, event, is_refused });
     }
@@ -233,7 +283,13 @@ impl Around {
 impl Play for Peer {
     fn give(&mut self, input: Input<'_>) {
         self.world.shakes_hands &= !matches!(input, Input::Encrypted);
+        let (before, octets) = (self.world.heard.len(), said(&input));
         drive(&mut self.session, input, &mut self.world);
+        if let Some(octets) = octets {
+            // What brings nothing about by itself, as a line of content, goes on with the step before.
+            let step = self.world.heard.len().min(before + 1);
+            self.world.note('C', octets, step);
+        }
     }
 
     fn take_reply(&mut self) -> Option<String> {
@@ -245,6 +301,9 @@ impl Play for Peer {
             }
         }
         let reply: Vec<u8> = self.world.said.drain(..end).collect();
+        if end > 0 {
+            self.world.note('S', &reply, self.world.heard.len());
+        }
         (end > 0).then(|| String::from_utf8_lossy(&reply).into_owned())
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use postman::autofsm;
-use postman::dialogue::rehearse;
+use postman::dialogue::{Dialogue, Peer, rehearse};
 use postman::server::kept;
 use postman::smtp::machine::{BUILT, EventId, Machine, Position, Protocol, StateId};
 use postman::smtp::vocabulary::VOCABULARY;
@@ -182,12 +182,21 @@ fn generated() -> Vec<(&'static str, String)> {
             autofsm::rust(&definition, &VOCABULARY, "smtp-states.def", SOURCE),
         ),
         ("docs/smtp-states.svg", autofsm::svg(&definition, &autofsm::Marks::default()).unwrap()),
+        ("docs/message.svg", autofsm::svg_of_run(&definition, &message()).unwrap()),
         (
             "docs/editing.md",
             format!("{before}{}{after}", autofsm::table(&definition, &autofsm::Marks::default())),
         ),
         (LAST_SEEN, SOURCE.to_owned()),
     ]
+}
+
+/// The way of the README's dialogue, as far as it goes with the page as it is now.
+fn message() -> Vec<autofsm::Leg> {
+    let dialogue = Dialogue::parse(include_str!("../../docs/message.smtp")).unwrap();
+    let mut peer = Peer::new(&dialogue.config().unwrap(), &BUILT);
+    let _ = dialogue.play(&mut peer, |most| most);
+    peer.legs()
 }
 
 /// The page as these tests saw it last: by it they say what was edited.

@@ -3,7 +3,8 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use postman::autofsm::{Definition, Marks, compile, dot, mermaid, svg};
+use postman::autofsm::{Definition, Leg, Marks, compile, dot, mermaid, svg, svg_of_run};
+use postman::dialogue::{Dialogue, Peer};
 use proptest::prelude::*;
 
 fn definition(source: &str) -> Definition {
@@ -101,6 +102,89 @@ fn no_name_breaks_out_of_the_picture() {
     assert!(!tree.descendants().any(|node| node.has_tag_name("script")));
     assert_eq!(named(&tree), with_rows(&page));
     assert!(tree.descendants().any(|node| node.attribute("data-state") == Some(hostile)));
+}
+
+/// The way of a dialogue through the tests' own page.
+fn way(dialogue: &str) -> String {
+    let dialogue = Dialogue::parse(dialogue).unwrap();
+    let mut peer = Peer::new(&dialogue.config().unwrap(), crate::peer::page());
+    dialogue.play(&mut peer, |most| most).unwrap();
+    svg_of_run(&definition(crate::peer::PAGE), &peer.legs()).unwrap()
+}
+
+#[test]
+fn the_way_of_a_dialogue_has_a_light_for_each_step() {
+    let picture = way(include_str!("../../docs/message.smtp"));
+    let tree = roxmltree::Document::parse(&picture).unwrap();
+    let lights: Vec<_> =
+        tree.descendants().filter(|node| classes(node).contains(&"fsm-step")).collect();
+    let told = |node: &roxmltree::Node<'_, '_>| {
+        let shown = |node: &roxmltree::Node<'_, '_>| {
+            node.is_text() && node.parent().unwrap().attribute("visibility").is_none()
+        };
+        let parts = node.descendants().filter(shown).filter_map(|node| node.text());
+        parts.map(str::trim).filter(|part| !part.is_empty()).collect::<Vec<_>>().join("|")
+    };
+    let told: Vec<_> = lights.iter().map(told).collect();
+    assert_eq!(
+        told,
+        [
+            "S: 220 postman.local ESMTP Postman",
+            "EHLO|C: EHLO client.example|S: 250-postman.local",
+            "C: RCPT TO:<user@postman.local>|S: 503 5.5.1 RCPT not now; expected HELO, EHLO...",
+            "MAIL|C: MAIL FROM:<ann@client.example>|S: 250 2.1.0 Sender OK",
+            "RCPT|C: RCPT TO:<user@postman.local>|S: 250 2.1.5 Recipient OK",
+            "DATA|C: DATA|S: 354 Send the message, end it with a dot on ...",
+            "READ|C: Subject: Lunch?|C:|C: At noon?",
+            "END|C: .|S: 250 2.0.0 Safe as 1-1",
+            "QUIT|C: QUIT|S: 221 2.0.0 Bye",
+        ]
+    );
+    for (number, light) in lights.iter().enumerate() {
+        let count =
+            |class: &str| light.descendants().filter(|node| classes(node).contains(&class)).count();
+        // The greeting and what is refused take no arrow, content stays where it is.
+        let has_way = ![0, 2, 6].contains(&number);
+        assert_eq!((count("fsm-frame"), count("fsm-line") > 0), (1, has_way), "{number}");
+        assert_eq!(classes(light).contains(&"fsm-not"), number == 2);
+        let begun = 1.4 * f64::from(u32::try_from(lights.len() - number).unwrap());
+        assert_eq!(
+            light.attribute("style"),
+            Some(&*format!("animation-delay:-{}s", (begun * 10.0).round() / 10.0))
+        );
+    }
+    // The cells are named once, as in any picture of the machine.
+    assert_eq!(named(&tree), with_rows(&definition(crate::peer::PAGE)));
+}
+
+#[test]
+fn a_picture_that_moves_stands_still_for_those_who_ask_for_it() {
+    let picture = way("S: 220\nC: NOOP\nS: 250\n");
+    let style = picture.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
+    let (still, moving) =
+        style.split_once("@media (prefers-reduced-motion:no-preference){").unwrap();
+    assert!(!still.contains("animation:") && moving.contains("{animation:fsm-run-2 2.8s"));
+    assert!(!picture.contains("id=") && !picture.contains("<script") && !picture.contains("\n\n"));
+}
+
+#[test]
+fn a_long_conversation_is_shown_by_its_first_steps_and_no_word_breaks_out() {
+    let page = definition(crate::peer::PAGE);
+    let leg = |number: usize| Leg {
+        from: "init".to_owned(),
+        event: Some("</text><script>".to_owned()),
+        to: "init".to_owned(),
+        is_refused: number % 2 == 0,
+        words: vec![format!("C: </text><script>{}", "x".repeat(number * 100)); 9],
+    };
+    let legs: Vec<_> = (0..500).map(leg).collect();
+    let picture = svg_of_run(&page, &legs).unwrap();
+    let tree = roxmltree::Document::parse(&picture).unwrap();
+    assert!(!tree.descendants().any(|node| node.has_tag_name("script")));
+    let lights = tree.descendants().filter(|node| classes(node).contains(&"fsm-step"));
+    assert_eq!(lights.count(), 60);
+    assert!(tree.descendants().any(|node| node.text() == Some("and 440 more steps")));
+    assert!(picture.len() < 200_000, "{}", picture.len());
 }
 
 #[test]

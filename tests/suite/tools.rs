@@ -444,6 +444,16 @@ fn the_table_of_a_played_dialogue_numbers_its_steps_and_what_was_refused() {
     let without =
         postman(folder.path(), &["fsm", "play", "--states", "smtp-states.def", "x.smtp"], "");
     assert_eq!(out(&without), "x.smtp: ok\n");
+    // The picture is all that is printed.
+    let svg = |names: &[&str]| {
+        let arguments = [&["fsm", "play", "--svg", "--states", "smtp-states.def"], names].concat();
+        postman(folder.path(), &arguments, "")
+    };
+    let picture = svg(&["x.smtp"]);
+    assert!(picture.status.success() && out(&picture).ends_with("</svg>\n"));
+    assert_eq!(svg(&["other.smtp"]).status.code(), Some(1));
+    assert_eq!(out(&svg(&["other.smtp"])), out(&picture));
+    assert_eq!(err(&svg(&["x.smtp", "x.smtp"])), "postman: a picture shows one dialogue\n");
 }
 
 #[test]
@@ -473,4 +483,46 @@ fn findings_are_lines_that_editors_read() {
     let (code, said) = check(&["page.def", "--faults", "faults.def"]);
     assert_eq!(code, Some(1));
     assert!(said.starts_with("faults.def:1:") && said.lines().count() == 1, "{said}");
+}
+
+/// The folder is what VS Code takes as an extension: what it names is there, and its matcher finds
+/// file, line, column, severity and text in what is printed.
+#[test]
+fn vs_code_reads_each_finding() {
+    let editor = Path::new(env!("CARGO_MANIFEST_DIR")).join("editors/vscode");
+    let json = |name: &str| -> serde_json::Value {
+        let text = fs::read_to_string(editor.join(name)).unwrap();
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
+    };
+    let about = json("package.json");
+    for key in ["name", "publisher", "version", "engines", "contributes"] {
+        assert!(!about[key].is_null(), "{key}");
+    }
+    let all = &about["contributes"];
+    let (language, grammar) = (&all["languages"][0], &all["grammars"][0]);
+    let scope = &json(grammar["path"].as_str().unwrap())["scopeName"];
+    assert_eq!((&grammar["language"], &grammar["scopeName"]), (&language["id"], scope));
+    json(language["configuration"].as_str().unwrap());
+    let pattern = &all["problemMatchers"][0]["pattern"];
+    let matcher = regex::Regex::new(pattern["regexp"].as_str().unwrap()).unwrap();
+
+    let folder = tempfile::tempdir().unwrap();
+    let warned = SOURCE.replacen("event  = HELO,", "event  = XPING, HELO,", 1);
+    let wrong = warned.replacen("tev = DATA; ", "tev = DATE; ", 1);
+    for (text, severity, said) in
+        [(warned, "warning", "XPING"), (wrong, "error", "no event is called `DATE`")]
+    {
+        fs::write(folder.path().join("my page.def"), text).unwrap();
+        let arguments = ["fsm", "check", "--format", "short", "my page.def"];
+        let output = postman(folder.path(), &arguments, "");
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let line = lines.lines().find(|line| line.contains(said)).unwrap();
+        let found = matcher.captures(line).unwrap_or_else(|| panic!("{line}"));
+        let group = |key: &str| {
+            found.get(usize::try_from(pattern[key].as_u64().unwrap()).unwrap()).unwrap().as_str()
+        };
+        assert_eq!((group("file"), group("severity")), ("my page.def", severity));
+        let number = |key: &str| group(key).parse::<usize>().unwrap();
+        assert!(number("line") > 1 && number("column") > 1 && group("message").contains(said));
+    }
 }

@@ -128,7 +128,8 @@ pub fn svg_of_both(old: &Definition, new: &Definition, notes: &[String]) -> Opti
     let legend = legend.map(|(accent, text)| Note { accent, text: text.to_owned() });
     let plain = notes.iter().map(|text| Note { accent: Accent::Plain, text: text.clone() });
     let notes = legend.chain(plain).collect();
-    draw(&union, &edges, Look { title: title(new), style: COLOURS, states, notes })
+    let (title, style) = (title(new), COLOURS.to_owned());
+    draw(&union, &edges, Look { title, style, states, notes, legs: Vec::new() })
 }
 
 /// The colours of what differs, and the grey of the rest.

@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
-use super::{Definition, Marks, normal};
+use super::{Cell, Definition, Marks, normal};
 
 mod compare;
 mod order;
@@ -21,7 +21,7 @@ mod svg;
 mod text;
 
 pub use compare::svg_of_both;
-pub use svg::svg;
+pub use svg::{Leg, svg, svg_of_run};
 pub(super) use text::quoted;
 
 /// What the events of an edge have in common.

@@ -9,6 +9,7 @@ use clap::Args;
 use super::against::{Target, seconds};
 use super::file::read_up_to;
 use super::{Defines, End, path, print};
+use crate::autofsm::svg_of_run;
 use crate::cli::states::States;
 use crate::dialogue::{Dialogue, Mismatch, Patience};
 
@@ -30,6 +31,10 @@ pub(in crate::cli) struct Play {
     /// what was refused.
     #[arg(long, conflicts_with = "against")]
     table: bool,
+    /// Print a picture of the machine in which the dialogue goes its way, step by step: SVG, without a
+    /// script. It takes one dialogue.
+    #[arg(long, conflicts_with_all = ["against", "table"])]
+    svg: bool,
     /// Play them to a server over a socket, each in a connection of its own. What a socket does not
     /// show (`= STATE`, `* stored`, `* discarded`) is not looked at.
     #[arg(long, value_name = "HOST:PORT", conflicts_with_all = ["states", "faults", "names"])]
@@ -52,11 +57,16 @@ pub(super) fn play(options: &Play) -> Result<(), End> {
     }
     let (states, faults) = (options.states.as_deref(), options.faults.as_deref());
     let states = States::load_to_try(states, faults, &options.defines.names())?;
+    if options.svg && options.dialogues.len() > 1 {
+        return Err(End::Error("a picture shows one dialogue".to_owned()));
+    }
     // What a refused definition does can be seen; that it does so is not fine.
     let mut failed = !states.is_accepted();
     for path in &options.dialogues {
         let (name, text) = (path.display(), read_up_to(DIALOGUE_BYTES_MAX, path)?);
         match play_one(path, &text, &states, options)? {
+            // The output is the picture.
+            Ok(()) if options.svg => {}
             Ok(()) => print(&format!("{name}: ok\n"))?,
             Err(mismatch) => {
                 failed = true;
@@ -122,7 +132,7 @@ fn play_one(
         }
         Err((_, _, end @ End::Status(_))) => return Err(end),
     };
-    let mut table = None;
+    let (mut shown, mut is_drawn) = (String::new(), true);
     let played = dialogue.check_states(states.machine).and_then(|()| {
         let machine = dialogue.machine(states.machine)?;
         let faults = states.fresh_faults();
@@ -131,11 +141,22 @@ fn play_one(
         }
         let mut peer = states.peer_with(machine, &config, faults);
         let played = dialogue.play(&mut peer, |most| most);
-        table = options.table.then(|| path::path(machine, peer.heard()));
+        if options.table {
+            shown = path::path(machine, peer.heard());
+        }
+        if options.svg {
+            match svg_of_run(&states.definition, &peer.legs()) {
+                Some(picture) => shown = picture,
+                None => is_drawn = false,
+            }
+        }
         played
     });
+    if !is_drawn {
+        return Err(End::Error("too many transitions to draw".to_owned()));
+    }
     // One that goes otherwise shows how far it went.
-    print(&table.unwrap_or_default())?;
+    print(&shown)?;
     Ok(played)
 }
 

@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use super::super::rank::Kind;
 use super::super::text::xml;
+use super::lines::head;
 use super::words::{Block, LINE, Line, block_width};
 use super::{ARROW, Drawing, ENTRY, MARGIN, Note, number};
 
@@ -22,7 +23,7 @@ impl Drawing<'_> {
                 writeln!(self.text, "<circle class=\"fsm-dot\" cx=\"{x}\" cy=\"{y}\" r=\"5\"/>");
             let _ =
                 writeln!(self.text, "<path class=\"fsm-line fsm-on\" d=\"M{x} {start}V{stop}\"/>");
-            self.head(self.middles[node], top, false, "fsm-on");
+            self.text += &head(self.middles[node], top, false, "fsm-on");
         }
         let name = xml(&self.definition.states[state].name);
         let accent = self.look.states.get(state).copied().unwrap_or_default().class();
@@ -42,10 +43,11 @@ impl Drawing<'_> {
             base = self.beside_sign(block, x, base + 5.0);
         }
         self.text += "</g>\n";
+        self.light_frame(node, state);
     }
 
     /// A card's outline, with all sides this much farther out.
-    fn shape(&self, node: usize, class: &str, grow: f64) -> String {
+    pub(super) fn shape(&self, node: usize, class: &str, grow: f64) -> String {
         let (width, height) = (self.sizes[node].width, self.sizes[node].height);
         let (left, top) = (self.middles[node] - width / 2.0, self.end(node, false));
         let [left, top, width, height, round] =
@@ -72,18 +74,16 @@ impl Drawing<'_> {
         let style = self.edges[block.edge].style;
         let sign = if style.is_refused { CROSSED_CIRCLE } else { ROUND_ARROW };
         let mark = style.accent.class();
-        let _ = writeln!(
-            self.text,
-            "<g class=\"arrow\">\n<path class=\"fsm-turn{mark}\" d=\"M{sign_x} {sign_y}{sign}\"/>"
-        );
+        let sign = format!("<path class=\"fsm-turn{mark}\" d=\"M{sign_x} {sign_y}{sign}\"/>\n");
+        let legs = self.legs_along(&self.edges[block.edge]);
+        self.light(&legs, &sign);
+        let _ = write!(self.text, "<g class=\"arrow\">\n{sign}");
         for line in &block.lines {
             base += LINE;
             let (x, y) = (number(left + 16.0), number(base));
-            let line = self.events(block.edge, line);
-            let _ = writeln!(
-                self.text,
-                "<text class=\"fsm-stay{mark} fsm-mono\" x=\"{x}\" y=\"{y}\">{line}</text>"
-            );
+            let begin = format!("<text class=\"fsm-stay{mark} fsm-mono\" x=\"{x}\" y=\"{y}\">");
+            self.light_event(&legs, block.edge, line, &begin);
+            let _ = writeln!(self.text, "{begin}{}</text>", self.events(block.edge, line));
         }
         self.text += "</g>\n";
         base
@@ -104,16 +104,15 @@ impl Drawing<'_> {
     /// The events on a line.
     pub(super) fn label(&mut self, node: usize, class: &str) {
         let Kind::Label(edge) = self.layers.nodes[node].kind else { return };
+        let legs = self.legs_along(&self.edges[edge]);
         let mut base = self.end(node, false) + 1.0;
         for line in std::mem::take(&mut self.words[node]).label {
             base += LINE;
-            let _ = writeln!(
-                self.text,
-                "<text class=\"fsm-event fsm-mono fsm-fill {class}\" x=\"{}\" y=\"{}\">{}</text>",
-                number(self.middles[node]),
-                number(base - 2.0),
-                self.events(edge, &line)
-            );
+            let (x, y) = (number(self.middles[node]), number(base - 2.0));
+            let begin =
+                format!("<text class=\"fsm-event fsm-mono fsm-fill {class}\" x=\"{x}\" y=\"{y}\">");
+            self.light_event(&legs, edge, &line, &begin);
+            let _ = writeln!(self.text, "{begin}{}</text>", self.events(edge, &line));
         }
     }
 

@@ -54,11 +54,11 @@ impl Way {
         }
     }
 
-    fn write(mut self, class: &str, text: &mut String) {
-        self.flush();
-        if !self.path.is_empty() {
-            let _ = writeln!(text, "<path class=\"fsm-line {class}\" d=\"{}\"/>", self.path);
+    fn shape(&self, class: &str) -> String {
+        if self.path.is_empty() {
+            return String::new();
         }
+        format!("<path class=\"fsm-line {class}\" d=\"{}\"/>\n", self.path)
     }
 }
 
@@ -81,6 +81,14 @@ impl Route {
         });
         &mut ways[number].1
     }
+}
+
+/// An arrow's head, its tip there.
+pub(super) fn head(x: f64, y: f64, up: bool, class: &str) -> String {
+    let base = if up { y + ARROW } else { y - ARROW };
+    let (left, right) = (x - ARROW * 0.55, x + ARROW * 0.55);
+    let [x, y, base, left, right] = [x, y, base, left, right].map(number);
+    format!("<path class=\"fsm-fill {class}\" d=\"M{x} {y}L{left} {base}H{right}Z\"/>\n")
 }
 
 impl Drawing<'_> {
@@ -148,17 +156,6 @@ impl Drawing<'_> {
         ports.collect()
     }
 
-    /// An arrow's head, its tip there.
-    pub(super) fn head(&mut self, x: f64, y: f64, up: bool, class: &str) {
-        let base = if up { y + ARROW } else { y - ARROW };
-        let (left, right) = (x - ARROW * 0.55, x + ARROW * 0.55);
-        let [x, y, base, left, right] = [x, y, base, left, right].map(number);
-        let _ = writeln!(
-            self.text,
-            "<path class=\"fsm-fill {class}\" d=\"M{x} {y}L{left} {base}H{right}Z\"/>"
-        );
-    }
-
     /// The arrows between states, a group each: its line, its head and its events. Those of one kind
     /// follow one another, and what is marked lies above the others.
     pub(super) fn arrows(&mut self) {
@@ -182,21 +179,26 @@ impl Drawing<'_> {
         for (_, first) in firsts {
             let link = self.layers.links[first];
             let route = self.route(first, &onward, &ports);
+            let legs = self.legs_along(&self.edges[link.edge]);
             self.text += "<g class=\"arrow\">\n";
-            for (class, way) in route.own {
-                way.write(class, &mut self.text);
+            for (class, way) in &route.own {
+                self.text += &way.shape(class);
             }
             let before = self.text.len();
-            for (class, way) in route.shared {
+            for (class, way) in &route.shared {
                 if shared_bytes < SHARED_BYTES_MAX {
-                    way.write(&format!("{class} fsm-same"), &mut self.text);
+                    self.text += &way.shape(&format!("{class} fsm-same"));
                 }
             }
             shared_bytes += self.text.len() - before;
+            for (class, way) in route.own.iter().chain(&route.shared) {
+                self.light(&legs, &way.shape(class));
+            }
             if let Some((Head { x, y, is_up }, class)) = route.head {
                 let is_first = tips.insert((number(x), number(y), is_up, class));
                 let same = if is_first { "" } else { " fsm-same" };
-                self.head(x, y, is_up, &format!("{class}{same}"));
+                self.text += &head(x, y, is_up, &format!("{class}{same}"));
+                self.light(&legs, &head(x, y, is_up, class));
             }
             self.label(link.ends().1, self.class(&link));
             self.text += "</g>\n";
@@ -219,6 +221,9 @@ impl Drawing<'_> {
             let head = self.piece(link, ports[index], route.way(is_own, class));
             route.head = head.map(|head| (head, class));
             next = onward[to];
+        }
+        for (_, way) in route.own.iter_mut().chain(&mut route.shared) {
+            way.flush();
         }
         route
     }

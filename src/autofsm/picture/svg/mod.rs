@@ -27,7 +27,10 @@ use words::{DOC_SIZE, LINE, Words, caption};
 
 mod cards;
 mod lines;
+mod run;
 mod words;
+
+pub use run::{Leg, svg_of_run};
 
 const MARGIN: f64 = 28.0;
 const ARROW: f64 = 7.0;
@@ -106,10 +109,12 @@ pub(super) struct Note {
 pub(super) struct Look {
     pub title: String,
     /// The styles of what is set apart.
-    pub style: &'static str,
+    pub style: String,
     /// For each state what sets it apart; the plain ones at the end may be left out.
     pub states: Vec<Accent>,
     pub notes: Vec<Note>,
+    /// The steps of a conversation.
+    pub legs: Vec<run::Lit>,
 }
 
 struct Drawing<'d> {
@@ -123,6 +128,8 @@ struct Drawing<'d> {
     /// The top and the height of each row.
     rows: Vec<(f64, f64)>,
     text: String,
+    /// What shines with each leg.
+    lights: Vec<String>,
 }
 
 /// A picture of more lines than these shows nothing, and its layout takes long.
@@ -134,8 +141,9 @@ const EDGES_MAX: usize = 5000;
 pub fn svg(definition: &Definition, marks: &Marks<'_>) -> Option<String> {
     let note = |text| Note { accent: Accent::Marked, text };
     let notes: Vec<_> = marks.lines(definition).into_iter().map(note).collect();
-    let style = if notes.is_empty() { "" } else { MARK_STYLE };
-    let look = Look { title: title(definition), style, states: Vec::new(), notes };
+    let style = if notes.is_empty() { "" } else { MARK_STYLE }.to_owned();
+    let look =
+        Look { title: title(definition), style, states: Vec::new(), notes, legs: Vec::new() };
     draw(definition, &edges(definition, marks), look)
 }
 
@@ -151,9 +159,9 @@ pub(super) fn draw(definition: &Definition, edges: &[Edge], look: Look) -> Optio
         layers.nodes.iter().map(|node| Words::of(definition, edges, node.kind)).collect();
     let sizes: Vec<Size> = words.iter().map(Words::size).collect();
     let middles = place(&layers, &neighbours, &sizes);
-    let (rows, text) = (Vec::new(), String::new());
+    let (rows, text, lights) = (Vec::new(), String::new(), vec![String::new(); look.legs.len()]);
     let mut drawing =
-        Drawing { definition, layers, words, edges, look, sizes, middles, rows, text };
+        Drawing { definition, layers, words, edges, look, sizes, middles, rows, text, lights };
     Some(drawing.draw())
 }
 
@@ -220,15 +228,17 @@ impl Drawing<'_> {
         let widths = notes.iter().map(|note| proportional_width(&note.text, DOC_SIZE));
         let right = widths.fold(right, f64::max);
         let room = if notes.is_empty() { 0.0 } else { float(notes.len()) * LINE + 12.0 };
-        let (width, height) = ((right + 2.0 * MARGIN).ceil(), bottom + room + MARGIN);
+        let (beside, lower) = self.words_extent();
+        let width = (right + beside + 2.0 * MARGIN).ceil();
+        let height = (bottom + room).max(lower) + MARGIN;
         for middle in &mut self.middles {
             *middle += MARGIN;
         }
         let (wide, high, name) = (number(width), number(height), xml(&self.look.title));
-        let more = self.look.style;
+        let (more, classes) = (std::mem::take(&mut self.look.style), self.classes());
         let _ = writeln!(
             self.text,
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {wide} {high}\" width=\"{wide}\" height=\"{high}\" role=\"img\" class=\"fsm\">\n\
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {wide} {high}\" width=\"{wide}\" height=\"{high}\" role=\"img\" class=\"{classes}\">\n\
              <title>{name}</title>\n<style>{STYLE}{more}</style>\n\
              <rect class=\"fsm-page\" x=\"0.5\" y=\"0.5\" width=\"{}\" height=\"{}\" rx=\"10\"/>",
             number(width - 1.0),
@@ -241,6 +251,7 @@ impl Drawing<'_> {
             }
         }
         self.caption(&notes, bottom + 12.0);
+        self.lit(right + 2.0 * MARGIN);
         std::mem::take(&mut self.text) + "</svg>\n"
     }
 }
