@@ -3,6 +3,9 @@
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::io::retry_on_intr;
+use rustix::rand::{GetRandomFlags, getrandom};
+
 /// A sequence of 64-bit values that begins at random.
 ///
 /// It is a permutation of all of them, so that no value is drawn twice here. The values of two
@@ -31,7 +34,11 @@ impl Names {
 /// 64 bits of the system's randomness.
 pub(super) fn random() -> io::Result<u64> {
     let mut octets = [0; 8];
-    getrandom::fill(&mut octets).map_err(io::Error::other)?;
+    // The system call itself, and no device: the sandbox keeps those away. So few octets come whole.
+    let filled = retry_on_intr(|| getrandom(octets.as_mut_slice(), GetRandomFlags::empty()))?;
+    if filled < octets.len() {
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+    }
     Ok(u64::from_le_bytes(octets))
 }
 

@@ -100,7 +100,8 @@ fn style(legs: usize) -> String {
     if legs == 0 {
         return STYLE.to_owned();
     }
-    let (share, tenths) = (number(100.0 / float(legs)), legs * TENTHS);
+    // So exact that no moment is dark between two of them.
+    let (share, tenths) = (format!("{:.4}", 100.0 / float(legs)), legs * TENTHS);
     let seconds = number(float(tenths) / 10.0);
     format!(
         "{STYLE}@keyframes fsm-run-{legs}{{0%{{opacity:1}}{share}%,100%{{opacity:0}}}}\
