@@ -174,7 +174,7 @@ fn a_long_conversation_is_shown_by_its_first_steps_and_no_word_breaks_out() {
         from: "init".to_owned(),
         event: Some("</text><script>".to_owned()),
         to: "init".to_owned(),
-        is_refused: number % 2 == 0,
+        is_refused: number.is_multiple_of(2),
         words: vec![format!("C: </text><script>{}", "x".repeat(number * 100)); 9],
     };
     let legs: Vec<_> = (0..500).map(leg).collect();

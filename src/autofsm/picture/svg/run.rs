@@ -83,7 +83,7 @@ pub fn svg_of_run(definition: &Definition, legs: &[Leg]) -> Option<String> {
         last.words.truncate(WORDS_MAX - 1);
         last.words.push(format!("and {more} more steps"));
     }
-    let lit: Vec<Lit> = run.into_iter().map(|leg| Lit::of(definition, leg)).collect();
+    let lit: Vec<Lit> = run.iter().map(|leg| Lit::of(definition, leg)).collect();
     let style = style(lit.len());
     let title = format!("{}: the way of a conversation", title(definition));
     let look = Look { title, style, states: Vec::new(), notes: Vec::new(), legs: lit };
@@ -111,7 +111,7 @@ fn style(legs: usize) -> String {
 }
 
 impl Lit {
-    fn of(definition: &Definition, leg: Leg) -> Self {
+    fn of(definition: &Definition, leg: &Leg) -> Self {
         let state =
             |name: &str| definition.states.iter().position(|one| same_name(&one.name, name));
         let event =
