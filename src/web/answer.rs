@@ -93,26 +93,28 @@ pub(super) async fn answer(
         };
         response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     }
-    protect(&context.pages(), response.headers_mut());
+    protect(response.headers_mut());
     response
 }
 
-/// Adds what keeps a browser from doing more with an answer than it is for.
-fn protect(pages: &[Page], headers: &mut hyper::HeaderMap) {
-    let mut styles = String::from("'self'");
-    for style in pages.iter().filter_map(Page::style) {
-        let digest = STANDARD.encode(Sha256::digest(style.as_bytes()));
-        let source = format!(" 'sha256-{digest}'");
-        if !styles.contains(&source) {
-            styles += &source;
-        }
-    }
+/// What a browser may load with an answer. A style is allowed if it is this one.
+fn policy(style: Option<&str>) -> HeaderValue {
+    let style = style.map_or_else(
+        || "'self'".to_owned(),
+        |style| format!("'sha256-{}'", STANDARD.encode(Sha256::digest(style.as_bytes()))),
+    );
     let policy = format!(
-        "default-src 'none'; script-src 'self'; style-src {styles}; img-src 'self'; \
+        "default-src 'none'; script-src 'self'; style-src {style}; img-src 'self'; \
          connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
-    let policy = HeaderValue::from_str(&policy);
-    headers.extend(policy.into_iter().map(|policy| (header::CONTENT_SECURITY_POLICY, policy)));
+    // There is nothing in it that a field may not have.
+    HeaderValue::from_str(&policy)
+        .unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
+}
+
+/// Adds what keeps a browser from doing more with an answer than it is for.
+fn protect(headers: &mut hyper::HeaderMap) {
+    headers.entry(header::CONTENT_SECURITY_POLICY).or_insert_with(|| policy(None));
     let resource = HeaderName::from_static("cross-origin-resource-policy");
     for (name, value) in [
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -148,9 +150,14 @@ async fn by_route(context: &Arc<Context>, head: &Parts, body: Incoming) -> Answe
         Route::Page => with(HTML, include_str!("page/index.html")),
         Route::Style => with(CSS, include_str!("page/page.css")),
         Route::Script => with(JS, include_str!("page/page.js")),
+        Route::Icon => with(SVG, include_str!("page/icon.svg")),
         Route::Picture => {
             let picture = page.definition.picture.clone();
-            with(SVG, picture.ok_or_else(|| not_found("it is too large to be drawn"))?)
+            let picture = picture.ok_or_else(|| not_found("it is too large to be drawn"))?;
+            let mut response = with(SVG, picture);
+            let policy = policy(page.style());
+            response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, policy);
+            response
         }
         Route::Metrics => {
             let metrics = metrics::metrics(context)

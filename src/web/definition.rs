@@ -75,7 +75,7 @@ impl Page {
         self.counters.iter().any(|one| ptr::eq(one.machine(), machine))
     }
 
-    /// The text of the picture's style, which the page's policy has to allow.
+    /// The text of the picture's style, which the picture's policy has to allow.
     pub(super) fn style(&self) -> Option<&str> {
         let (_, rest) = self.definition.picture.as_deref()?.split_once("<style>")?;
         rest.split_once("</style>").map(|(style, _)| style)

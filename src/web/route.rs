@@ -13,6 +13,7 @@ pub(super) enum Route {
     Page,
     Style,
     Script,
+    Icon,
     Picture,
     Metrics,
     Ready,
@@ -65,6 +66,8 @@ pub(super) fn route(method: &Method, uri: &Uri) -> Result<Asked, Wrong> {
         "/" => Route::Page,
         "/page.css" => Route::Style,
         "/page.js" => Route::Script,
+        // The second is what a browser asks for beside a text.
+        "/icon.svg" | "/favicon.ico" => Route::Icon,
         "/machine.svg" => Route::Picture,
         "/metrics" => Route::Metrics,
         "/ready" => Route::Ready,

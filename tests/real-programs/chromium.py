@@ -73,6 +73,14 @@ class Browser:
         """A command of the DevTools."""
         return self.do("/goog/cdp/execute", {"cmd": command, "params": parameters})
 
+    def press(self, key):
+        """A key, as a keyboard sends it: `Tab`, `Enter`, `Escape`, `ArrowDown`."""
+        code = {"Tab": 9, "Enter": 13, "Escape": 27, "ArrowDown": 40}[key]
+        text = {"text": "\r"} if key == "Enter" else {}
+        for kind in ["keyDown", "keyUp"]:
+            self.tool("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **text)
+            text = {}
+
     def size(self, width, height):
         self.tool("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=False)
 

@@ -32,9 +32,12 @@ class Server:
         folder = self.maildir / place
         return [path for path in folder.iterdir() if path.is_file()] if folder.exists() else []
 
-    def stop(self):
+    def end(self):
         self.process.terminate()
         assert self.process.wait(60) == 0, "postman must end with 0"
+
+    def stop(self):
+        self.end()
         # Each session of each program goes again as it went.
         sessions = sorted(self.sessions.glob("*.smtp"))
         subprocess.run([self.binary, "fsm", "play", *map(str, sessions)], check=True, stdout=subprocess.DEVNULL)

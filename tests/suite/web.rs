@@ -8,7 +8,10 @@ use std::net::TcpStream;
 use std::process::Command;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use crate::rig::{self, Server, wait_until};
 
@@ -175,13 +178,24 @@ fn a_foreign_page_reads_nothing_and_changes_nothing() {
 #[test]
 fn each_answer_tells_the_browser_what_it_may_not() {
     let server = start();
-    let picture = get(&server, "/machine.svg");
-    let style = picture.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
-    assert!(style.contains(".fsm-"));
-    for path in ["/", "/page.css", "/page.js", "/state", "/nothing", "/message?id=x", "/metrics"] {
+    let policy = |styles: &str| {
+        format!(
+            "content-security-policy: default-src 'none'; script-src 'self'; style-src {styles}; "
+        )
+    };
+    let others = [
+        "/page.css",
+        "/page.js",
+        "/favicon.ico",
+        "/state",
+        "/nothing",
+        "/message?id=x",
+        "/metrics",
+    ];
+    for path in ["/"].iter().chain(&others) {
         let head = ask(&server, "GET", path).head;
         for field in [
-            "content-security-policy: default-src 'none'; script-src 'self'; style-src 'self' 'sha256-",
+            policy("'self'").as_str(),
             "x-content-type-options: nosniff",
             "cache-control: no-store",
             "cross-origin-resource-policy: same-origin",
@@ -190,6 +204,12 @@ fn each_answer_tells_the_browser_what_it_may_not() {
         }
         assert!(!head.contains("unsafe") && !head.contains("access-control"), "{head}");
     }
+    // The picture has a style in it, and is shown by itself too.
+    let picture = ask(&server, "GET", "/machine.svg");
+    let style = picture.body.split("<style>").nth(1).unwrap().split("</style>").next().unwrap();
+    assert!(style.contains(".fsm-"));
+    let digest = STANDARD.encode(Sha256::digest(style)).to_ascii_lowercase();
+    assert!(picture.head.contains(&policy(&format!("'sha256-{digest}'"))), "{}", picture.head);
     let page = get(&server, "/");
     for foreign in ["http://", "https://", "<style", " style=", "onclick", "onload"] {
         assert!(!page.contains(foreign), "the page has {foreign}");

@@ -4,29 +4,33 @@
 
 const SESSIONS_MAX = 100;
 const LIT_MILLISECONDS = 1000;
+const AGAIN_MILLISECONDS = 1000;
 const definition = Number(new URLSearchParams(location.search).get("definition")) || 0;
 const query = `?definition=${definition}`;
 const find = (selector) => document.querySelector(selector);
+const ask = (path) => fetch(path).catch(() => new Response("The server does not answer.", { status: 503 }));
+const count = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;
 
-function make(tag, name, text = "") {
+function make(tag, name = "", text = "") {
   const element = document.createElement(tag);
   element.className = name;
   element.textContent = text;
   return element;
 }
 
-function draw(tag, attributes, text = "") {
+function draw(tag, attributes) {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-  element.textContent = text;
   return element;
 }
 
-const lights = new Map();
-function light(element) {
-  clearTimeout(lights.get(element));
-  element.classList.add("lit");
-  lights.set(element, setTimeout(() => element.classList.remove("lit"), LIT_MILLISECONDS));
+const lights = new WeakMap();
+function light(...elements) {
+  for (const element of elements) {
+    clearTimeout(lights.get(element));
+    element.classList.add("lit");
+    lights.set(element, setTimeout(() => element.classList.remove("lit"), LIT_MILLISECONDS));
+  }
 }
 
 // ---- The machine: the server's own picture, with what happens in it.
@@ -34,23 +38,29 @@ function light(element) {
 let known = null; // What the frames said, whole.
 let cells = new Map(); // "STATE EVENT" -> its name in the picture
 let cards = new Map(); // "STATE" -> its card, and its two badges
-const counts = new Map(); // "STATE EVENT" -> how often it was taken
+const taken = new Map(); // "STATE EVENT" -> how often
 const refusals = new Map(); // "STATE" -> Map("EVENT CODE" -> how often)
 
 async function drawMachine() {
-  const answer = await fetch(`machine.svg${query}`);
+  const answer = await ask(`machine.svg${query}`);
   const text = await answer.text();
-  if (!answer.ok) return find("#machine").replaceChildren(make("p", "hint", text));
-  const svg = document.importNode(new DOMParser().parseFromString(text, "image/svg+xml").documentElement, true);
+  if (answer.status === 404) find("#machine").replaceChildren(make("p", "hint", text));
+  if (!answer.ok) return;
+  // The page's policy allows no style in what is shown. A sheet of its own is allowed.
+  const [before, style, after] = text.split(/<\/?style>/);
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(style);
+  document.adoptedStyleSheets = [sheet];
+  const svg = document.importNode(new DOMParser().parseFromString(before + after, "image/svg+xml").documentElement, true);
   svg.setAttribute("role", "group");
+  // On a narrow screen it shrinks as long as it can be read.
+  svg.style.minWidth = `${svg.getAttribute("width") * 0.85}px`;
   // A line is thin: what is pressed is a wider one that nobody sees.
   for (const line of svg.querySelectorAll(".arrow > .fsm-line")) {
     line.before(draw("path", { class: "press", d: line.getAttribute("d") }));
   }
   cells = new Map([...svg.querySelectorAll("[data-cell]")].map((name) => [name.dataset.cell, name]));
   cards = new Map([...svg.querySelectorAll("[data-state]")].map((card) => [card.dataset.state, withBadges(card)]));
-  for (const [cell, name] of cells) name.setAttribute("aria-label", cell);
-  for (const [state, { card }] of cards) card.setAttribute("aria-label", state);
   // In the order of the table: a state, then what leaves it. One of them is in the order of tabs.
   const stops = [...cards].flatMap(([state, { card }]) => [
     card, ...[...cells].filter(([cell]) => cell.startsWith(`${state} `)).map(([, name]) => name)]);
@@ -61,7 +71,7 @@ async function drawMachine() {
   svg.addEventListener("click", (event) => explain(event.target));
   svg.addEventListener("keydown", (event) => walk(event, stops));
   find("#machine").replaceChildren(svg);
-  for (const cell of counts.keys()) showCount(cell);
+  for (const cell of cells.keys()) showTaken(cell);
   for (const state of cards.keys()) showState(state);
   showPath();
 }
@@ -70,45 +80,46 @@ function withBadges(card) {
   const shape = card.querySelector(".fsm-card");
   const [x, y, width] = ["x", "y", "width"].map((key) => Number(shape.getAttribute(key)));
   const badge = (name, at) => {
-    const group = draw("g", { class: `badge ${name}`, transform: `translate(${at} ${y})`, visibility: "hidden" });
+    const group = draw("g", { class: `badge ${name}`, transform: `translate(${at} ${y})` });
     group.append(draw("rect", { y: -10, height: 20, rx: 10 }), draw("text", { y: 4.5 }), draw("title", {}));
-    card.append(group);
-    return group;
+    return card.appendChild(group);
   };
   return { card, sessions: badge("here", x + width - 12), refused: badge("refused", x + 12) };
 }
 
-function setBadge(badge, text, title) {
-  const [rect, label, about] = badge.children;
+function setBadge({ children: [rect, label, title], style }, text, about) {
   const width = 12 + 7.5 * text.length;
   rect.setAttribute("x", -width / 2);
   rect.setAttribute("width", width);
-  label.textContent = text;
-  about.textContent = title;
-  badge.setAttribute("visibility", text ? "visible" : "hidden");
+  [label.textContent, title.textContent] = [text, about];
+  style.visibility = text ? "visible" : "hidden";
 }
 
-function showCount(cell) {
+const cellsOf = (arrow) => [...arrow.querySelectorAll("[data-cell]")].map((name) => name.dataset.cell);
+const saysTaken = (cell) => `taken ${count(taken.get(cell) ?? 0, "time")}`;
+
+function showTaken(cell) {
   const arrow = cells.get(cell)?.closest(".arrow");
   if (!arrow) return;
-  const own = [...arrow.querySelectorAll("[data-cell]")].map((name) => name.dataset.cell);
-  const total = own.reduce((sum, one) => sum + (counts.get(one) ?? 0), 0);
+  const own = cellsOf(arrow);
+  const total = own.reduce((sum, one) => sum + (taken.get(one) ?? 0), 0);
   arrow.classList.toggle("used", total > 0);
   arrow.style.setProperty("--width", Math.min(1.5 + Math.log10(1 + total) * 1.3, 10).toFixed(2));
   if (!arrow.querySelector("title")) arrow.append(draw("title", {}));
-  arrow.querySelector("title").textContent = own.map((one) => `${one}: taken ${counts.get(one) ?? 0}`).join("\n");
-  cells.get(cell).setAttribute("aria-label", `${cell}, taken ${counts.get(cell) ?? 0} times`);
+  arrow.querySelector("title").textContent = own.map((one) => `${one}: ${saysTaken(one)}`).join("\n");
+  cells.get(cell).setAttribute("aria-label", `${cell}: ${saysTaken(cell)}`);
 }
 
 function showState(state) {
   const { card, sessions, refused } = cards.get(state) ?? {};
   if (!card) return;
   const [here, events] = [known?.sessions[state] ?? 0, [...(refusals.get(state) ?? [])]];
-  const total = events.reduce((sum, [, count]) => sum + count, 0);
+  const total = events.reduce((sum, [, times]) => sum + times, 0);
+  const [stand, were] = [`${count(here, "session")} here`, `${count(total, "command")} refused`];
   card.classList.toggle("occupied", here > 0);
-  setBadge(sessions, here ? `${here}` : "", `${here} sessions stand in ${state}`);
-  setBadge(refused, total ? `x${total}` : "", ["refused here:", ...events.map((one) => one.join(" x"))].join("\n"));
-  card.setAttribute("aria-label", `${state}: ${here} sessions, ${total} commands refused`);
+  setBadge(sessions, here ? `${here}` : "", stand);
+  setBadge(refused, total ? `x${total}` : "", [`${were}:`, ...events.map((one) => one.join(" x"))].join("\n"));
+  card.setAttribute("aria-label", `${state}: ${stand}, ${were}`);
 }
 
 function walk(event, stops) {
@@ -123,76 +134,94 @@ function walk(event, stops) {
   next.focus();
 }
 
+let explained = null; // What was asked about last.
+
 /** What `fsm explain` says of a cell, of each cell of an arrow, or of a state. */
 async function explain(target) {
-  const one = target.closest("[data-cell]");
-  const arrow = target.closest(".arrow");
-  const asked = one ? [one.dataset.cell]
-    : arrow ? [...arrow.querySelectorAll("[data-cell]")].map((name) => name.dataset.cell)
-      : [target.closest("[data-state]")?.dataset.state].filter(Boolean);
-  if (!asked.length) return;
-  const told = asked.map(async (cell) => (await fetch(`explain${query}&cell=${encodeURIComponent(cell)}`)).text());
-  const taken = (cell) => (counts.has(cell) ? `taken ${counts.get(cell)} times\n` : "");
-  const texts = (await Promise.all(told)).map((text, number) => taken(asked[number]) + text);
-  find("#explained h2").textContent = asked.length > 1 ? `${asked.length} events` : asked[0];
-  find("#explained pre").textContent = texts.join("\n\n");
+  explained = target.closest("[data-cell]") ?? target.closest(".arrow") ?? target.closest("[data-state]");
+  if (!explained) return;
+  const { cell, state } = explained.dataset;
+  const asked = cell || state ? [cell ?? state] : cellsOf(explained);
+  const told = asked.map(async (one) => (await ask(`explain${query}&cell=${encodeURIComponent(one)}`)).text());
+  // The columns of a row of the file are too wide for what is beside the picture.
+  const texts = (await Promise.all(told)).map((text) => text.replace(/^ *\d+ \| .*/gm, (row) => row.replace(/ +/g, " ")));
+  find("#explained h2").textContent = asked.length > 1 ? count(asked.length, "event") : asked[0];
+  find("#explained pre").textContent = texts.map((text, at) => (state ? text : `${saysTaken(asked[at])}\n${text}`)).join("\n\n");
+  find("#explained pre").classList.toggle("table", Boolean(state));
   find("#explained").hidden = false;
+}
+
+function closeExplained() {
+  const hadFocus = find("#explained").contains(document.activeElement);
+  find("#explained").hidden = true;
+  if (hadFocus) explained.focus();
 }
 
 // ---- Sessions: each a dialogue, the newest first. The chosen one's path is lit.
 
-const sessions = new Map();
+const sessions = new Map(); // By id and time: after a restart the same ids come again.
 let chosen = null;
 
-function addSession(id) {
-  const [row, button, lines] = [make("li", "session"), make("button", ""), make("pre", "")];
-  button.type = "button";
-  button.append(...["who", "where", "amiss", "last"].map((name) => make("span", `${name} foreign`)));
-  button.setAttribute("aria-expanded", false);
-  button.addEventListener("click", () => choose(chosen === id ? null : id));
-  lines.hidden = true;
-  row.append(button, lines);
-  find("#sessions ol").prepend(row);
-  const session = { row, button, lines, said: [], cells: [] };
-  sessions.set(id, session);
+/** A row of a list, which opens: what is always seen of it, and what only then. */
+function addRow(list, name, parts, whole, toggled) {
+  const [row, details, summary] = [make("li", name), make("details"), make("summary")];
+  summary.append(...parts);
+  details.append(summary, whole);
+  details.addEventListener("toggle", () => toggled(details.open));
+  row.append(details);
+  find(list).prepend(row);
+  return row;
+}
+
+function addSession(key) {
+  const parts = ["who", "where small", "said small line", "amiss small"].map((name) => make("span", `${name} foreign`));
+  const whole = make("pre");
+  const toggled = (isOpen) => isOpen === (chosen === key) || choose(isOpen ? key : null);
+  const row = addRow("#sessions ol", "session", parts, whole, toggled);
+  const session = { row, parts, whole, lines: [], cells: [] };
+  sessions.set(key, session);
   for (const [old, { row }] of sessions) {
-    if (sessions.size > SESSIONS_MAX && old !== chosen) [row.remove(), sessions.delete(old)];
+    if (sessions.size <= SESSIONS_MAX || old === chosen) continue;
+    row.remove();
+    sessions.delete(old);
   }
   return session;
 }
 
 function takeSession(news) {
   if (news.definition !== definition) return;
-  const session = sessions.get(news.id) ?? addSession(news.id);
-  session.said.splice(news.from, Infinity, ...news.lines);
+  const key = `${news.id} ${news.began}`;
+  const session = sessions.get(key) ?? addSession(key);
+  session.lines.splice(news.from, Infinity, ...news.lines);
   session.cells = news.cells;
-  const amiss = [[news.refused, "refused"], [news.faults, "faults"], [news.messages, "stored"]];
-  const [who, where, what, last] = session.button.children;
-  who.textContent = `${news.id} ${news.client}`;
-  where.textContent = news.ended ? "ended" : news.state;
-  what.textContent = amiss.filter(([count]) => count).map(([count, name]) => `${count} ${name}`).join(", ");
-  last.textContent = session.said.at(-1) ?? "";
+  const amiss = [[news.refused, "refused", "refused"], [news.faults, "fault"], [news.messages, "stored", "stored"]];
+  const texts = [`${news.id} ${news.client}`, news.ended ? "ended" : news.state,
+    session.lines.findLast((line) => /^[CS]: /.test(line)) ?? "",
+    amiss.filter(([number]) => number).map((words) => count(...words)).join(", ")];
+  session.parts.forEach((part, at) => (part.textContent = texts[at]));
   session.row.classList.toggle("ended", Boolean(news.ended));
   session.row.classList.toggle("has-refused", news.refused > 0);
   find("#sessions .hint").hidden = true;
-  if (chosen === news.id) [showLines(session, news.from), showPath()];
+  if (chosen !== key) return;
+  session.row.firstChild.open = true; // It was chosen before the connection was lost.
+  showLines(session, news.from);
+  showPath();
 }
 
-function showLines({ lines, said }, from) {
-  while (lines.childElementCount > from) lines.lastChild.remove();
-  for (const line of said.slice(from)) {
+function showLines({ whole, lines }, from) {
+  while (whole.childElementCount > from) whole.lastChild.remove();
+  for (const line of lines.slice(from)) {
     const kind = /^S: [45]/.test(line) ? "no" : { C: "client", S: "server" }[line[0]] ?? "other";
-    lines.append(make("span", kind, `${line}\n`));
+    whole.append(make("span", kind, `${line}\n`));
   }
 }
 
-function choose(id) {
-  const [before, now] = [sessions.get(chosen), sessions.get(id)];
-  chosen = id;
-  for (const session of [before, now].filter(Boolean)) {
-    session.button.setAttribute("aria-expanded", session === now);
-    session.lines.hidden = session !== now;
-    session.lines.replaceChildren();
+function choose(key) {
+  const [before, now] = [sessions.get(chosen), sessions.get(key)];
+  chosen = key;
+  if (before) {
+    before.row.firstChild.open = false;
+    before.whole.replaceChildren();
   }
   if (now) showLines(now, 0);
   showPath();
@@ -214,107 +243,148 @@ let asking = null; // Whether the list is asked for, and whether it is old alrea
 async function loadMessages() {
   if (asking) return void (asking.again = true);
   asking = { again: false };
-  const answer = await fetch("messages").catch(() => null);
-  const list = answer?.ok ? (await answer.json()).messages : [];
+  const answer = await ask("messages");
+  const list = answer.ok ? (await answer.json()).messages : [];
   const ids = new Set(list.map((message) => message.id));
-  for (const [id, row] of messages) if (!ids.has(id)) [row.remove(), messages.delete(id)];
+  for (const [id, row] of messages) {
+    if (ids.has(id)) continue;
+    row.remove();
+    messages.delete(id);
+  }
   const isFirst = messages.size === 0;
   for (const message of list) if (!messages.has(message.id)) addMessage(message, isFirst);
   find("#messages .hint").hidden = messages.size > 0;
+  // The server reads a thousand files for it.
+  await new Promise((done) => setTimeout(done, AGAIN_MILLISECONDS));
   const { again } = asking;
   asking = null;
   if (again) loadMessages();
 }
 
 function addMessage(message, isOld) {
-  const [row, button, whole] = [make("li", "message"), make("button", ""), make("div", "whole")];
-  button.type = "button";
-  button.append(make("span", "subject foreign", message.subject || "(no subject)"),
-    make("span", "way foreign", `${message.from ?? "<>"} to ${message.to.join(", ")}`),
-    make("span", "last", `${new Date(message.date).toLocaleTimeString()}, ${message.size} octets`));
-  button.setAttribute("aria-expanded", false);
-  button.addEventListener("click", () => openMessage(message, button, whole));
-  whole.hidden = true;
-  row.append(button, whole);
-  find("#messages ol").prepend(row);
+  const parts = [make("span", "subject row foreign", message.subject || "(no subject)"),
+    make("span", "way small row line foreign", `${message.from ?? "<>"} to ${message.to.join(", ")}`),
+    make("span", "small row", `${new Date(message.date).toLocaleString()}, ${count(message.size, "octet")}`)];
+  const whole = make("div", "whole");
+  const row = addRow("#messages ol", "message", parts, whole, () => whole.childElementCount || fill(whole, message));
   messages.set(message.id, row);
-  if (!isOld) [light(row), (find("#news").textContent = `new message: ${message.subject}`)];
+  if (isOld) return;
+  light(row);
+  find("#news").textContent = `new message: ${message.subject}`;
 }
 
-async function openMessage({ id }, button, whole) {
-  whole.hidden = !whole.hidden;
-  button.setAttribute("aria-expanded", !whole.hidden);
-  if (whole.hidden || whole.childElementCount) return;
+async function fill(whole, { id }) {
   const name = `?id=${encodeURIComponent(id)}`;
-  const answer = await fetch(`message${name}`);
+  const answer = await ask(`message${name}`);
   if (!answer.ok) return whole.replaceChildren(make("p", "hint", await answer.text()));
   const { headers, text, attachments } = await answer.json();
-  const links = make("p", "links");
-  for (const [word, path] of [["source", "message/source"], ["download", "message/download"]]) {
-    const link = make("a", "", word);
-    link.href = path + name;
-    links.append(link, " ");
+  const [links, all, list] = [make("p", "links"), make("details"), make("dl", "foreign")];
+  for (const word of ["source", "download"]) {
+    links.append(make("a", "", word), " ");
+    links.lastElementChild.href = `message/${word}${name}`;
   }
-  const [all, list] = [make("details", ""), make("dl", "foreign")];
   for (const [key, value] of headers) list.append(make("dt", "", key), make("dd", "", value));
-  all.append(make("summary", "", `${headers.length} header fields`), list);
-  const parts = attachments.map(({ name, type, size }) => make("p", "foreign", `${name}, ${type}, ${size} octets`));
+  all.append(make("summary", "", count(headers.length, "header field")), list);
+  const parts = attachments.map(({ name, type, size }) => make("p", "foreign", `${name}, ${type}, ${count(size, "octet")}`));
   whole.replaceChildren(links, make("pre", "foreign", text), ...parts, all);
 }
 
 // ---- Frames: the first is whole, the others have what changed.
 
 function takeState(frame) {
-  const isWhole = Boolean(frame.states);
-  if (isWhole) [counts, refusals, sessions].forEach((map) => map.clear());
-  if (isWhole) [find("#sessions ol").replaceChildren(), drawMachine(), showDefinitions(frame)];
-  known = isWhole ? frame : { ...known, ...frame, sessions: { ...known.sessions, ...frame.sessions } };
-  for (const { cell, taken } of frame.cells ?? []) {
-    counts.set(cell, taken);
-    if (!isWhole) [showCount(cell), cells.get(cell) && [light(cells.get(cell)), light(cells.get(cell).closest(".arrow"))]];
+  if (frame.states) return takeWhole(frame);
+  known = { ...known, ...frame, sessions: { ...known.sessions, ...frame.sessions } };
+  takeNumbers(frame);
+  for (const name of (frame.cells ?? []).map(({ cell }) => cells.get(cell)).filter(Boolean)) {
+    showTaken(name.dataset.cell);
+    light(name, name.closest(".arrow"));
   }
-  for (const { state, event, code, count } of frame.refused ?? []) {
-    if (!refusals.has(state)) refusals.set(state, new Map());
-    refusals.get(state).set(`${event === "-" ? "no command" : event} ${code}`, count);
-    if (!isWhole && cards.has(state)) [showState(state), light(cards.get(state).refused)];
+  for (const { state } of frame.refused ?? []) {
+    showState(state);
+    if (cards.has(state)) light(cards.get(state).refused);
   }
   for (const state of Object.keys(frame.sessions ?? {})) showState(state);
-  if (frame.faults) showFaults(frame.faults);
-  if (frame.totals) showTotals(frame.totals);
-  if (known.messages && (isWhole || frame.stored !== undefined)) loadMessages();
+  if (frame.stored !== undefined && known.messages) loadMessages();
+}
+
+function takeWhole(frame) {
+  for (const old of [taken, refusals, sessions]) old.clear();
+  find("#sessions ol").replaceChildren();
+  known = frame;
+  takeNumbers(frame);
+  drawMachine();
+  showDefinitions(frame);
+  if (frame.messages) loadMessages();
+}
+
+/** Takes the numbers of a frame, which are absolute. */
+function takeNumbers({ cells, refused, faults, totals }) {
+  for (const one of cells ?? []) taken.set(one.cell, one.taken);
+  for (const { state, event, code, count: times } of refused ?? []) {
+    if (!refusals.has(state)) refusals.set(state, new Map());
+    refusals.get(state).set(`${event === "-" ? "no command" : event} ${code}`, times);
+  }
+  if (faults) showFaults(faults);
+  if (totals) showTotals(totals);
 }
 
 function showFaults(faults) {
-  const list = find("#faults ul");
-  list.replaceChildren(...faults.map(({ says, fired, cells }) =>
-    make("li", fired ? "fired" : "", `${says}: ${fired} fired at ${cells.join(", ") || "the greeting"}`)));
+  const rows = faults.map(({ says, fired, cells }) => {
+    const row = make("li", "fault");
+    row.append(make("span", "", says), make("span", fired ? "fired" : "small", `fired ${count(fired, "time")}`),
+      make("span", "small row", `at ${cells.join(", ") || "the greeting"}`));
+    return row;
+  });
+  find("#faults ul").replaceChildren(...rows);
   find("#faults").hidden = faults.length === 0;
 }
 
 function showTotals({ open, sessions, messages, turned_away: turned }) {
-  const away = turned ? `, ${turned} turned away` : "";
-  find("#totals").textContent = `${open} open, ${sessions} sessions${away}, ${messages} messages`;
+  const [first, second] = find("#totals").children;
+  first.textContent = `${count(sessions, "session")}, ${open} open${turned ? `, ${turned} turned away` : ""}`;
+  second.textContent = count(messages, "message");
 }
 
 function showDefinitions({ definitions, messages }) {
   const links = definitions.map(({ name, sha256, listeners }, number) => {
-    const link = make("a", "", `${name} ${sha256.slice(0, 8)}`);
+    // A listener that is encrypted from its first octet has the same file, and another machine.
+    const which = definitions.length > 1 ? listeners.join(" ") : sha256.slice(0, 8);
+    const link = make("a", "", `${name.split("/").at(-1)} ${which}`);
     link.href = `?definition=${number}`;
-    link.title = listeners.join(", ");
+    link.title = `${name}\n${sha256}\n${listeners.join(", ")}`;
     if (number === definition) link.setAttribute("aria-current", "page");
     return link;
   });
+  const trial = `swaks --to postmaster --server ${definitions[0].listeners[0]}`;
   find("#definitions").replaceChildren(...links);
-  const listener = definitions[definition]?.listeners[0] ?? "";
-  find("#sessions .hint").textContent = `None yet. Try: swaks --to you@postman.local --server ${listener}`;
+  find("#sessions .hint").replaceChildren(...definition ? ["None yet."] : ["None yet. Try ", make("code", "", trial)]);
   find("#sessions .hint").hidden = false;
-  find("#messages .hint").textContent = messages ? "None yet." : "The server does not show them: `web: (messages: true)`.";
+  find("#messages .hint").replaceChildren(...messages ? ["None yet."]
+    : ["The server shows them with ", make("code", "", "web: (messages: true)"), " in its configuration."]);
 }
 
-const events = new EventSource(`events${query}`);
-events.addEventListener("open", () => (find("#link").textContent = "live"));
-events.addEventListener("error", () => (find("#link").textContent = "no connection, trying again"));
-events.addEventListener("state", (event) => takeState(JSON.parse(event.data)));
-events.addEventListener("sessions", (event) => JSON.parse(event.data).forEach(takeSession));
-find("#explained .close").addEventListener("click", () => (find("#explained").hidden = true));
-document.addEventListener("keydown", ({ key }) => key === "Escape" && (find("#explained").hidden = true));
+function listen() {
+  const events = new EventSource(`events${query}`);
+  const say = (isLive, text) => {
+    find("#link").textContent = text;
+    document.body.classList.toggle("gone", !isLive);
+  };
+  events.addEventListener("open", () => say(true, "live"));
+  events.addEventListener("error", () => {
+    say(false, "no connection, trying again");
+    if (events.readyState !== EventSource.CLOSED) return;
+    // The browser gives up where it is answered, but not with events: the definition is gone, or a proxy's server.
+    drawMachine();
+    setTimeout(listen, AGAIN_MILLISECONDS);
+  });
+  events.addEventListener("state", (event) => takeState(JSON.parse(event.data)));
+  events.addEventListener("sessions", (event) => JSON.parse(event.data).forEach(takeSession));
+}
+
+listen();
+find("#explained button").addEventListener("click", closeExplained);
+document.addEventListener("keydown", ({ key }) => {
+  if (key !== "Escape") return;
+  if (find("#explained").hidden) choose(null);
+  else closeExplained();
+});
