@@ -4,7 +4,7 @@
 //! client can make another. Listeners with different definitions are counted together where the
 //! names are the same.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::answer::Context;
+use super::definition::Page;
 use super::state::Snapshot;
 
 /// The type of the answer.
@@ -138,10 +139,12 @@ impl Collector for Numbers {
             None,
             MetricType::Info,
         )?;
-        for page in self.context.pages().iter() {
-            let (name, sha256) = (page.definition.name.as_str(), page.definition.sha256.as_str());
-            info.encode_info(&[("name", name), ("sha256", sha256)])?;
-        }
-        Ok(())
+        // Two machines may come from one file: one of them is encrypted from the first octet.
+        let pages = self.context.pages();
+        let of = |page: &Page| {
+            [("name", page.definition.name.clone()), ("sha256", page.definition.sha256.clone())]
+        };
+        let definitions: BTreeSet<Labels<2>> = pages.iter().map(of).collect();
+        definitions.iter().try_for_each(|labels| info.encode_info(labels))
     }
 }

@@ -14,6 +14,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::rig::{self, Server, wait_until};
+use crate::secure::Keys;
 
 /// A server with a page, whose users' mail it shows.
 fn start() -> Server {
@@ -376,6 +377,18 @@ fn listeners_with_a_machine_of_their_own_have_a_page_of_their_own() {
     assert_eq!(state["definition"]["number"], 1);
     assert_ne!(get(&server, "/machine.svg"), get(&server, "/machine.svg?definition=1"));
     assert_eq!(ask(&server, "GET", "/state?definition=2").status, 404);
+}
+
+#[test]
+fn a_definition_is_named_once_though_two_machines_are_made_of_it() {
+    let keys = Keys::new();
+    let server = Server::start_listening(&format!(
+        r#"({}, web: (address: "127.0.0.1:0"),
+           listeners: [(address: "127.0.0.1:0"), (address: "127.0.0.1:0", tls: FirstOctet)])"#,
+        keys.ron(&["a"])
+    ));
+    assert_eq!(json(&server, "/state")["definitions"].as_array().unwrap().len(), 2);
+    assert_eq!(get(&server, "/metrics").matches("\npostman_definition_info{").count(), 1);
 }
 
 #[test]
