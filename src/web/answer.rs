@@ -150,6 +150,8 @@ async fn by_route(context: &Arc<Context>, head: &Parts, body: Incoming) -> Answe
         Route::Page => with(HTML, include_str!("page/index.html")),
         Route::Style => with(CSS, include_str!("page/page.css")),
         Route::Script => with(JS, include_str!("page/page.js")),
+        Route::MachineScript => with(JS, include_str!("page/machine.js")),
+        Route::PartsScript => with(JS, include_str!("page/parts.js")),
         Route::Icon => with(SVG, include_str!("page/icon.svg")),
         Route::Picture => {
             let picture = page.definition.picture.clone();

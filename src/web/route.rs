@@ -13,6 +13,8 @@ pub(super) enum Route {
     Page,
     Style,
     Script,
+    MachineScript,
+    PartsScript,
     Icon,
     Picture,
     Metrics,
@@ -66,6 +68,8 @@ pub(super) fn route(method: &Method, uri: &Uri) -> Result<Asked, Wrong> {
         "/" => Route::Page,
         "/page.css" => Route::Style,
         "/page.js" => Route::Script,
+        "/machine.js" => Route::MachineScript,
+        "/parts.js" => Route::PartsScript,
         // The second is what a browser asks for beside a text.
         "/icon.svg" | "/favicon.ico" => Route::Icon,
         "/machine.svg" => Route::Picture,

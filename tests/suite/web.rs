@@ -187,6 +187,8 @@ fn each_answer_tells_the_browser_what_it_may_not() {
     let others = [
         "/page.css",
         "/page.js",
+        "/machine.js",
+        "/parts.js",
         "/favicon.ico",
         "/state",
         "/nothing",
