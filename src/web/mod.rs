@@ -27,7 +27,9 @@ use async_channel::{Receiver, Sender};
 use async_io::{Async, Timer};
 use async_net::TcpStream;
 use async_net::unix::UnixStream;
-use futures_lite::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, FutureExt as _, future};
+use futures_lite::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, FutureExt as _, future,
+};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use smol::LocalExecutor;
