@@ -56,8 +56,8 @@ pub(super) struct Connection<'a> {
     pub(super) log: &'a mut SessionLog,
     /// The handshake that may begin, since the session has asked.
     pub(super) handshake: Option<Begun>,
-    /// The message whose content is arriving.
-    draft: Option<Draft>,
+    /// The message whose content is arriving. In a place of its own: most connections are without.
+    draft: Option<Box<Draft>>,
     /// Since when the client owes a command, or the rest of a message, in the watch's time.
     pub(super) since: u64,
     /// Whether the client sends content.
@@ -256,7 +256,7 @@ impl Connection<'_> {
                     let now = SystemTime::now()
                         .duration_since(SystemTime::UNIX_EPOCH)
                         .unwrap_or_default();
-                    self.draft = Some(self.shared.store.begin(*envelope, now.as_secs()));
+                    self.draft = Some(Box::new(self.shared.store.begin(*envelope, now.as_secs())));
                 }
                 Output::Content(content) => {
                     self.log.content(content);
@@ -287,8 +287,8 @@ impl Connection<'_> {
                 && let Some(draft) = self.draft.take()
             {
                 let (done, spilled) = async_channel::bounded(1);
-                self.shared.store.spill(draft, move |draft| drop(done.try_send(draft)));
-                self.draft = spilled.recv().await.ok();
+                self.shared.store.spill(*draft, move |draft| drop(done.try_send(draft)));
+                self.draft = spilled.recv().await.ok().map(Box::new);
             }
             if self.wire.is_full() {
                 if self.wire.send().await.is_err() {
@@ -331,7 +331,7 @@ impl Connection<'_> {
                 };
                 let begun = Instant::now();
                 let (done, committed) = async_channel::bounded(1);
-                self.shared.store.commit(draft, move |result| drop(done.try_send(result)));
+                self.shared.store.commit(*draft, move |result| drop(done.try_send(result)));
                 let stored = committed.recv().await;
                 let stored = stored.unwrap_or_else(|_| Err(StoreError::given_up()));
                 let stored = stored.map(|files| {

@@ -62,8 +62,8 @@ pub(super) struct Things {
     pub(super) sender: Option<ReversePath>,
     /// Each RCPT, in the order of the envelope.
     pub(super) recipients: Vec<Recipient>,
-    /// The content that is arriving.
-    pub(super) message: Option<Message>,
+    /// The content that is arriving. In a place of its own: most sessions are without.
+    pub(super) message: Option<Box<Message>>,
 }
 
 /// What the vocabulary says of an action.
@@ -100,7 +100,7 @@ impl Things {
     }
 
     /// Drops what an action drops. Returns the message if one was open: only `deliver` keeps it.
-    pub(super) fn drop_for(&mut self, action: Action) -> Option<Message> {
+    pub(super) fn drop_for(&mut self, action: Action) -> Option<Box<Message>> {
         let mut message = None;
         for thing in spec(action).drops {
             match *thing {

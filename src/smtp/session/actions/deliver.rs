@@ -12,7 +12,7 @@ impl Session {
     pub(super) fn deliver(
         &mut self,
         cell: &Transition,
-        message: Option<Message>,
+        message: Option<Box<Message>>,
     ) -> Result<Acted, Contradiction> {
         if let Some(refused) = message.ok_or(Contradiction)?.refused {
             self.note_refused("(the message)", refused.code);
@@ -23,7 +23,7 @@ impl Session {
     }
 
     /// Has the store forget a message that is not delivered.
-    pub(in crate::smtp::session) fn discard(&mut self, message: Option<Message>) {
+    pub(in crate::smtp::session) fn discard(&mut self, message: Option<Box<Message>>) {
         // The content of a refused message was discarded when it was refused.
         if message.is_some_and(|message| message.refused.is_none()) {
             self.queue.push_back(Output::Discard);

@@ -126,7 +126,7 @@ impl Session {
         &mut self,
         cell: &Transition,
         accepted: Accepted,
-        dropped: Option<Message>,
+        dropped: Option<Box<Message>>,
     ) -> Result<Acted, Contradiction> {
         if let Accepted::Deliver = accepted {
             return self.deliver(cell, dropped);

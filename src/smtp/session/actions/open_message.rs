@@ -1,6 +1,5 @@
 //! `open_message`: DATA, and content follows. RFC 5321 4.1.1.4.
 
-use super::super::things::Message;
 use super::super::{Output, Session};
 use super::{Contradiction, plain_reply};
 use crate::smtp::envelope::Envelope;
@@ -24,7 +23,7 @@ impl Session {
             with: greeting.with(self.things.is_encrypted),
             encryption: None,
         };
-        self.things.message = Some(Message::default());
+        self.things.message = Some(Box::default());
         self.queue.push_back(Output::Open(Box::new(envelope)));
         Ok(plain_reply(cell))
     }
