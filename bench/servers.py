@@ -308,7 +308,10 @@ class Rooted(Server):
         for place in ("bin", "sbin", "lib", "lib64"):
             (self.root / place).symlink_to(f"usr/{place}")
         self.mount("-t", "overlay", "overlay", "-o", f"lowerdir={self.package}/usr:/usr", self.root / "usr")
-        self.mount("--bind", "/dev", self.root / "dev")
+        # Not the whole of /dev: who removes this folder too early would remove the host's devices. A mounted file is in their way.
+        for name in ("null", "zero", "full", "random", "urandom"):
+            (self.root / "dev" / name).touch()
+            self.mount("--bind", f"/dev/{name}", self.root / "dev" / name)
         for name in ("ld.so.cache", "ld.so.conf", "services", "protocols"):
             if os.path.exists(f"/etc/{name}"):
                 shutil.copy(f"/etc/{name}", self.root / "etc" / name)
@@ -344,7 +347,7 @@ class Rooted(Server):
                 break
             time.sleep(0.1)
         if self.mounts:
-            # Never remove through a mount: the host's /dev stands behind it.
+            # Never remove through a mount.
             raise Trouble(f"cannot unmount {self.mounts}")
         super().wipe()
 
