@@ -8,7 +8,7 @@
 
 use super::model::{Mealy, Model, Word};
 use super::session::{Heard, Host, Lost, greeted, say};
-use super::suite::{Depth, cover, suite};
+use super::suite::{Depth, cover, cover_from, identifiers, suite};
 use super::tree::{NodeId, Said, Tree};
 use super::words::Kind;
 use crate::autofsm::StateIndex;
@@ -176,6 +176,7 @@ impl<'m, H: Host> Learner<'m, H> {
         // much, and where the server conforms nothing else is to be asked.
         let reference = &self.model.machine;
         let mut words = suite(reference, Depth::States, &cover(reference, |_, _| true));
+        words.extend(self.reference_behind(learned));
         let ways = cover(&learned.machine, |_, _| true);
         words.extend(suite(&learned.machine, self.effort.depth, &ways));
         let random = (0..self.effort.random_words).map(|number| self.random_word(number));
@@ -193,6 +194,58 @@ impl<'m, H: Host> Learner<'m, H> {
             }
         }
         self.host.progress(all, all);
+        Ok(None)
+    }
+
+    /// Behind each state the ways of the reference from there, and what tells their ends apart.
+    /// The server may have a state twice where the reference has it once, such as a transaction
+    /// over a clear line and one over an encrypted line: no suite has a reason to look.
+    fn reference_behind(&self, learned: &Learned) -> Vec<Word> {
+        let reference = &self.model.machine;
+        let ends = identifiers(reference);
+        let mut words = Vec::new();
+        for access in &learned.access {
+            let Some(begin) = reference.after(access) else { continue };
+            let ways = cover_from(reference, begin, |_, _| true);
+            for (state, way) in ways.iter().enumerate() {
+                let Some(way) = way else { continue };
+                let way = [access.as_slice(), way].concat();
+                // Content answers nothing: what tells it from other content comes after its end.
+                let leads = |symbol: &usize| {
+                    self.model.reads_content(StateIndex(state))
+                        && reference
+                            .cell(StateIndex(state), *symbol)
+                            .is_some_and(|cell| cell.1.0 != state)
+                };
+                let on = (0..reference.symbols()).filter(leads).map(|symbol| vec![symbol]);
+                for on in std::iter::once(Word::new()).chain(on) {
+                    let way = [way.as_slice(), &on].concat();
+                    let ends = reference.after(&way).and_then(|state| ends.get(state.0));
+                    let ends = ends.into_iter().flatten();
+                    words.extend(ends.map(|end| [way.as_slice(), end].concat()));
+                }
+            }
+        }
+        words
+    }
+
+    /// Plays a word once more. Returns what was exchanged, if it went as the hypothesis says; else
+    /// the word was learned from, and there is to be another hypothesis.
+    ///
+    /// # Errors
+    /// There is no session, or it went as no session before.
+    pub fn confirm(
+        &mut self,
+        learned: &Learned,
+        word: &[usize],
+    ) -> Result<Option<Vec<String>>, Stuck> {
+        let told: Vec<Said> = learned.machine.follow(word).map(|(_, said)| said.clone()).collect();
+        let (heard, notes) = self.session(word)?;
+        if heard == told {
+            return Ok(Some(notes));
+        }
+        self.keep(word, &heard, notes)?;
+        self.digest(learned, word.to_vec())?;
         Ok(None)
     }
 
@@ -263,7 +316,12 @@ impl<'m, H: Host> Learner<'m, H> {
                 return Err(Stuck::Random(notes, others));
             }
         }
-        if self.tree.add(word, &answers).is_err() {
+        self.keep(word, &answers, notes)
+    }
+
+    /// Has the tree know what was answered to a word.
+    fn keep(&mut self, word: &[usize], answers: &[Said], notes: Vec<String>) -> Result<(), Stuck> {
+        if self.tree.add(word, answers).is_err() {
             let known = self.tree.answers(word);
             let lines = word.iter().zip(&known).flat_map(|(symbol, said)| {
                 let line = self.model.symbols.get(*symbol).map_or("", |symbol| &symbol.line);
@@ -318,12 +376,7 @@ impl<'m, H: Host> Learner<'m, H> {
             in_content = if is_answered { (300..400).contains(&code) } else { in_content };
             let closed = [221, 421].contains(&code) && peer.closes();
             notes.push(format!("C: {}", symbol.line));
-            if is_answered {
-                notes.push(match &heard {
-                    Heard::Reply(_, line) => format!("S: {line}"),
-                    other => format!("# {}", other.words()),
-                });
-            }
+            notes.extend(heard.noted());
             let said = Said::of(&heard, closed);
             let ends = said.ends();
             answers.push(said);

@@ -119,8 +119,17 @@ fn cell(model: &Model, learned: &Learned, state: usize, symbol: usize) -> Option
     }
     let code = match said {
         Said::Code(code, _) => Some(*code),
+        Said::Untried(code) => {
+            // An end would claim that the server can do nothing more; where it is, is all that is known.
+            return Some(plain(state, Some(Reply { code: *code, text: None })));
+        }
         Said::Silent if stays && kind != Kind::Content => return None,
         Said::Silent => None,
+        Said::Other(what) if !stays => {
+            // What it was moved the server all the same, and a row is what says so.
+            let text = Some(format!("no reply of SMTP: {what}"));
+            return Some(plain(next.0, Some(Reply { code: 500, text })));
+        }
         Said::Closed | Said::Unsaid | Said::Other(_) => return None,
     };
     // The reference's row, if it has the same code: its words are taken over unseen.

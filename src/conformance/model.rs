@@ -4,7 +4,7 @@
 //! its end, a command without a row is refused and changes nothing, and a word that no definition
 //! has, a *probe*, is refused wherever commands are heard.
 
-use super::words::{Kind, Symbol};
+use super::words::{Kind, Symbol, action};
 use crate::autofsm::{Definition, StateIndex, same_name};
 use crate::smtp::vocabulary::VOCABULARY;
 
@@ -27,13 +27,27 @@ pub struct Mealy<A> {
     width: usize,
     /// At `state * width + symbol`.
     cells: Vec<Option<(A, StateIndex)>>,
+    /// The symbol that goes first, where several lead on.
+    preferred: Option<usize>,
 }
 
 impl<A: Answer> Mealy<A> {
     /// A machine of these cells.
     #[must_use]
     pub fn new(width: usize, cells: Vec<Option<(A, StateIndex)>>) -> Self {
-        Self { width: width.max(1), cells }
+        Self { width: width.max(1), cells, preferred: None }
+    }
+
+    /// The same; where a symbol leads to a state as others do, the way there goes along it.
+    #[must_use]
+    pub fn preferring(self, preferred: Option<usize>) -> Self {
+        Self { preferred, ..self }
+    }
+
+    /// All symbols, the preferred one first.
+    pub fn by_preference(&self) -> impl Iterator<Item = usize> {
+        let others = (0..self.width).filter(|symbol| Some(*symbol) != self.preferred);
+        self.preferred.into_iter().chain(others)
     }
 
     /// How many states there are, the closed one among them if the machine has one.
@@ -169,7 +183,12 @@ impl Model {
                 }));
             }
         }
-        let machine = Mealy::new(symbols.len(), cells);
+        // A server may offer extensions to those alone who ask for them: a way by EHLO is every client's.
+        let extended = |symbol: &Symbol| {
+            symbol.event.and_then(|event| action(&definition, event)) == Some("greet_extended")
+        };
+        let preferred = symbols.iter().position(extended);
+        let machine = Mealy::new(symbols.len(), cells).preferring(preferred);
         Self { definition, symbols, machine, from_first_octet: false }
     }
 

@@ -241,9 +241,11 @@ impl<H: Host> Runner<'_, H> {
             let mut shorter = word.clone();
             shorter.remove(place);
             let cell = |word: &Word| cells(self.model, word).last();
+            let blamed = |word: &Word, place| cells(self.model, word).nth(place);
             let is_whole = cells(self.model, &shorter).count() == shorter.len();
             let is_same = is_whole
                 && cell(&shorter) == cell(&word)
+                && blamed(&shorter, kept - 1) == blamed(&word, kept)
                 && matches!(self.attempt(&shorter, &mut Vec::new()),
                     Ok(Went::Off(at, other)) if at + 1 == shorter.len() && other.word() == heard.word());
             if is_same {

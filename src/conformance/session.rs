@@ -63,8 +63,10 @@ pub enum Heard {
     Unasked(String),
     /// What is no reply of SMTP.
     Foreign(String),
-    /// Encryption was accepted, and this is what there was in place of a handshake.
-    Clear(String),
+    /// Encryption was accepted, with this code and line, and this is what there was in place of a
+    /// handshake; none if it was not tried, since the line is encrypted, and a client must not
+    /// (RFC 3207 4.2). Nothing more can be said then.
+    Clear(u16, String, Option<String>),
 }
 
 impl Heard {
@@ -78,7 +80,7 @@ impl Heard {
             Self::Closed => "closed".to_owned(),
             Self::Unasked(_) => "unasked".to_owned(),
             Self::Foreign(_) => "foreign".to_owned(),
-            Self::Clear(_) => "handshake".to_owned(),
+            Self::Clear(..) => "handshake".to_owned(),
         }
     }
 
@@ -95,7 +97,34 @@ impl Heard {
                 format!("a reply that nothing asked for, `{}`", line.escape_debug())
             }
             Self::Foreign(line) => format!("what is no reply, `{}`", line.escape_debug()),
-            Self::Clear(why) => format!("this in place of a handshake: {why}"),
+            Self::Clear(_, _, why) => {
+                let untried = || "no handshake, since the line is encrypted".to_owned();
+                let why = why.as_ref().map(|why| format!("this in place of a handshake: {why}"));
+                why.unwrap_or_else(untried)
+            }
+        }
+    }
+
+    /// As lines of what was exchanged.
+    pub(super) fn noted(&self) -> Vec<String> {
+        let said = match self {
+            Self::Reply(_, line) | Self::Clear(_, line, _) => Some(format!("S: {line}")),
+            _ => None,
+        };
+        let told = match self {
+            Self::Reply(..) | Self::Silent => None,
+            other => Some(format!("# {}", other.words())),
+        };
+        said.into_iter().chain(told).collect()
+    }
+
+    /// As it compares with what is expected: where encryption is to be refused its acceptance is
+    /// what deviates, and what follows it is no matter.
+    fn beside(self, expected: Expected) -> Self {
+        let is_refused = expected.sort == Sort::Refused;
+        match self {
+            Self::Clear(code, line, _) if is_refused => Self::Reply(code, line),
+            other => other,
         }
     }
 }
@@ -181,13 +210,18 @@ pub(super) fn say(peer: &mut impl Play, symbol: &Symbol, is_answered: bool) -> H
         None if !peer.is_open() => Heard::Closed,
         None => Heard::Nothing(peer.silence()),
     };
-    if symbol.kind == Kind::Encrypt
-        && matches!(heard, Heard::Reply(200..300, _))
-        && let Err(why) = peer.encrypt()
-    {
-        return Heard::Clear(why);
+    match heard {
+        Heard::Reply(code @ 200..300, line) if symbol.kind == Kind::Encrypt => {
+            if peer.is_encrypted() {
+                return Heard::Clear(code, line, None);
+            }
+            match peer.encrypt() {
+                Ok(()) => Heard::Reply(code, line),
+                Err(why) => Heard::Clear(code, line, Some(why)),
+            }
+        }
+        other => other,
     }
-    heard
 }
 
 /// Plays a word of the model, up to the first symbol that goes otherwise. The lines that were
@@ -206,16 +240,13 @@ pub(super) fn play<H: Host>(
     let steps = model.machine.follow(word).zip(word);
     for (place, ((_, expected), number)) in steps.enumerate() {
         let Some(symbol) = model.symbols.get(*number) else { break };
-        let mut got = say(&mut peer, symbol, expected.sort != Sort::Silent);
+        let got = say(&mut peer, symbol, expected.sort != Sort::Silent);
+        let mut got = got.beside(*expected);
         if host.is_stopped() {
             return Err(Lost::Stopped);
         }
         notes.push(format!("C: {}", symbol.line));
-        notes.extend(match &got {
-            Heard::Silent => None,
-            Heard::Reply(_, line) => Some(format!("S: {line}")),
-            other => Some(format!("# {}", other.words())),
-        });
+        notes.extend(got.noted());
         match compare(*expected, &got) {
             Compared::Same => {}
             Compared::Other => return Ok(Went::Off(place, got)),

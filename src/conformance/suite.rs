@@ -48,10 +48,19 @@ pub fn cover<A: Answer>(
     machine: &Mealy<A>,
     is_usable: impl Fn(StateIndex, usize) -> bool,
 ) -> Vec<Option<Word>> {
+    cover_from(machine, StateIndex(0), is_usable)
+}
+
+/// The same, from another state than the initial one.
+pub(super) fn cover_from<A: Answer>(
+    machine: &Mealy<A>,
+    begin: StateIndex,
+    is_usable: impl Fn(StateIndex, usize) -> bool,
+) -> Vec<Option<Word>> {
     let mut ways = vec![None; machine.states()];
     let mut walk = Walk::new();
-    let mut known = HashSet::from([StateIndex(0)]);
-    walk.meet(StateIndex(0), None);
+    let mut known = HashSet::from([begin]);
+    walk.meet(begin, None);
     while let Some(at) = walk.visit() {
         let state = *walk.node(at);
         if machine.is_closed(state) {
@@ -60,7 +69,7 @@ pub fn cover<A: Answer>(
         if let Some(way) = ways.get_mut(state.0) {
             *way = Some(word(&walk, at, None));
         }
-        for symbol in (0..machine.symbols()).filter(|symbol| is_usable(state, *symbol)) {
+        for symbol in machine.by_preference().filter(|symbol| is_usable(state, *symbol)) {
             if let Some((_, next)) = machine.cell(state, symbol)
                 && known.insert(*next)
             {

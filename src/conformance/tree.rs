@@ -11,6 +11,9 @@ use super::session::Heard;
 pub enum Said {
     /// A reply's code, and whether the connection is closed after it.
     Code(u16, bool),
+    /// Encryption was accepted within an encrypted line, with this code. The session ends there:
+    /// nobody knows what would follow.
+    Untried(u16),
     /// It is content.
     Silent,
     /// It was not said: a line of content, or its end, where no content is awaited.
@@ -28,6 +31,9 @@ impl Said {
             Heard::Reply(code, _) | Heard::Open(code) => Self::Code(*code, closed),
             Heard::Silent => Self::Silent,
             Heard::Closed => Self::Closed,
+            // It was accepted, and then nothing can be said.
+            Heard::Clear(code, _, Some(_)) => Self::Code(*code, true),
+            Heard::Clear(code, _, None) => Self::Untried(*code),
             other => Self::Other(other.word()),
         }
     }
@@ -35,7 +41,7 @@ impl Said {
     /// Whether nothing can be said after it.
     #[must_use]
     pub fn ends(&self) -> bool {
-        matches!(self, Self::Closed | Self::Code(_, true))
+        matches!(self, Self::Closed | Self::Untried(_) | Self::Code(_, true))
     }
 
     /// In words.
@@ -44,6 +50,7 @@ impl Said {
         match self {
             Self::Code(code, false) => code.to_string(),
             Self::Code(code, true) => format!("{code}, and the end"),
+            Self::Untried(code) => format!("{code}, and no handshake was tried"),
             Self::Silent => "nothing: it is content".to_owned(),
             Self::Unsaid => "not said".to_owned(),
             Self::Closed => "a closed connection".to_owned(),

@@ -3,7 +3,7 @@
 //! A wrong answer is seen at its own cell, a wrong target only behind it: at a cell that answers as
 //! it should when another way leads there, or at several that answer as another state's do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::model::{Answer as _, Expected, Sort, Word};
 use super::runner::{Outcome, Place, Runner, after, cells};
@@ -148,9 +148,8 @@ fn behind<H: Host>(runner: &Runner<'_, H>, judged: &mut BTreeMap<Place, Judgemen
                 }
             }
             Outcome::Off(heard) => {
-                let is_known = matches!(judged.get(&last), Some(Judgement::Says(_, known))
-                    if known.word() == heard.word());
-                let blamed = blamed(runner, word);
+                let is_known = is_known(runner, judged, last, heard);
+                let blamed = blamed(runner, judged, word);
                 let cell = cells(runner.model, word).nth(blamed);
                 if !is_known
                     && let Some(open @ Judgement::Pass) =
@@ -163,9 +162,45 @@ fn behind<H: Host>(runner: &Runner<'_, H>, judged: &mut BTreeMap<Place, Judgemen
     }
 }
 
+/// Whether a cell says this wherever it is met: what is heard there tells nothing of the way to it.
+fn is_known<H: Host>(
+    runner: &Runner<'_, H>,
+    judged: &BTreeMap<Place, Judgement>,
+    cell: Place,
+    heard: &Heard,
+) -> bool {
+    match judged.get(&cell) {
+        Some(Judgement::Says(_, known)) => known.word() == heard.word(),
+        Some(Judgement::Unreached) => is_said_after_each(runner, cell, heard),
+        _ => false,
+    }
+}
+
+/// Whether several cells have led to a cell, and each time this was heard: then it is its own,
+/// though no way there can be relied on.
+fn is_said_after_each<H: Host>(runner: &Runner<'_, H>, cell: Place, heard: &Heard) -> bool {
+    let mut before = BTreeSet::new();
+    for (word, outcome) in &runner.outcomes {
+        let met: Vec<Place> = cells(runner.model, word).collect();
+        let [.., led, last] = met.as_slice() else { continue };
+        if *last == cell {
+            let is_same = matches!(outcome, Outcome::Off(other) if other.word() == heard.word());
+            if !is_same {
+                return false;
+            }
+            before.insert(*led);
+        }
+    }
+    before.len() > 1 && !runner.met.contains(&cell)
+}
+
 /// The first place of a word after which the state is not told apart as it should; else the last
 /// but one.
-fn blamed<H: Host>(runner: &Runner<'_, H>, word: &Word) -> usize {
+fn blamed<H: Host>(
+    runner: &Runner<'_, H>,
+    judged: &BTreeMap<Place, Judgement>,
+    word: &Word,
+) -> usize {
     let before = word.len().saturating_sub(1);
     let is_wrong = |place: &usize| {
         let begin = word.get(..=*place).unwrap_or_default();
@@ -174,7 +209,10 @@ fn blamed<H: Host>(runner: &Runner<'_, H>, word: &Word) -> usize {
         ends.any(|end| {
             let found = runner.outcome_within(&[begin, end].concat());
             found.is_some_and(|(off, outcome)| {
-                off.len() > begin.len() && matches!(outcome, Outcome::Off(_))
+                let Outcome::Off(heard) = outcome else { return false };
+                let last = cells(runner.model, off).last();
+                off.len() > begin.len()
+                    && !last.is_some_and(|last| is_known(runner, judged, last, heard))
             })
         })
     };

@@ -61,7 +61,7 @@ fn encrypts(definition: &Definition, event: usize) -> bool {
 }
 
 /// The action by which some state accepts an event.
-fn action(definition: &Definition, event: usize) -> Option<&str> {
+pub(super) fn action(definition: &Definition, event: usize) -> Option<&str> {
     let mut accepted =
         (0..definition.states.len()).filter_map(|state| definition.accepted(state, event));
     accepted.find_map(|cell| cell.action.as_deref())

@@ -87,6 +87,12 @@ impl Line {
         Ok(())
     }
 
+    /// Sends that nothing more is sent.
+    pub(super) fn close(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        self.0.send_close_notify();
+        self.send(b"", stream)
+    }
+
     /// Seals octets, and sends them behind what the handshake has to send.
     pub(super) fn send(&mut self, octets: &[u8], stream: &mut TcpStream) -> io::Result<()> {
         self.0.writer().write_all(octets)?;

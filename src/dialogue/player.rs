@@ -31,6 +31,10 @@ pub trait Play {
         self.give(Input::Encrypted);
         Ok(())
     }
+    /// Whether another handshake would be one within an encrypted line.
+    fn is_encrypted(&self) -> bool {
+        false
+    }
     /// Whether a message is open, or stored and not taken.
     fn has_message(&self) -> bool;
     /// Whether the server has not closed the connection.

@@ -6,7 +6,7 @@
 //! handshake.
 
 use std::io::{self, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -75,6 +75,17 @@ impl Socket {
             over: None,
             silence: String::new(),
         })
+    }
+
+    /// Says goodbye, and that nothing follows it; then waits for the answer. A server may wait for
+    /// the client's end before it answers: Exim 4.96 does, a fifth of a second.
+    pub fn leave(mut self) {
+        self.give(Input::Octets(b"QUIT\r\n"));
+        if let Some(line) = &mut self.line {
+            let _ = line.close(&mut self.stream);
+        }
+        let _ = self.stream.shutdown(Shutdown::Write);
+        let _ = self.take_reply();
     }
 
     /// Sends octets, sealed if the line is encrypted.
@@ -279,6 +290,10 @@ impl Play for Socket {
             self.over.get_or_insert_with(|| why.clone());
         }
         shaken
+    }
+
+    fn is_encrypted(&self) -> bool {
+        self.line.is_some()
     }
 
     fn has_message(&self) -> bool {

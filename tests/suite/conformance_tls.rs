@@ -2,13 +2,20 @@
 //! handshake behind it, and TLS from the first octet is a page that begins elsewhere.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::thread;
+
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use postman::autofsm::{Definition, StateIndex, compile, page};
 use postman::config::Config;
-use postman::conformance::{Depth, InMemory, Options, Verdict, run};
+use postman::conformance::{
+    Depth, Effort, InMemory, Learned, Learner, Mealy, Model, Options, Report, Said, Verdict, run,
+};
 use postman::smtp::machine::Machine;
 use postman::smtp::vocabulary::VOCABULARY;
 
@@ -180,6 +187,176 @@ fn what_fails_behind_a_handshake_is_a_dialogue_that_shakes_hands() {
     assert_eq!(played.status.code(), Some(0), "{}", err(&played));
     let played = play(&clear);
     assert!(err(&played).contains(".smtp:4: expected `2`, got `500 "), "{}", err(&played));
+}
+
+/// Answers lines: a greeting is welcome, STARTTLS is promised, QUIT is the end, and all else is refused.
+/// Returns whether a handshake was promised.
+fn answer(stream: &mut (impl Read + Write)) -> bool {
+    let mut line = Vec::new();
+    let mut octet = [0];
+    while matches!(stream.read(&mut octet), Ok(1)) {
+        line.extend_from_slice(&octet);
+        if octet != *b"\n" {
+            continue;
+        }
+        let word = String::from_utf8_lossy(&line).split_whitespace().next().map(str::to_owned);
+        let reply: &[u8] = match word.as_deref() {
+            Some("HELO" | "EHLO") => b"250 yes\r\n",
+            Some("STARTTLS") => b"220 go\r\n",
+            Some("QUIT") => b"221 bye\r\n",
+            _ => b"502 no\r\n",
+        };
+        if stream.write_all(reply).is_err() || reply.starts_with(b"22") {
+            return reply.starts_with(b"220");
+        }
+        line.clear();
+    }
+    false
+}
+
+/// A server that promises a handshake wherever it is asked for one, as aiosmtpd 1.4.3 does. No page of
+/// ours may.
+fn server_that_encrypts_again(keys: &Keys) -> SocketAddr {
+    let chain = CertificateDer::from_pem_file(keys.path("a.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_file(keys.path("a.key")).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let config = ServerConfig::builder_with_provider(provider);
+    let config = config.with_safe_default_protocol_versions().unwrap().with_no_client_auth();
+    let config = Arc::new(config.with_single_cert(vec![chain], key).unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            stream.write_all(b"220 x\r\n").unwrap();
+            if answer(&mut stream) {
+                let connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+                answer(&mut StreamOwned::new(connection, stream));
+            }
+        }
+    });
+    address
+}
+
+/// Whoever accepts STARTTLS where all is encrypted breaks the page by that, whatever would follow.
+#[test]
+fn encryption_within_encryption_is_told_and_not_tried() {
+    let keys = Keys::new();
+    let address = server_that_encrypts_again(&keys);
+    let output = put(address, &["--starttls", "--only", "tls_init STARTTLS"]);
+    let expected = "\ntls_init STARTTLS: expected to be refused (5xx), got `220 go`\n";
+    assert!(out(&output).contains(expected), "{}\n{}", out(&output), err(&output));
+    assert_eq!(output.status.code(), Some(1));
+    let output = learn(address, &["--starttls", "--random-words", "5"]);
+    let said = err(&output);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    let expected = "broken: this can happen: encryption within encryption\n   \
+                    # C: STARTTLS init -> tls_init\n   # C: STARTTLS tls_init -> tls_init\n   \
+                    C: STARTTLS\n   S: 220 go\n   C: STARTTLS\n   S: 220 go\n   \
+                    # no handshake, since the line is encrypted\n";
+    assert!(said.contains(expected), "{said}");
+    // What would follow was not asked: the row stays where it is.
+    let row = "{ tst = tls_init; tev = STARTTLS; ttype = noop; reply = 220; }";
+    assert!(out(&output).contains(row), "{}", out(&output));
+}
+
+/// The cells that fail, by their names.
+fn failing(known: &Model, report: &Report) -> Vec<String> {
+    let cells = report.cells.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Fail(_)));
+    let name = |(state, symbol): &(usize, usize)| {
+        format!("{} {}", known.state(StateIndex(*state)), known.name(*symbol))
+    };
+    cells.map(|(place, _)| name(place)).collect()
+}
+
+/// As Exim does: it refuses what it has not offered.
+#[test]
+fn a_server_that_encrypts_after_ehlo_alone_is_judged_behind_it() {
+    let known = model(whole(PAGE).unwrap());
+    let greeting = "tev = HELO;     next = client_init;";
+    let encryption = "{ tst = init, client_init;               tev = STARTTLS;";
+    assert!(PAGE.contains(greeting) && PAGE.contains(encryption));
+    let source = PAGE
+        .replacen(greeting, &greeting.replacen("client_init", "client_ready", 1), 1)
+        .replacen(encryption, "{ tst = client_init; tev = STARTTLS;", 1);
+    let served = whole(&without_properties(&source)).unwrap();
+    let report = run(&known, ALL, &mut in_memory(&served));
+    let expected = ["init HELO", "init STARTTLS", "client_init HELO"];
+    assert_eq!(failing(&known, &report), expected, "{:?}", report.findings);
+    assert_eq!(report.doubt(), None);
+}
+
+/// As Postfix does: a transaction over a clear line can still be encrypted, and one over an
+/// encrypted line cannot. To the page both are one.
+const TWICE: &str = "AutoGen Definitions fsm;
+prefix = smtp;
+state = client, begun, named, content, tls_init, tls_client, tls_begun, tls_named, tls_content;
+event = HELO, EHLO, STARTTLS, MAIL, RCPT, DATA, RSET, QUIT, READ, END;
+HELO = 'HELO domain';
+EHLO = 'EHLO domain';
+MAIL = 'MAIL FROM:<address>';
+RCPT = 'RCPT TO:<address>';
+transition =
+  { tst = init, client, begun, named; tev = HELO; next = client; ttype = greet; reply = 250; },
+  { tst = init, client, begun, named; tev = EHLO; next = client; ttype = greet_extended; reply = 250; },
+  { tst = init, client, begun, named; tev = STARTTLS; next = tls_init; ttype = start_tls; reply = 220; },
+  { tst = tls_init, tls_client, tls_begun, tls_named; tev = HELO; next = tls_client; ttype = greet; reply = 250; },
+  { tst = tls_init, tls_client, tls_begun, tls_named; tev = EHLO; next = tls_client; ttype = greet_extended; reply = 250; },
+  { tst = client; tev = MAIL; next = begun; ttype = set_sender; reply = 250; },
+  { tst = tls_client; tev = MAIL; next = tls_begun; ttype = set_sender; reply = 250; },
+  { tst = begun, named; tev = RCPT; next = named; ttype = add_recipient; reply = 250; },
+  { tst = tls_begun, tls_named; tev = RCPT; next = tls_named; ttype = add_recipient; reply = 250; },
+  { tst = named; tev = DATA; next = content; ttype = open_message; reply = 354; },
+  { tst = tls_named; tev = DATA; next = tls_content; ttype = open_message; reply = 354; },
+  { tst = content, tls_content; tev = READ; ttype = append; },
+  { tst = content; tev = END; next = client; ttype = deliver; reply = 250; },
+  { tst = tls_content; tev = END; next = tls_client; ttype = deliver; reply = 250; },
+  { tst = begun, named; tev = RSET; next = client; ttype = reset; reply = 250; },
+  { tst = tls_begun, tls_named; tev = RSET; next = tls_client; ttype = reset; reply = 250; },
+  { tst = init, client, begun, named, tls_init, tls_client, tls_begun, tls_named; tev = QUIT; next = done; ttype = answer; reply = 221; };
+";
+
+fn compiled(source: &str) -> Definition {
+    let compiled = compile(source, Some(&VOCABULARY));
+    compiled.definition.unwrap_or_else(|| panic!("{:?}", compiled.diagnostics))
+}
+
+#[test]
+fn what_the_page_has_once_and_a_server_twice_is_learned_twice() {
+    let reference = model(whole(PAGE).unwrap());
+    let effort = Effort { depth: Depth::States, sessions_max: 20_000, random_words: 0, seed: 1 };
+    let mut host = in_memory(&compiled(TWICE));
+    let learned = Learner::new(&reference, &mut host, effort).learn().unwrap();
+    assert_eq!(learned.access.len(), 10, "{learned:?}");
+}
+
+/// What no suite finds a property may: its dialogue goes otherwise, and then there is more to learn.
+#[test]
+fn a_word_that_goes_otherwise_than_was_learned_is_learned_from() {
+    let page = compiled(TWICE);
+    let reference = model(page.clone());
+    let effort = Effort { depth: Depth::States, sessions_max: 20_000, random_words: 0, seed: 1 };
+    let mut host = in_memory(&page);
+    let mut learner = Learner::new(&reference, &mut host, effort);
+    let learned = learner.learn().unwrap();
+    let symbol = |name| reference.symbols.iter().position(|known| known.name == name).unwrap();
+    let word = [symbol("MAIL"), symbol("EHLO"), symbol("MAIL")];
+    assert!(learner.confirm(&learned, &word).unwrap().is_some());
+    // A hypothesis that is another server's.
+    let mut cells = Vec::new();
+    for state in 0..learned.machine.states() {
+        for column in 0..learned.machine.symbols() {
+            let cell = learned.machine.cell(StateIndex(state), column).cloned();
+            let is_wrong = state == 0 && column == symbol("MAIL");
+            cells.push(
+                cell.map(|cell| if is_wrong { (Said::Code(250, false), cell.1) } else { cell }),
+            );
+        }
+    }
+    let machine = Mealy::new(learned.machine.symbols(), cells);
+    let wrong = Learned { machine, access: learned.access.clone() };
+    assert_eq!(learner.confirm(&wrong, &word).unwrap(), None);
+    assert_eq!(learner.learn().unwrap().access, learned.access);
 }
 
 /// A server that answers each line with these octets, and the connection with a greeting.

@@ -11,8 +11,7 @@ use super::against::{Target, seconds};
 use super::interrupt::{self, STOPPED};
 use crate::config::Tls;
 use crate::conformance::{Host, Values};
-use crate::dialogue::{Patience, Play as _, Socket};
-use crate::smtp::session::Input;
+use crate::dialogue::{Patience, Socket};
 
 /// How a server is treated.
 #[derive(Args)]
@@ -137,9 +136,8 @@ impl Host for Server {
         }
     }
 
-    fn leave(&mut self, mut peer: Socket) {
-        peer.give(Input::Octets(b"QUIT\r\n"));
-        let _ = peer.take_reply();
+    fn leave(&mut self, peer: Socket) {
+        peer.leave();
     }
 
     fn pause(&mut self, troubles: u32) {

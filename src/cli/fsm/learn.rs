@@ -1,5 +1,6 @@
 //! `postman fsm learn`: what a server does, as a definition.
 
+use std::collections::HashSet;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
@@ -11,8 +12,8 @@ use super::test::served;
 use super::{Defines, End, print};
 use crate::autofsm::{self, Definition, Severity, StateIndex};
 use crate::conformance::{
-    Depth, Effort, Host, Learned, Learner, Lost, Model, Said, Stuck, SymbolKind, Written,
-    definition, symbols,
+    Depth, Effort, Host, Learned, Learner, Lost, Model, Said, Stuck, SymbolKind, definition,
+    symbols,
 };
 
 #[derive(Args)]
@@ -75,13 +76,15 @@ pub(super) fn learn(options: &Learn) -> Result<(), End> {
     );
     let mut host = options.manners.admit(&options.server, &what)?;
     let mut student = Learner::new(&model, &mut host, effort);
-    let result = student.learn();
-    let (learned, stuck) = match (result, student.latest.take()) {
-        (Ok(learned), _) => (learned, None),
-        (Err(stuck), Some(latest)) => (latest, Some(stuck)),
-        (Err(stuck), None) => return Err(End::Error(why(&stuck, &options.server))),
+    let (examined, stuck) = match examined(&model, &mut student)? {
+        Ok(examined) => (examined, None),
+        Err(stuck) => match student.latest.take() {
+            Some(latest) => (Examined::new(latest), Some(stuck)),
+            None => return Err(End::Error(why(&stuck, &options.server))),
+        },
     };
-    let written = definition(&model, &learned);
+    let learned = &examined.learned;
+    let written = definition(&model, learned);
     let asked = format!("{} sessions, {} commands", student.sessions, student.commands);
     let mut about = vec![
         format!("{} as it was learned, by the commands of {name}.", options.server),
@@ -99,7 +102,7 @@ pub(super) fn learn(options: &Learn) -> Result<(), End> {
     if let Some(stuck) = &stuck {
         about.push("Unfinished:".to_owned());
         about.extend(why(stuck, &options.server).lines().map(|line| format!("  {line}")));
-        about.extend(not_asked(&model, &learned));
+        about.extend(not_asked(&model, learned));
     }
     let page = autofsm::page(&written.definition, &about);
     print(&page)?;
@@ -115,7 +118,7 @@ pub(super) fn learn(options: &Learn) -> Result<(), End> {
         learned.access.len(),
         learned.access.len() + usize::from(depth == Depth::Extra),
     ));
-    properties(&written, &learned, &page, &mut student)
+    examined.told(written.definition.properties.len())
 }
 
 /// The cells of a hypothesis that nothing is known of: each state's, after the way there.
@@ -166,45 +169,73 @@ fn why(stuck: &Stuck, server: &str) -> String {
     }
 }
 
-/// Puts the properties to what was learned. A dialogue that breaks one is played to the server once
-/// more before it is told.
-fn properties<H: Host>(
-    written: &Written,
-    learned: &Learned,
-    page: &str,
+/// A machine, and the properties that it breaks, or that need what was not asked, in lines.
+struct Examined {
+    learned: Learned,
+    broken: Vec<String>,
+    open: Vec<String>,
+}
+
+impl Examined {
+    fn new(learned: Learned) -> Self {
+        Self { learned, broken: Vec::new(), open: Vec::new() }
+    }
+
+    /// Tells how many of all properties hold, and what is wrong with the others.
+    fn told(&self, all: usize) -> Result<(), End> {
+        self.broken.iter().chain(&self.open).for_each(|text| tell(text));
+        let hold = all.saturating_sub(self.broken.len() + self.open.len());
+        tell(&format!("{hold} of {all} properties hold of what was learned"));
+        if self.broken.is_empty() { Ok(()) } else { Err(End::Findings) }
+    }
+}
+
+/// Learns, and puts the properties to what was learned. A dialogue that breaks one is played to the
+/// server once more before it is told; where that goes otherwise there was more to learn.
+fn examined<H: Host>(
+    model: &Model,
     student: &mut Learner<'_, H>,
-) -> Result<(), End> {
-    let found = autofsm::compile(page, None).diagnostics;
-    let errors: Vec<_> = found.iter().filter(|found| found.severity == Severity::Error).collect();
-    let all = written.definition.properties.len();
-    let mut unconfirmed = 0;
-    for error in &errors {
-        let events = error.run.moves.iter().map(|step| step.event.0);
-        let word: Vec<usize> =
-            events.filter_map(|event| written.symbols.get(event).copied()).collect();
-        let told: Vec<Said> = learned.machine.follow(&word).map(|(_, said)| said.clone()).collect();
-        let heard = student.session(&word);
-        let (heard, notes) = heard.map_err(|stuck| End::Error(why(&stuck, "the server")))?;
-        if heard == told {
-            tell(&format!("broken: {}", error.message));
-            tell(&shown(&written.definition, error));
-            for line in notes {
-                tell(&format!("   {line}"));
+) -> Result<Result<Examined, Stuck>, End> {
+    let mut corrected = HashSet::new();
+    'learning: loop {
+        let learned = match student.learn() {
+            Ok(learned) => learned,
+            Err(stuck) => return Ok(Err(stuck)),
+        };
+        let written = definition(model, &learned);
+        let found = autofsm::compile(&autofsm::page(&written.definition, &[]), None).diagnostics;
+        let mut examined = Examined::new(learned);
+        let learned = &examined.learned;
+        for error in found.iter().filter(|found| found.severity == Severity::Error) {
+            let events = error.run.moves.iter().map(|step| step.event.0);
+            let word: Vec<usize> =
+                events.filter_map(|event| written.symbols.get(event).copied()).collect();
+            // What is behind a handshake that was not tried, nobody has asked.
+            let said = learned.machine.follow(&word).map(|(_, said)| said).collect::<Vec<_>>();
+            if said.len() < word.len() && matches!(said.last(), Some(Said::Untried(_))) {
+                examined.open.push(format!("not asked: {}", error.message));
+                continue;
             }
-        } else {
-            unconfirmed += 1;
-            tell(&format!("not confirmed by the server: {}", error.message));
+            match student.confirm(learned, &word) {
+                Ok(Some(notes)) => examined.broken.push(told(&written.definition, error, &notes)),
+                Ok(None) if corrected.insert(word) => continue 'learning,
+                Ok(None) => {
+                    return Err(End::Error(format!(
+                        "what was learned is not what the server does: {}; ask for more, with --depth extra or --random-words",
+                        error.message
+                    )));
+                }
+                Err(stuck) => return Ok(Err(stuck)),
+            }
         }
+        return Ok(Ok(examined));
     }
-    tell(&format!(
-        "{} of {all} properties hold of what was learned",
-        all.saturating_sub(errors.len())
-    ));
-    match (errors.len(), unconfirmed) {
-        (0, _) => Ok(()),
-        (_, 0) => Err(End::Findings),
-        _ => Err(End::Error("what was learned is not what the server does: ask for more, with --depth extra or --random-words".to_owned())),
-    }
+}
+
+/// A broken property: its moves, and what was exchanged.
+fn told(definition: &Definition, error: &autofsm::Diagnostic, notes: &[String]) -> String {
+    let lines = notes.iter().map(|line| format!("\n   {line}")).collect::<String>();
+    format!("broken: {}\n{}{lines}", error.message, shown(definition, error))
 }
 
 /// The moves of the dialogue that breaks a property.
