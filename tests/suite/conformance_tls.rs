@@ -256,7 +256,8 @@ fn encryption_within_encryption_is_told_and_not_tried() {
                     # no handshake, since the line is encrypted\n";
     assert!(said.contains(expected), "{said}");
     // What would follow was not asked: the row stays where it is.
-    let row = "{ tst = tls_init; tev = STARTTLS; ttype = noop; reply = 220; }";
+    let row =
+        "{ tst = init, tls_init; tev = STARTTLS; next = tls_init; ttype = noop; reply = 220; }";
     assert!(out(&output).contains(row), "{}", out(&output));
 }
 
@@ -337,11 +338,11 @@ fn a_word_that_goes_otherwise_than_was_learned_is_learned_from() {
     let reference = model(page.clone());
     let effort = Effort { depth: Depth::States, sessions_max: 20_000, random_words: 0, seed: 1 };
     let mut host = in_memory(&page);
-    let mut learner = Learner::new(&reference, &mut host, effort);
-    let learned = learner.learn().unwrap();
+    let mut student = Learner::new(&reference, &mut host, effort);
+    let learned = student.learn().unwrap();
     let symbol = |name| reference.symbols.iter().position(|known| known.name == name).unwrap();
     let word = [symbol("MAIL"), symbol("EHLO"), symbol("MAIL")];
-    assert!(learner.confirm(&learned, &word).unwrap().is_some());
+    assert!(student.confirm(&learned, &word).unwrap().is_some());
     // A hypothesis that is another server's.
     let mut cells = Vec::new();
     for state in 0..learned.machine.states() {
@@ -355,8 +356,8 @@ fn a_word_that_goes_otherwise_than_was_learned_is_learned_from() {
     }
     let machine = Mealy::new(learned.machine.symbols(), cells);
     let wrong = Learned { machine, access: learned.access.clone() };
-    assert_eq!(learner.confirm(&wrong, &word).unwrap(), None);
-    assert_eq!(learner.learn().unwrap().access, learned.access);
+    assert_eq!(student.confirm(&wrong, &word).unwrap(), None);
+    assert_eq!(student.learn().unwrap().access, learned.access);
 }
 
 /// A server that answers each line with these octets, and the connection with a greeting.

@@ -234,8 +234,8 @@ fn examined<H: Host>(
 
 /// A broken property: its moves, and what was exchanged.
 fn told(definition: &Definition, error: &autofsm::Diagnostic, notes: &[String]) -> String {
-    let lines = notes.iter().map(|line| format!("\n   {line}")).collect::<String>();
-    format!("broken: {}\n{}{lines}", error.message, shown(definition, error))
+    let lines: Vec<_> = notes.iter().map(|line| format!("   {line}")).collect();
+    format!("broken: {}\n{}\n{}", error.message, shown(definition, error), lines.join("\n"))
 }
 
 /// The moves of the dialogue that breaks a property.
