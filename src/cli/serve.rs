@@ -54,9 +54,11 @@ pub(super) struct Check {
     /// Leave the ports out, to check beside a server that uses them.
     #[arg(long)]
     skip_port: bool,
-    /// Print the definition as the first listener serves it, without the rows that it cannot keep.
-    #[arg(long, conflicts_with = "explain_sandbox")]
-    page: bool,
+    /// Print the definition as a listener serves it, without the rows that it cannot keep: the
+    /// first listener, or the one whose address `check` shows so.
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, require_equals = true,
+        default_missing_value = "", conflicts_with = "explain_sandbox")]
+    page: Option<String>,
     /// Say what the sandbox will allow, too.
     #[arg(long)]
     explain_sandbox: bool,
@@ -65,12 +67,11 @@ pub(super) struct Check {
 pub(super) fn check(check: &Check) -> Result<(), End> {
     let mut start = Start::new(&check.options, !check.skip_port)?;
     start.try_rest()?;
-    if check.page {
+    if let Some(address) = &check.page {
         for warning in &start.warnings {
             let _ = writeln!(io::stderr(), "warning: {warning}");
         }
-        let page = start.listening.first().map(Listening::page);
-        return print(&page.unwrap_or_default());
+        return print(&page_at(&start.listening, address)?);
     }
     let mut text = start.about();
     if check.explain_sandbox {
@@ -82,6 +83,19 @@ pub(super) fn check(check: &Check) -> Result<(), End> {
     // What the start has made is taken back before it is said that all is well.
     drop(start);
     print(&text)
+}
+
+/// The page of the listener at an address, or of the first one if that is empty.
+///
+/// # Errors
+/// One line: no listener has the address.
+fn page_at(listening: &[Listening], address: &str) -> Result<String, String> {
+    let found = listening.iter().find(|one| address.is_empty() || one.opened.address == address);
+    found.map(Listening::page).ok_or_else(|| {
+        let addresses = listening.iter().map(|one| one.opened.address.as_str());
+        let addresses = addresses.collect::<Vec<_>>().join(", ");
+        format!("no listener has the address `{address}`; there are {addresses}")
+    })
 }
 
 pub(super) fn serve(serve: &Serve) -> Result<(), End> {

@@ -384,3 +384,32 @@ fn check_says_what_is_left_out_and_writes_the_page_as_it_is_served() {
         postman(&["check", "--skip-port", "--maildir", mail, "--states", file, "--page"]);
     assert_eq!((code, again), (Some(0), page));
 }
+
+#[test]
+fn check_writes_the_page_of_the_listener_that_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let other = folder.path().join("other.def");
+    fs::write(&other, PAGE.replace("ttype = greet; ", "ttype = greet;  ")).unwrap();
+    let config = folder.path().join("postman.ron");
+    let (mail, states) = (folder.path().join("mail"), crate::rig::PAGE_PATH);
+    let text = format!(
+        r#"(maildir_path: {mail:?}, listeners: [
+            (address: "127.0.0.1:2598", states: {states:?}),
+            (address: "127.0.0.1:2599", states: {other:?}, tls: Never)])"#
+    );
+    fs::write(&config, text).unwrap();
+    let page = |words: &str| {
+        postman(&["check", "--skip-port", "--config", config.to_str().unwrap(), words])
+    };
+    let (code, first, _) = page("--page");
+    assert_eq!(code, Some(0));
+    assert_eq!(page("--page=127.0.0.1:2598").1, first);
+    let (code, second, _) = page("--page=127.0.0.1:2599");
+    assert_eq!(code, Some(0));
+    assert!(second.contains("other.def") && !first.contains("other.def"), "{second}");
+    let (code, said, error) = page("--page=127.0.0.1:25");
+    assert_eq!((code, said.as_str()), (Some(2), ""));
+    let why =
+        "no listener has the address `127.0.0.1:25`; there are 127.0.0.1:2598, 127.0.0.1:2599";
+    assert!(error.contains(why), "{error}");
+}
