@@ -149,7 +149,7 @@ fn behind<H: Host>(runner: &Runner<'_, H>, judged: &mut BTreeMap<Place, Judgemen
             }
             Outcome::Off(heard) => {
                 let is_known = is_known(runner, judged, last, heard);
-                let blamed = blamed(runner, judged, word);
+                let blamed = blamed(runner, word);
                 let cell = cells(runner.model, word).nth(blamed);
                 if !is_known
                     && let Some(open @ Judgement::Pass) =
@@ -176,8 +176,9 @@ fn is_known<H: Host>(
     }
 }
 
-/// Whether several cells have led to a cell, and each time this was heard: then it is its own,
-/// though no way there can be relied on.
+/// Whether several commands have led to a cell's state, and each time this was heard: then it is its own,
+/// though no way there can be relied on. One command in several states is one row of a page, whose
+/// target may be what is wrong.
 fn is_said_after_each<H: Host>(runner: &Runner<'_, H>, cell: Place, heard: &Heard) -> bool {
     let mut before = BTreeSet::new();
     for (word, outcome) in &runner.outcomes {
@@ -188,7 +189,9 @@ fn is_said_after_each<H: Host>(runner: &Runner<'_, H>, cell: Place, heard: &Hear
             if !is_same {
                 return false;
             }
-            before.insert(*led);
+            if led.0 != cell.0 {
+                before.insert(led.1);
+            }
         }
     }
     before.len() > 1 && !runner.met.contains(&cell)
@@ -196,11 +199,7 @@ fn is_said_after_each<H: Host>(runner: &Runner<'_, H>, cell: Place, heard: &Hear
 
 /// The first place of a word after which the state is not told apart as it should; else the last
 /// but one.
-fn blamed<H: Host>(
-    runner: &Runner<'_, H>,
-    judged: &BTreeMap<Place, Judgement>,
-    word: &Word,
-) -> usize {
+fn blamed<H: Host>(runner: &Runner<'_, H>, word: &Word) -> usize {
     let before = word.len().saturating_sub(1);
     let is_wrong = |place: &usize| {
         let begin = word.get(..=*place).unwrap_or_default();
@@ -212,7 +211,7 @@ fn blamed<H: Host>(
                 let Outcome::Off(heard) = outcome else { return false };
                 let last = cells(runner.model, off).last();
                 off.len() > begin.len()
-                    && !last.is_some_and(|last| is_known(runner, judged, last, heard))
+                    && !last.is_some_and(|last| is_said_after_each(runner, last, heard))
             })
         })
     };
