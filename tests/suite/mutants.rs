@@ -355,7 +355,7 @@ fn a_session_by_a_refused_mutant_goes_on_or_ends() {
         }
     }
     assert!(
-        refused > 100 && ended > 50,
+        refused > 100 && ended > 10,
         "POSTMAN_SEED={seed}: {refused} were refused, {ended} sessions ended"
     );
 }
