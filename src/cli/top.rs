@@ -110,8 +110,8 @@ fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// One line of totals; the table, the states with the sessions that stand there; and the faults. A
-/// table that is too wide for so many columns has its counts only.
+/// One line of totals; the table, the states with the sessions that stand there; and the faults. If
+/// the table is wider than the terminal, it has only the cells' counts.
 fn shown(state: &Value, columns: Option<usize>) -> String {
     let total = |name: &str| state["totals"][name].as_u64().unwrap_or(0);
     let digest = state["definition"]["sha256"].as_str().unwrap_or_default();

@@ -12,7 +12,7 @@ pub enum Said {
     /// A reply's code, and whether the connection is closed after it.
     Code(u16, bool),
     /// Encryption was accepted within an encrypted line, with this code. The session ends there:
-    /// nobody knows what would follow.
+    /// what would follow is not known.
     Untried(u16),
     /// It is content.
     Silent,

@@ -210,7 +210,7 @@ fn examined<H: Host>(
             let events = error.run.moves.iter().map(|step| step.event.0);
             let word: Vec<usize> =
                 events.filter_map(|event| written.symbols.get(event).copied()).collect();
-            // What is behind a handshake that was not tried, nobody has asked.
+            // The handshake was not tried, so that nothing behind it was asked.
             let said = learned.machine.follow(&word).map(|(_, said)| said).collect::<Vec<_>>();
             if said.len() < word.len() && matches!(said.last(), Some(Said::Untried(_))) {
                 examined.open.push(format!("not asked: {}", error.message));

@@ -95,7 +95,8 @@ fn is_alike(one: &Leg, other: &Leg) -> bool {
         == (&other.from, &other.event, &other.to, other.is_refused)
 }
 
-/// What makes so many legs shine in turn. A page may have several pictures: they do not meddle.
+/// The style by which the legs shine in turn, for this number of them. The number is in its names, so
+/// that the rules of several pictures in a page do not mix.
 fn style(legs: usize) -> String {
     if legs == 0 {
         return STYLE.to_owned();
